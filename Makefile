@@ -1,0 +1,46 @@
+# Every command a person or the CI types; anything longer than a few lines is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench soak docs deny clean
+
+# The interpreter that apt's python3-cryptography belongs to.
+export PYTHON ?= /usr/bin/python3
+# Gives a command a PC/SC daemon of its own. `make test PCSCD=` leaves out what needs one.
+PCSCD ?= scripts/with-pcscd
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## one payment from tap to booking (ARGS="..." goes to onetap demo)
+	@scripts/setup demo
+	@cargo build --release --locked -p onetap
+	@cargo run --release --locked -q -p onetap -- demo $(ARGS)
+
+test: ## format, lints, all tests on a real PC/SC stack, independent vectors
+	scripts/setup test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked --no-run
+	$(PCSCD) cargo test --workspace --locked
+	test ! -e fixtures/vectors/check.py || $(PYTHON) fixtures/vectors/check.py
+
+bench: ## benchmarks; summary in target/bench/summary.json
+	scripts/setup test
+	cargo bench --workspace --locked --no-run
+	$(PCSCD) scripts/bench
+
+soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)
+	scripts/setup soak
+	scripts/soak
+
+docs: ## write the generated parts of docs/ anew
+	scripts/setup demo
+	UPDATE_DOCS=1 cargo test --locked -p onetap-conformance --test docs
+
+deny: ## licences, bans, sources and, with network, advisories
+	scripts/setup deny
+	scripts/deny
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf fuzz/target

@@ -1,0 +1,182 @@
+//! What the card and the server need of cryptography, as one trait with two providers.
+//!
+//! [`Crypto`] is implemented by [`RustCrypto`] (pure Rust) and [`AwsLc`] (AWS-LC: constant time and
+//! about five times faster at RSA; the default in binaries). Each is tested against the other and
+//! against `fixtures/vectors`. Keys come in and go out as DER: PKCS#8 for private keys (RFC 5958),
+//! SubjectPublicKeyInfo for public ones (RFC 5280 §4.1).
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(feature = "rustcrypto")]
+mod rustcrypto;
+mod secret;
+
+use std::fmt::Debug;
+
+use zeroize::Zeroizing;
+
+#[cfg(feature = "aws-lc")]
+pub use aws_lc::AwsLc;
+#[cfg(feature = "rustcrypto")]
+pub use rustcrypto::RustCrypto;
+pub use secret::{Block, Digest, Key256};
+
+use crate::suite::SignatureAlgorithm;
+
+/// Why a cryptographic operation did not succeed. Deliberately coarse: a decryption that failed
+/// does not say how (no padding oracle).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CryptoError {
+    /// The DER of a key does not parse, or its size is not one of [`RsaBits`].
+    #[error("not an RSA key of 2048, 3072 or 4096 bits in DER")]
+    BadKey,
+    /// A signature does not verify.
+    #[error("the signature does not verify")]
+    BadSignature,
+    /// A ciphertext does not decrypt: wrong key, wrong length, wrong padding.
+    #[error("the ciphertext does not decrypt")]
+    BadCiphertext,
+    /// The plaintext is too long for the key.
+    #[error("the plaintext is too long for the key")]
+    TooLong,
+    /// The provider itself failed (no memory, no randomness).
+    #[error("the cryptographic provider failed")]
+    Provider,
+}
+
+/// Modulus sizes that a card may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub enum RsaBits {
+    /// 2048 bits, the default.
+    B2048,
+    /// 3072 bits.
+    B3072,
+    /// 4096 bits.
+    B4096,
+}
+
+impl From<RsaBits> for u16 {
+    fn from(bits: RsaBits) -> u16 {
+        match bits {
+            RsaBits::B2048 => 2048,
+            RsaBits::B3072 => 3072,
+            RsaBits::B4096 => 4096,
+        }
+    }
+}
+
+impl TryFrom<u16> for RsaBits {
+    type Error = CryptoError;
+    fn try_from(bits: u16) -> Result<Self, CryptoError> {
+        match bits {
+            2048 => Ok(Self::B2048),
+            3072 => Ok(Self::B3072),
+            4096 => Ok(Self::B4096),
+            _ => Err(CryptoError::BadKey),
+        }
+    }
+}
+
+/// One provider of the primitives. Messages come as parts that are processed one after another, as
+/// if concatenated; framing them is the caller's duty.
+///
+/// Randomness inside RSA (OAEP seeds, PSS salts, key generation) comes from the provider's own
+/// generator, which the operating system seeds. All randomness of the protocol itself comes through
+/// [`crate::rng::Rng`].
+pub trait Crypto: Debug + Send + Sync {
+    /// Short name for logs and benchmarks, such as `aws-lc`.
+    fn name(&self) -> &'static str;
+
+    /// SHA-256 (FIPS 180-4).
+    fn sha256(&self, parts: &[&[u8]]) -> Digest;
+
+    /// AES-256-CMAC (NIST SP 800-38B), full 16 bytes.
+    fn cmac(&self, key: &Key256, parts: &[&[u8]]) -> Block;
+
+    /// AES-256-CBC with PKCS#7 padding (NIST SP 800-38A, RFC 5652 §6.3): 1 to 16 bytes longer than
+    /// the plaintext, always whole blocks.
+    fn cbc_encrypt(&self, key: &Key256, iv: &Block, plaintext: &[u8]) -> Vec<u8>;
+
+    /// The inverse of [`Crypto::cbc_encrypt`].
+    ///
+    /// # Errors
+    /// [`CryptoError::BadCiphertext`] if the length or the padding is wrong. Authenticate first.
+    fn cbc_decrypt(
+        &self,
+        key: &Key256,
+        iv: &Block,
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+
+    /// Makes an RSA key with public exponent 65537 and returns it as PKCS#8 DER.
+    ///
+    /// # Errors
+    /// [`CryptoError::Provider`] if the generator failed.
+    fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+
+    /// Parses a private key once, for many operations.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`].
+    fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError>;
+
+    /// Parses a public key once, for many operations.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`].
+    fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError>;
+}
+
+/// An RSA private key held by a provider (RFC 8017).
+pub trait RsaPrivate: Debug + Send + Sync {
+    /// Signs `message` (hashed inside with SHA-256): RSASSA-PKCS1-v1_5, or PSS with MGF1-SHA-256
+    /// and a salt of 32 bytes. The signature is as long as the modulus.
+    ///
+    /// # Errors
+    /// [`CryptoError::Provider`].
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
+
+    /// RSAES-OAEP decryption with SHA-256, MGF1-SHA-256 and the empty label.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadCiphertext`], however it failed.
+    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+
+    /// The public half as SubjectPublicKeyInfo DER.
+    fn public_spki(&self) -> Vec<u8>;
+}
+
+/// An RSA public key held by a provider (RFC 8017).
+pub trait RsaPublic: Debug + Send + Sync {
+    /// Verifies a signature made by [`RsaPrivate::sign`].
+    ///
+    /// # Errors
+    /// [`CryptoError::BadSignature`].
+    fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError>;
+
+    /// RSAES-OAEP encryption with SHA-256, MGF1-SHA-256 and the empty label.
+    ///
+    /// # Errors
+    /// [`CryptoError::TooLong`] if the plaintext exceeds modulus length − 66 bytes.
+    fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError>;
+
+    /// Modulus length in bytes, which is also that of signatures and ciphertexts.
+    fn modulus_len(&self) -> usize;
+}
+
+/// The provider that binaries use: AWS-LC where it is compiled in, else RustCrypto.
+#[must_use]
+pub fn default_provider() -> &'static dyn Crypto {
+    #[cfg(feature = "aws-lc")]
+    return &AwsLc;
+    #[cfg(all(not(feature = "aws-lc"), feature = "rustcrypto"))]
+    return &RustCrypto;
+    #[cfg(not(any(feature = "aws-lc", feature = "rustcrypto")))]
+    compile_error!("enable one of the features `aws-lc` and `rustcrypto`");
+}

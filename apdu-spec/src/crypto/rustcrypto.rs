@@ -1,0 +1,176 @@
+//! The pure-Rust provider, on the crates of the RustCrypto project.
+
+use aes::Aes256;
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use cmac::{Cmac, KeyInit, Mac};
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use rsa::traits::{PaddingScheme, PublicKeyParts};
+use rsa::{Oaep, Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use crate::suite::SignatureAlgorithm;
+
+/// The pure-Rust provider: portable and readable, the reference for [`AwsLc`](super::AwsLc).
+///
+/// Private operations are blinded with randomness of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RustCrypto;
+
+impl Crypto for RustCrypto {
+    fn name(&self) -> &'static str {
+        "rustcrypto"
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> Digest {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn cmac(&self, key: &Key256, parts: &[&[u8]]) -> Block {
+        let mut mac = Cmac::<Aes256>::new(key.expose().into());
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    fn cbc_encrypt(&self, key: &Key256, iv: &Block, plaintext: &[u8]) -> Vec<u8> {
+        cbc::Encryptor::<Aes256>::new(key.expose().into(), iv.into()).encrypt_padded_vec::<Pkcs7>(plaintext)
+    }
+
+    fn cbc_decrypt(
+        &self,
+        key: &Key256,
+        iv: &Block,
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        cbc::Decryptor::<Aes256>::new(key.expose().into(), iv.into())
+            .decrypt_padded_vec::<Pkcs7>(ciphertext)
+            .map(Zeroizing::new)
+            .map_err(|_| CryptoError::BadCiphertext)
+    }
+
+    fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(|_| CryptoError::Provider)?;
+        let key = RsaPrivateKey::new(&mut rng, u16::from(bits).into()).map_err(|_| CryptoError::Provider)?;
+        let pkcs8 = key.to_pkcs8_der().map_err(|_| CryptoError::Provider)?;
+        Ok(pkcs8.to_bytes())
+    }
+
+    fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError> {
+        let key = RsaPrivateKey::from_pkcs8_der(pkcs8).map_err(|_| CryptoError::BadKey)?;
+        check_size(&key)?;
+        let canonical = key.to_pkcs8_der().map_err(|_| CryptoError::BadKey)?;
+        check_canonical(pkcs8, canonical.as_bytes())?;
+        let spki = encode_public(key.as_ref())?;
+        Ok(Box::new(PrivateKey { key, spki }))
+    }
+
+    fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
+        let key = RsaPublicKey::from_public_key_der(spki).map_err(|_| CryptoError::BadKey)?;
+        check_size(&key)?;
+        check_canonical(spki, &encode_public(&key)?)?;
+        Ok(Box::new(PublicKey(key)))
+    }
+}
+
+/// A private key, parsed, and its public half in DER.
+#[derive(Debug)]
+struct PrivateKey {
+    key: RsaPrivateKey,
+    spki: Vec<u8>,
+}
+
+impl RsaPrivate for PrivateKey {
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let digest = Sha256::digest(message);
+        match algorithm {
+            SignatureAlgorithm::Pkcs1Sha256 => self.key.sign(pkcs1_sha256(), &digest),
+            SignatureAlgorithm::PssSha256 => self.key.sign(pss_sha256(), &digest),
+        }
+        .map_err(|_| CryptoError::Provider)
+    }
+
+    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        self.key
+            .decrypt(oaep_sha256(), ciphertext)
+            .map(Zeroizing::new)
+            .map_err(|_| CryptoError::BadCiphertext)
+    }
+
+    fn public_spki(&self) -> Vec<u8> {
+        self.spki.clone()
+    }
+}
+
+/// A public key, parsed.
+#[derive(Debug)]
+struct PublicKey(RsaPublicKey);
+
+impl RsaPublic for PublicKey {
+    fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        let digest = Sha256::digest(message);
+        match algorithm {
+            SignatureAlgorithm::Pkcs1Sha256 => self.0.verify(pkcs1_sha256(), &digest, signature),
+            SignatureAlgorithm::PssSha256 => self.0.verify(pss_sha256(), &digest, signature),
+        }
+        .map_err(|_| CryptoError::BadSignature)
+    }
+
+    fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        oaep_sha256().encrypt(&mut SysRng, &self.0, plaintext).map_err(|error| match error {
+            rsa::Error::MessageTooLong => CryptoError::TooLong,
+            _ => CryptoError::Provider,
+        })
+    }
+
+    fn modulus_len(&self) -> usize {
+        self.0.size()
+    }
+}
+
+/// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2).
+fn pkcs1_sha256() -> Pkcs1v15Sign {
+    Pkcs1v15Sign::new::<Sha256>()
+}
+
+/// RSASSA-PSS with SHA-256, MGF1-SHA-256 and a salt of exactly 32 bytes (RFC 8017 §8.1).
+fn pss_sha256() -> Pss<Sha256> {
+    Pss::new()
+}
+
+/// RSAES-OAEP with SHA-256, MGF1-SHA-256 and the empty label (RFC 8017 §7.1).
+fn oaep_sha256() -> Oaep<Sha256> {
+    Oaep::new()
+}
+
+/// Accepts the sizes of [`RsaBits`] only.
+fn check_size(key: &impl PublicKeyParts) -> Result<RsaBits, CryptoError> {
+    let bits = u16::try_from(key.n().bits()).map_err(|_| CryptoError::BadKey)?;
+    RsaBits::try_from(bits)
+}
+
+/// Accepts only what we would have written ourselves: no trailing bytes, no BER, no other object
+/// identifier, no inconsistent CRT values.
+fn check_canonical(given: &[u8], canonical: &[u8]) -> Result<(), CryptoError> {
+    (given == canonical).then_some(()).ok_or(CryptoError::BadKey)
+}
+
+/// The SubjectPublicKeyInfo of a key (RFC 5280 §4.1).
+fn encode_public(key: &RsaPublicKey) -> Result<Vec<u8>, CryptoError> {
+    let spki = key.to_public_key_der().map_err(|_| CryptoError::BadKey)?;
+    Ok(spki.into_vec())
+}

@@ -1,0 +1,46 @@
+//! The specification that card, terminal and server share, as code: pure, no I/O.
+//!
+//! | module | what it settles |
+//! |---|---|
+//! | [`apdu`], [`sw`], [`tlv`] | APDU cases 1-4, status words, BER-TLV with bounds (ISO/IEC 7816-4) |
+//! | [`command`] | the command table [`command::COMMANDS`] and the parsed [`command::Command`] |
+//! | [`objects`] | every data object: tag, format, source |
+//! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
+//! | [`suite`], [`header`], [`keys`], [`digest`], [`envelope`], [`signed`] | profiles and the bytes that are signed |
+//! | [`password`], [`request`], [`personal`] | the joint password, what the terminal sends, what a card is given |
+//! | [`crypto`], [`rng`] | primitives and randomness, as traits |
+//!
+//! Hexadecimal constants of the wire live here and nowhere else. Ids such as `P-09` cite the
+//! requirements of the patent, `docs/spec` explains the whole in prose.
+//!
+//! ```
+//! use onetap_apdu_spec::apdu::CommandApdu;
+//! use onetap_apdu_spec::command::{COMMANDS, Name};
+//!
+//! let select = CommandApdu::parse(b"\x00\xA4\x04\x00\x05\xF0ONET\x00")?;
+//! let row = onetap_apdu_spec::command::recognise(&select).unwrap();
+//! assert_eq!(row.name, Name::Select);
+//! assert_eq!(COMMANDS.len(), 6);
+//! # Ok::<(), onetap_apdu_spec::apdu::Malformed>(())
+//! ```
+
+pub mod account;
+pub mod apdu;
+pub mod command;
+pub mod crypto;
+pub mod digest;
+pub mod envelope;
+pub mod header;
+pub mod keys;
+pub mod money;
+pub mod objects;
+pub mod password;
+pub mod personal;
+pub mod request;
+pub mod rng;
+pub mod signed;
+pub mod suite;
+pub mod sw;
+pub mod text;
+pub mod tlv;
+pub mod txn;

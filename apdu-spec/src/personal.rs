@@ -1,0 +1,90 @@
+//! What a card is given when it is personalised, and what it gives back to be enrolled.
+
+use crate::crypto::{Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
+use crate::header::Binding;
+use crate::money::Currency;
+use crate::password::PasswordPolicy;
+use crate::suite::SignatureAlgorithm;
+
+/// The issuer's order to make a card. Holds the card key: handle it as a secret.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Personalisation {
+    /// Server, card, suite and key ids: fixed for the life of the card.
+    pub binding: Binding,
+    /// Size of the signing key that the card makes for itself.
+    pub rsa_bits: RsaBits,
+    /// The card key (see [`crate::keys::CardKeys`]).
+    pub card_key: Key256,
+    /// The server's encryption key, SubjectPublicKeyInfo DER, if the suite uses it.
+    #[serde(default, with = "hex::serde")]
+    pub server_public_key: Vec<u8>,
+    /// How joint passwords are drawn.
+    pub password: PasswordPolicy,
+    /// When the holder needs what.
+    pub confirmation: ConfirmationPolicy,
+}
+
+/// How much it takes to confirm a transaction (P-21, P-22). Amounts in minor units of `currency`;
+/// any other currency counts as large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ConfirmationPolicy {
+    /// The account's currency.
+    pub currency: Currency,
+    /// Up to here the confirm key is enough (t1).
+    pub key_up_to: u64,
+    /// Up to here the PIN is enough (t2); above, PIN and key.
+    pub pin_up_to: u64,
+    /// So many key-only payments since the last PIN …
+    pub key_only_count: u16,
+    /// … and so much in sum; beyond either the PIN is asked for.
+    pub key_only_sum: u64,
+}
+
+/// A card's public key, with proof that the card holds the private one. Not a secret.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EnrolmentStatement {
+    /// As personalised.
+    pub binding: Binding,
+    /// SubjectPublicKeyInfo DER.
+    #[serde(with = "hex::serde")]
+    pub public_key: Vec<u8>,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 over [`EnrolmentStatement::signed_bytes`].
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
+}
+
+impl EnrolmentStatement {
+    /// Made by the card, once, when its key is made.
+    ///
+    /// # Errors
+    /// [`CryptoError`] if signing fails.
+    pub fn make(binding: Binding, key: &dyn RsaPrivate) -> Result<Self, CryptoError> {
+        let public_key = key.public_spki();
+        let message = Self::signed_bytes(&binding, &public_key);
+        Ok(Self { binding, signature: key.sign(SignatureAlgorithm::Pkcs1Sha256, &message)?, public_key })
+    }
+
+    /// Checked by the server before it enrols the key.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`], [`CryptoError::BadSignature`].
+    pub fn verify(&self, crypto: &dyn Crypto) -> Result<(), CryptoError> {
+        let message = Self::signed_bytes(&self.binding, &self.public_key);
+        let key = crypto.rsa_public(&self.public_key)?;
+        key.verify(SignatureAlgorithm::Pkcs1Sha256, &message, &self.signature)
+    }
+
+    /// `OneTapEn`, version, server id, suite, card id, key ids, public key. The domain tag keeps it
+    /// apart from every signed transaction.
+    fn signed_bytes(binding: &Binding, public_key: &[u8]) -> Vec<u8> {
+        let mut out = b"OneTapEn\x01".to_vec();
+        out.extend(binding.server.0);
+        out.extend(binding.suite.to_bytes());
+        out.extend(binding.card.0);
+        for id in [binding.signing_key, binding.server_key, binding.issuer_key] {
+            out.extend(id.to_be_bytes());
+        }
+        out.extend(public_key);
+        out
+    }
+}
