@@ -1,1 +1,77 @@
-//! To be written.
+//! What a terminal links: it drives a OneTap card through PC/SC or in the same process.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`source`] | gets a transaction: typed in, from the network, scanned (P-02) |
+//! | [`pay`] | one contact (P-04), then the password from the keyboard, then the request (P-16) |
+//! | [`session`] | the commands in their order, as types |
+//! | [`exchange`] | chaining, extended length, 61xx and 6Cxx |
+//! | [`transport`], [`pcsc`], [`atr`] | one contact with one card |
+//! | [`monitor`] | readers and cards that come and go |
+//! | [`trace`], [`decode`] | recorded exchanges: replay them, read them |
+//! | [`error`] | what can go wrong, and what to do about it |
+//!
+//! A whole payment at the terminal. With [`pcsc::wait_for_card`] in place of the scripted card it
+//! runs on a real reader:
+//!
+//! ```
+//! use onetap_pcsc_host::{Fields, LineKeyboard, Terminal, TransactionSource, VerificationPassword};
+//!
+//! # use onetap_apdu_spec::{command::Name, header::*, objects, signed::SignatureMessage, suite::Suite, tlv};
+//! # let suite: Suite = "danger-a1+pkcs1".parse()?;
+//! # let (server, card) = (ServerId([1; 8]), CardId([2; 8]));
+//! # let binding = Binding { server, card, suite, signing_key: 1, server_key: 0, issuer_key: 1 };
+//! # let header = Header { binding, counter: 1 };
+//! # let signed = SignatureMessage { header, signature: vec![3; 256] }.encode();
+//! # let mut reader = onetap_pcsc_host::InProcessReader::new("scripted", Default::default(), |c: &[u8]| {
+//! #     let mut answer = match c[1] {
+//! #         ins if ins == Name::GetData.spec().ins => tlv::object(objects::PAYER_ALIAS, b"MZXW6YTBOJTG633C"),
+//! #         ins if ins == Name::GetSignature.spec().ins => signed.clone(),
+//! #         _ => vec![],
+//! #     };
+//! #     answer.extend(b"\x90\x00");
+//! #     answer
+//! # });
+//! // 1. A transaction, here typed in.
+//! let draft = Fields {
+//!     kind: onetap_apdu_spec::txn::TransactionType::Payment,
+//!     payee_account: "DE89 3704 0044 0532 0130 00".into(),
+//!     payee_name: "Coffee Shop".into(),
+//!     amount: "12.34".into(),
+//!     currency: "EUR".into(),
+//!     reference: "Order 17".into(),
+//!     details: None,
+//! }
+//! .draft()?;
+//!
+//! // 2. One contact; then the card may go.
+//! let mut terminal = Terminal::new("TERM0001".parse()?);
+//! let tapped = terminal.tap(&mut reader, &draft)?;
+//!
+//! // 3. The holder confirms on the card and types what it shows. Only now there is a request.
+//! let mut keyboard = LineKeyboard("12345678\n".as_bytes());
+//! let request = tapped.authorise(VerificationPassword::type_in(&mut keyboard)?);
+//! assert_eq!(request.verification_password.expose(), "12345678");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod atr;
+pub mod decode;
+pub mod error;
+pub mod exchange;
+pub mod monitor;
+pub mod pay;
+pub mod pcsc;
+pub mod session;
+pub mod source;
+pub mod trace;
+pub mod transport;
+
+pub use atr::Atr;
+pub use error::{CardStatusError, Error, ProtocolError, ReaderError};
+pub use pay::{
+    Clock, Keyboard, KeyboardError, LineKeyboard, SystemClock, Tapped, Terminal, VerificationPassword,
+};
+pub use session::Session;
+pub use source::{Draft, EpcQr, Fields, NetworkJson, TransactionSource};
+pub use transport::{Disposition, InProcessReader, Reader, Transport};

@@ -1,0 +1,202 @@
+//! APDUs in words, from the command table: for `trace show` and for the demo's narration.
+
+use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
+use onetap_apdu_spec::command::{COMMANDS, CardStatus, CommandSpec, Name, fci};
+use onetap_apdu_spec::objects::{self, DATA_OBJECTS};
+use onetap_apdu_spec::signed::SignatureMessage;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::tlv::{self, Tag, Template};
+use onetap_apdu_spec::txn::{Transaction, TransactionMessage, TransactionType};
+
+/// Most bytes of a value that are written out.
+const MAX_HEX: usize = 16;
+
+/// The row of the table that a command names by CLA and INS, chaining bit aside.
+#[must_use]
+pub fn command_row(command: &CommandApdu<'_>) -> Option<&'static CommandSpec> {
+    let class = command.cla & !CLA_CHAINING;
+    COMMANDS.iter().find(|row| (row.cla, row.ins) == (class, command.ins))
+}
+
+/// A command in one line: its name and what its data field holds.
+#[must_use]
+pub fn describe_command(bytes: &[u8]) -> String {
+    let Ok(command) = CommandApdu::parse(bytes) else {
+        return format!("not a command APDU: {}", short_hex(bytes));
+    };
+    let Some(row) = command_row(&command) else {
+        return format!("unknown command {}", short_hex(bytes));
+    };
+    let title = row.title;
+    if command.cla & CLA_CHAINING != 0 {
+        return format!("{title}, part of a chain, {} bytes", command.data.len());
+    }
+    match row.name {
+        Name::Select => format!("{title} application {}", hex::encode_upper(command.data)),
+        Name::GetData => {
+            let tag = Tag(u16::from_be_bytes([command.p1, command.p2]));
+            format!("{title} {}", object_name(tag))
+        }
+        Name::PutTxn => match TransactionMessage::parse(command.data) {
+            Ok(message) => format!("{title} {}", describe_transaction(message.transaction())),
+            Err(error) => format!("{title}, {} bytes that are no whole message: {error}", command.data.len()),
+        },
+        Name::GetSignature | Name::GetEncPassword | Name::GetResponse => title.to_owned(),
+    }
+}
+
+/// A response in one line: the meaning of its status word and what its data field holds. `command`
+/// is what it answers, if that is known.
+#[must_use]
+pub fn describe_response(command: Option<Name>, bytes: &[u8]) -> String {
+    let Ok(response) = ResponseApdu::parse(bytes) else {
+        return format!("no status word: {}", short_hex(bytes));
+    };
+    let status = describe_status(response.sw);
+    let data = &response.data;
+    match command {
+        _ if data.is_empty() => status,
+        Some(Name::Select) if *data == fci() => format!("{status}; the signing application, version 0.1"),
+        Some(Name::GetSignature) => format!("{status}; {}", describe_signature(data)),
+        Some(Name::GetData | Name::GetEncPassword) => format!("{status}; {}", describe_object(data)),
+        _ => format!("{status}; {}", short_hex(data)),
+    }
+}
+
+/// A status word and its meaning.
+#[must_use]
+pub fn describe_status(sw: StatusWord) -> String {
+    match sw.meaning() {
+        Some(row) => format!("{sw} {}", row.meaning),
+        None => format!("{sw} (no meaning here)"),
+    }
+}
+
+/// A transaction as the holder would read it.
+#[must_use]
+pub fn describe_transaction(transaction: &Transaction) -> String {
+    let kind = match transaction.kind {
+        TransactionType::Payment => "payment",
+        TransactionType::TopUp => "top-up",
+    };
+    let details = transaction.details.as_ref().map(|details| format!(", \"{details}\"")).unwrap_or_default();
+    format!(
+        "{kind} of {} to \"{}\" ({}), reference \"{}\"{details}, {}, payer {}, terminal {}",
+        transaction.amount,
+        transaction.payee_name,
+        transaction.payee_account,
+        transaction.reference,
+        transaction.at,
+        transaction.payer,
+        transaction.terminal.as_str(),
+    )
+}
+
+fn describe_signature(data: &[u8]) -> String {
+    match SignatureMessage::parse(data) {
+        Ok(message) => {
+            let binding = message.header.binding;
+            format!(
+                "signature message: counter {}, suite {}, card {}, operator {}, signature of {} bytes",
+                message.header.counter,
+                binding.suite,
+                binding.card,
+                binding.server,
+                message.signature.len()
+            )
+        }
+        Err(_) => format!("part of a signature message, {} bytes", data.len()),
+    }
+}
+
+/// One primitive data object by name and value.
+fn describe_object(data: &[u8]) -> String {
+    let object = Template::parse(&tlv::object(objects::TRANSACTION, data), objects::TRANSACTION);
+    match object.as_ref().map(Template::objects) {
+        Ok([(tag, value)]) => format!("{}: {}", object_name(*tag), describe_value(*tag, value)),
+        _ => short_hex(data),
+    }
+}
+
+fn describe_value(tag: Tag, value: &[u8]) -> String {
+    match tag {
+        objects::PAYER_ALIAS => String::from_utf8_lossy(value).escape_debug().to_string(),
+        objects::CARD_STATUS => match CardStatus::from_bytes(value) {
+            Some(status) => format!(
+                "{:?}, {} unconfirmed{}{}",
+                status.state,
+                status.unconfirmed,
+                if status.pin_blocked { ", PIN blocked" } else { "" },
+                if status.worn_out { ", counter used up" } else { "" },
+            ),
+            None => short_hex(value),
+        },
+        _ => short_hex(value),
+    }
+}
+
+fn object_name(tag: Tag) -> String {
+    DATA_OBJECTS
+        .iter()
+        .find(|row| row.tag == tag)
+        .map_or_else(|| format!("data object {tag}"), |row| row.name.to_owned())
+}
+
+fn short_hex(bytes: &[u8]) -> String {
+    match bytes.get(..MAX_HEX) {
+        Some(head) if bytes.len() > MAX_HEX => {
+            format!("{}… ({} bytes)", hex::encode_upper(head), bytes.len())
+        }
+        _ => hex::encode_upper(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn command(name: Name, tag: Option<Tag>, data: &[u8]) -> String {
+        let apdu = CommandApdu { ne: None, ..name.spec().apdu(tag, data) };
+        describe_command(&apdu.encode(onetap_apdu_spec::apdu::Form::Extended).unwrap())
+    }
+
+    #[test]
+    fn commands_are_told_by_name() {
+        assert_eq!(command(Name::GetSignature, None, &[]), "GET SIGNATURE");
+        assert_eq!(
+            command(Name::GetData, Some(objects::CARD_STATUS), &[]),
+            "GET DATA card status: state, unconfirmed transactions, flags"
+        );
+        assert_eq!(command(Name::Select, None, b"\xF0ONET"), "SELECT application F04F4E4554");
+        assert!(command(Name::PutTxn, None, &[1]).starts_with("PUT TXN, 1 bytes that are no whole message"));
+        assert_eq!(describe_command(b"\x00\x11\x22\x33"), "unknown command 00112233");
+        assert_eq!(describe_command(b"\x00"), "not a command APDU: 00");
+    }
+
+    #[test]
+    fn responses_are_told_by_meaning() {
+        let ok = |data| ResponseApdu::ok(data).to_bytes();
+        assert!(describe_response(Some(Name::Select), &ok(fci())).contains("the signing application"));
+        let alias = tlv::object(objects::PAYER_ALIAS, b"MZXW6YTBOJTG633C");
+        let told = describe_response(Some(Name::GetData), &ok(alias));
+        assert!(told.ends_with("payer alias (payment account reference): MZXW6YTBOJTG633C"), "{told}");
+        let status = tlv::object(objects::CARD_STATUS, &[4, 2, 1]);
+        let told = describe_response(Some(Name::GetData), &ok(status));
+        assert!(told.ends_with("Showing, 2 unconfirmed, PIN blocked"), "{told}");
+        let refused = ResponseApdu::from(StatusWord::CONDITIONS).to_bytes();
+        assert!(describe_response(None, &refused).starts_with("6985 not in this state"));
+        assert_eq!(describe_response(None, &[0]), "no status word: 00");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_described(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(!describe_command(&bytes).is_empty());
+            for row in COMMANDS {
+                prop_assert!(!describe_response(Some(row.name), &bytes).is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What can go wrong, by where it went wrong: reader, card, protocol, or the transaction itself. Each
+//! error says what happened; `advice` says what to do next.
+
+use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::signed::SignatureMessageError;
+use onetap_apdu_spec::suite::Owed;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::tlv::{Tag, TlvError};
+use onetap_apdu_spec::txn::TransactionError;
+
+/// Any failure of a tap.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The reader, its service, or the contact with the card.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// The card refused a command.
+    #[error(transparent)]
+    Card(#[from] CardStatusError),
+    /// The card answered something that this specification does not allow.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The transaction cannot be encoded.
+    #[error("the transaction cannot be sent: {0}")]
+    Transaction(#[from] TransactionError),
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        match self {
+            Self::Reader(error) => error.advice(),
+            Self::Card(error) => error.advice(),
+            Self::Protocol(error) => error.advice(),
+            Self::Transaction(_) => "correct the transaction and start again; the card has not signed",
+        }
+    }
+}
+
+/// The reader, its service, or the contact with the card failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReaderError {
+    /// The PC/SC service does not answer.
+    #[error("the PC/SC service is not running")]
+    NoService,
+    /// The service has no readers.
+    #[error("no smart card reader is connected")]
+    NoReaders,
+    /// No reader of this name.
+    #[error("no reader is named \"{0}\"")]
+    UnknownReader(String),
+    /// The reader is empty.
+    #[error("there is no card in the reader")]
+    NoCard,
+    /// The card left in the middle of the contact.
+    #[error("the card was removed")]
+    CardRemoved,
+    /// Something else reset the card: what was loaded is void.
+    #[error("another program reset the card during the contact")]
+    CardReset,
+    /// The card does not answer to power.
+    #[error("the card does not answer")]
+    Unresponsive,
+    /// Another program holds the card.
+    #[error("another program is using the card")]
+    InUse,
+    /// Nothing happened in time.
+    #[error("no card came in time")]
+    Timeout,
+    /// The wait was cancelled.
+    #[error("the wait was cancelled")]
+    Cancelled,
+    /// The reader did not pass the command on, so the card has not seen it.
+    #[error("the reader does not accept a command of {0} bytes")]
+    NotAccepted(usize),
+    /// Fewer than the four bytes of a command header; never sent.
+    #[error("a command of {0} bytes is too short to be sent")]
+    CommandTooShort(usize),
+    /// The card's response is longer than any APDU. The command has been executed.
+    #[error("the response is longer than a response APDU can be")]
+    ResponseTooLong,
+    /// Anything else that PC/SC reports.
+    #[error("the reader failed: {0}")]
+    Pcsc(pcsc::Error),
+}
+
+impl ReaderError {
+    /// What to do next.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NoService => {
+                "start it (Debian: apt install pcscd, then systemctl start pcscd.socket) and try again"
+            }
+            Self::NoReaders => {
+                "plug in a reader; for a virtual one install vsmartcard-vpcd and restart pcscd"
+            }
+            Self::UnknownReader(_) => "list the readers and name one of them exactly",
+            Self::NoCard | Self::Timeout => "put the card on the reader and hold it there",
+            Self::CardRemoved => "hold the card still until the terminal says that it may go, and tap again",
+            Self::CardReset | Self::InUse => "close other programs that use smart cards, and tap again",
+            Self::Unresponsive => "turn the card round or clean its contacts, and tap again",
+            Self::Cancelled => "start again when ready",
+            Self::NotAccepted(_) => "update the reader's driver, or use a reader that knows extended length",
+            Self::CommandTooShort(_) => "send a whole command APDU",
+            Self::ResponseTooLong => "tap again; if it persists, replace the card",
+            Self::Pcsc(_) => "unplug the reader and plug it in again; the service's log says more",
+        }
+    }
+}
+
+impl From<pcsc::Error> for ReaderError {
+    fn from(error: pcsc::Error) -> Self {
+        use pcsc::Error as E;
+        match error {
+            E::NoService | E::ServiceStopped | E::Shutdown | E::SystemCancelled => Self::NoService,
+            E::NoReadersAvailable => Self::NoReaders,
+            E::NoSmartcard => Self::NoCard,
+            // pcscd says NotTransacted until its next poll sees the removal.
+            E::RemovedCard | E::NotTransacted | E::ReaderUnavailable | E::InvalidHandle => Self::CardRemoved,
+            E::ResetCard => Self::CardReset,
+            E::UnresponsiveCard | E::UnpoweredCard | E::ProtoMismatch | E::CommError => Self::Unresponsive,
+            E::SharingViolation => Self::InUse,
+            E::Timeout => Self::Timeout,
+            E::Cancelled => Self::Cancelled,
+            E::InsufficientBuffer => Self::ResponseTooLong,
+            other => Self::Pcsc(other),
+        }
+    }
+}
+
+/// The card answered a command with a status word other than 9000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CardStatusError {
+    /// Which command.
+    pub command: Name,
+    /// The answer.
+    pub sw: StatusWord,
+}
+
+impl CardStatusError {
+    /// What the terminal does about it, from the table of status words.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        self.sw.meaning().map_or("this is not such a card, or it is damaged", |row| row.advice)
+    }
+}
+
+impl std::fmt::Display for CardStatusError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let meaning = self.sw.meaning().map_or("a status word of no meaning here", |row| row.meaning);
+        write!(f, "the card answered {} with {}: {meaning}", self.command.spec().title, self.sw)
+    }
+}
+
+impl std::error::Error for CardStatusError {}
+
+/// The card's answers do not follow the specification, or a command cannot be carried to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// A chain of 61xx that leads nowhere.
+    #[error("the card announces more and more response data without end")]
+    EndlessResponse,
+    /// 6Cxx again after the command was repeated with that very Le.
+    #[error("the card asks for another Le after it got the one it asked for")]
+    LeNotSettled,
+    /// Too much data for this transport, and the command cannot be chained.
+    #[error("{0} bytes of command data fit neither one APDU nor a chain")]
+    CommandTooLong(usize),
+    /// A response that is not the expected data object.
+    #[error("the response is not the data object {expected}: {why}")]
+    NotTheObject {
+        /// Which was expected.
+        expected: Tag,
+        /// What is wrong.
+        why: TlvError,
+    },
+    /// A data object whose value is out of its format.
+    #[error("the value of data object {0} is out of its format")]
+    BadValue(Tag),
+    /// GET SIGNATURE answered something else.
+    #[error("the signature message is wrong: {0}")]
+    SignatureMessage(#[from] SignatureMessageError),
+    /// The header names another operator than this terminal's.
+    #[error("the card signs for another operator than this terminal's")]
+    WrongOperator,
+    /// The header's counter is zero, which no card signs with.
+    #[error("the signature's counter is zero")]
+    CounterZero,
+    /// The card owes a data object by its profile and gave an empty one.
+    #[error("the card owes {} and gave nothing", owed_name(*.0))]
+    NothingOwed(Owed),
+}
+
+fn owed_name(owed: Owed) -> &'static str {
+    match owed {
+        Owed::Encrypted => "the encrypted joint password",
+        Owed::EncryptedDigest => "the digest of the encrypted joint password",
+        Owed::PasswordDigest => "the keyed digest of the joint password",
+    }
+}
+
+impl ProtocolError {
+    /// What to do next.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::WrongOperator => "use a card of this operator, or a terminal of the card's",
+            Self::CommandTooLong(_) => "shorten the details, or use a reader that knows extended length",
+            _ => "do not send anything on; check card and reader with another terminal",
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Traces: what happened between terminal, card and holder, one JSON object a line, strict and in
+//! order. The first line is the header, the others are events:
+//!
+//! ```text
+//! {"onetap-trace":1,"description":"one payment","suite":"a3+sha256+rsa-oaep+pkcs1","clauses":["P-04"]}
+//! {"field-in":{"atr":".."}}
+//! {"command":"00CA9F2400"}
+//! {"response":{"sw":"9000","tlv":{"9F24":"${alias}"}}}
+//! {"put-txn":{"fields":{…},"terminal":"TERM0001","at":"2026-07-01T12:00:00","unpredictable-number":"01020304"}}
+//! {"response":{"sw":["9000"]}}
+//! {"command":"80320000000000"}
+//! {"response":{"sw":"9000","predicates":["signature-valid"]}}
+//! {"field-out":{}}
+//! {"tick-ms":500}
+//! {"screen":["PAY 12.34 EUR","${*}"]}
+//! {"key":"confirm"}
+//! {"screen":["Password","${joint-password}"]}
+//! {"check":["joint-password-valid"]}
+//! ```
+//!
+//! | where | may hold |
+//! |---|---|
+//! | `data`, values of `tlv`, `atr` | hex; `??` any byte; `..` any bytes; `${name}`: captured when first met, compared after |
+//! | `command` | hex, and `${name}` for what was captured |
+//! | `sw` | a status word, a list of them, or a class such as `61xx` |
+//! | `screen` | lines; `${*}` stands for any text; `${joint-password}` for the joint password |
+//! | `predicates`, `check` | names that the caller of [`replay`] judges ([`Predicates`]) |
+//!
+//! No secret is ever written: digits of the PIN are recorded as `digit`, the joint password as
+//! `${joint-password}` ([`Recorder`]).
+
+use std::fmt::Write as _;
+
+use onetap_apdu_spec::account::Alias;
+use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::txn::{TerminalId, Transaction};
+use serde::{Deserialize, Serialize};
+use time::PrimitiveDateTime;
+
+mod pattern;
+mod record;
+mod replay;
+mod screen;
+mod show;
+
+pub use pattern::{BytePattern, Captures, ResponsePattern, SwPattern};
+pub use record::{Recorder, RecordingReader};
+pub use replay::{Divergence, Evidence, Predicates, Stage, StageError, replay};
+pub use screen::{JOINT_PASSWORD, Screen};
+
+use crate::source::{FieldErrors, Fields};
+
+/// The version of the format that this crate writes and reads.
+pub const SCHEMA: u32 = 1;
+/// Longest trace text that is read.
+pub const MAX_TRACE: usize = 16 << 20;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Header {
+    /// Always [`SCHEMA`].
+    #[serde(rename = "onetap-trace")]
+    pub schema: u32,
+    /// What the trace shows.
+    pub description: String,
+    /// The suite of the card that it was recorded with, and must be replayed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<Suite>,
+    /// Requirements that it is evidence for, such as `P-04`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clauses: Vec<String>,
+    /// The program that recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_by: Option<String>,
+    /// Seed of the card's randomness, if it was not the operating system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The card's clock at the start, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::option")]
+    pub virtual_time: Option<PrimitiveDateTime>,
+}
+
+impl Header {
+    /// A header that says only what the trace shows.
+    #[must_use]
+    pub fn new(description: impl Into<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            description: description.into(),
+            suite: None,
+            clauses: Vec::new(),
+            recorded_by: None,
+            seed: None,
+            virtual_time: None,
+        }
+    }
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// The card enters the field or is put in: power, and its answer to reset.
+    #[serde(rename_all = "kebab-case")]
+    FieldIn {
+        /// Answer to reset.
+        #[serde(default)]
+        atr: BytePattern,
+    },
+    /// The card leaves.
+    FieldOut {},
+    /// The reader resets the card, which stays where it is.
+    Reset {
+        /// Answer to reset.
+        #[serde(default)]
+        atr: BytePattern,
+    },
+    /// A command APDU.
+    Command(BytePattern),
+    /// PUT TXN with a message made at replay, because the payer alias differs from card to card.
+    PutTxn(Box<PutTxn>),
+    /// The response to the command before.
+    Response(ResponsePattern),
+    /// The command before got no response: the card left.
+    NoResponse {},
+    /// What the card's display shows.
+    Screen(Vec<String>),
+    /// The holder presses a key on the card.
+    Key(Key),
+    /// Time passes on the card's clock, in milliseconds.
+    TickMs(u64),
+    /// Predicates over everything so far.
+    Check(Vec<String>),
+}
+
+/// Keys of the card, without what would give the PIN away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Key {
+    /// Confirm, or end of PIN entry.
+    Confirm,
+    /// Cancel.
+    Cancel,
+    /// Next page.
+    Next,
+    /// Previous page.
+    Previous,
+    /// Delete the last digit.
+    Clear,
+    /// The next digit of the right PIN.
+    Digit,
+    /// A digit that is not the PIN's next one.
+    WrongDigit,
+}
+
+/// Everything of a transaction message but the payer alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PutTxn {
+    /// As a person would type them.
+    pub fields: Fields,
+    /// The terminal.
+    pub terminal: TerminalId,
+    /// Date and time, UTC.
+    #[serde(with = "moment")]
+    pub at: PrimitiveDateTime,
+    /// The terminal's random number.
+    #[serde(with = "hex::serde")]
+    pub unpredictable_number: [u8; 4],
+    /// The payer alias; left out for the one that the card gave last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Alias>,
+}
+
+impl PutTxn {
+    /// The transaction for this payer.
+    ///
+    /// # Errors
+    /// [`FieldErrors`].
+    pub fn transaction(&self, payer: Alias) -> Result<Transaction, FieldErrors> {
+        let draft = self.fields.check()?;
+        Ok(draft.complete(payer, self.at, self.terminal.clone(), self.unpredictable_number))
+    }
+}
+
+impl From<&Transaction> for PutTxn {
+    /// Leaves the payer alias out.
+    fn from(t: &Transaction) -> Self {
+        let draft = crate::source::Draft {
+            kind: t.kind,
+            payee_account: t.payee_account.clone(),
+            payee_name: t.payee_name.clone(),
+            amount: t.amount,
+            reference: t.reference.clone(),
+            details: t.details.clone(),
+        };
+        Self {
+            fields: Fields::from(&draft),
+            terminal: t.terminal.clone(),
+            at: t.at,
+            unpredictable_number: t.unpredictable_number,
+            payer: None,
+        }
+    }
+}
+
+/// A whole trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The first line.
+    pub header: Header,
+    /// The others.
+    pub events: Vec<Event>,
+}
+
+/// Text that is not a trace. Lines count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// Too long.
+    #[error("the trace has {0} bytes; at most {MAX_TRACE} are read")]
+    TooLong(usize),
+    /// There is nothing.
+    #[error("the trace is empty; its first line must be the header")]
+    Empty,
+    /// A line is not what belongs there.
+    #[error("line {line}: {why}")]
+    Json {
+        /// Which.
+        line: usize,
+        /// Why.
+        why: serde_json::Error,
+    },
+    /// A version that this crate does not read.
+    #[error("this is version {0} of the trace format; version {SCHEMA} is read")]
+    Schema(u32),
+    /// Each command has exactly one response.
+    #[error("line {line}: {expected} was expected here")]
+    Order {
+        /// Which.
+        line: usize,
+        /// What.
+        expected: &'static str,
+    },
+}
+
+impl Trace {
+    /// Reads a trace.
+    ///
+    /// # Errors
+    /// [`TraceError`], the first reason met.
+    pub fn parse(text: &str) -> Result<Self, TraceError> {
+        if text.len() > MAX_TRACE {
+            return Err(TraceError::TooLong(text.len()));
+        }
+        let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line));
+        let (_, first) = lines.next().ok_or(TraceError::Empty)?;
+        let header: Header = read(1, first)?;
+        if header.schema != SCHEMA {
+            return Err(TraceError::Schema(header.schema));
+        }
+        let events = lines.map(|(line, text)| read(line, text)).collect::<Result<Vec<Event>, _>>()?;
+        let trace = Self { header, events };
+        trace.check_order()?;
+        Ok(trace)
+    }
+
+    fn check_order(&self) -> Result<(), TraceError> {
+        let mut open = false;
+        for (i, event) in self.events.iter().enumerate() {
+            let answers = matches!(event, Event::Response(_) | Event::NoResponse {});
+            let wrong = |expected| Err(TraceError::Order { line: i + 2, expected });
+            match (open, answers) {
+                (true, false) => return wrong("the response to the command before"),
+                (false, true) => return wrong("a command"),
+                _ => open = matches!(event, Event::Command(_) | Event::PutTxn(_)),
+            }
+        }
+        let line = self.events.len() + 2;
+        if open { Err(TraceError::Order { line, expected: "a response" }) } else { Ok(()) }
+    }
+
+    /// Writes the trace.
+    ///
+    /// # Errors
+    /// Never for traces that were parsed or recorded.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        let mut out = serde_json::to_string(&self.header)? + "\n";
+        for event in &self.events {
+            out += &serde_json::to_string(event)?;
+            out.push('\n');
+        }
+        Ok(out)
+    }
+
+    /// The trace in words, one line an event.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let mut out = format!("{}\n", self.header.description);
+        let mut answering: Option<Name> = None;
+        for (i, event) in self.events.iter().enumerate() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{:>4}  {}", i + 2, show::describe(event, &mut answering));
+        }
+        out
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(line: usize, text: &'a str) -> Result<T, TraceError> {
+    serde_json::from_str(text).map_err(|why| TraceError::Json { line, why })
+}
+
+/// Date and time as `2026-07-01T12:00:00`, UTC.
+mod moment {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+    use time::PrimitiveDateTime;
+    use time::format_description::BorrowedFormatItem;
+    use time::macros::format_description;
+
+    const FORMAT: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+
+    pub(super) fn serialize<S: Serializer>(at: &PrimitiveDateTime, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&at.format(FORMAT).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PrimitiveDateTime, D::Error> {
+        let text = String::deserialize(from)?;
+        PrimitiveDateTime::parse(&text, FORMAT).map_err(de::Error::custom)
+    }
+
+    pub(super) mod option {
+        use super::{Deserializer, PrimitiveDateTime, Serializer};
+
+        // The signature is serde's.
+        #[allow(clippy::ref_option)]
+        pub(in super::super) fn serialize<S: Serializer>(
+            at: &Option<PrimitiveDateTime>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => super::serialize(at, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<PrimitiveDateTime>, D::Error> {
+            super::deserialize(from).map(Some)
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Records what happens as a trace. What differs from run to run becomes a pattern or a predicate,
+//! and secrets are left out, before anything is written.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, MAX_SHORT_DATA, ResponseApdu};
+use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::header::{Binding, CardId, Header as TxnHeader, ServerId};
+use onetap_apdu_spec::objects;
+use onetap_apdu_spec::signed::SignatureMessage;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::txn::TransactionMessage;
+
+use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen};
+use crate::atr::Atr;
+use crate::decode::command_row;
+use crate::error::ReaderError;
+use crate::transport::{Disposition, Reader, Transport};
+
+/// Writes a trace to `W`. A failure to write is kept and told by [`Recorder::finish`], so that a full
+/// disk does not break a payment off.
+pub struct Recorder<W> {
+    out: W,
+    failed: Option<io::Error>,
+    /// What GET RESPONSE goes on with.
+    answering: Option<Name>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a trace.
+    pub fn new(out: W, header: &Header) -> Self {
+        let mut recorder = Self { out, failed: None, answering: None };
+        recorder.line(serde_json::to_string(header));
+        recorder
+    }
+
+    /// The card comes.
+    pub fn field_in(&mut self, atr: &Atr) {
+        self.event(&Event::FieldIn { atr: BytePattern::exactly(atr.bytes()) });
+    }
+
+    /// The card leaves.
+    pub fn field_out(&mut self) {
+        self.event(&Event::FieldOut {});
+    }
+
+    /// The holder presses a key.
+    pub fn key(&mut self, key: Key) {
+        self.event(&Event::Key(key));
+    }
+
+    /// Time passes on the card's clock; parts of a millisecond are dropped.
+    pub fn tick(&mut self, time: Duration) {
+        self.event(&Event::TickMs(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    }
+
+    /// The display shows this.
+    pub fn screen(&mut self, screen: &Screen) {
+        self.event(&Event::Screen(screen.lines().to_vec()));
+    }
+
+    /// These predicates hold now.
+    pub fn check(&mut self, names: &[&str]) {
+        self.event(&Event::Check(names.iter().map(|&name| name.to_owned()).collect()));
+    }
+
+    /// Records what passes over `reader`. Put the card there and take it away with
+    /// [`Recorder::field_in`] and [`Recorder::field_out`].
+    pub fn over<'r>(&'r mut self, reader: &'r mut dyn Reader) -> RecordingReader<'r, W> {
+        RecordingReader { reader, recorder: self }
+    }
+
+    /// Ends the trace.
+    ///
+    /// # Errors
+    /// The first failure to write.
+    pub fn finish(mut self) -> io::Result<W> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn exchange(&mut self, command: &[u8], result: &Result<Vec<u8>, ReaderError>) {
+        let apdu = CommandApdu::parse(command).ok();
+        let name = apdu.and_then(|apdu| Some(command_row(&apdu)?.name));
+        if name != Some(Name::GetResponse) {
+            self.answering = name;
+        }
+        self.event(&command_event(command, apdu.as_ref(), name));
+        let response = result.as_ref().ok().and_then(|bytes| ResponseApdu::parse(bytes).ok());
+        let first_part = name != Some(Name::GetResponse);
+        self.event(&match response {
+            Some(response) => Event::Response(response_pattern(self.answering, first_part, &response)),
+            None => Event::NoResponse {},
+        });
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.line(serde_json::to_string(event));
+    }
+
+    fn line(&mut self, text: Result<String, serde_json::Error>) {
+        if self.failed.is_none() {
+            let written = text.map_err(io::Error::from).and_then(|text| writeln!(self.out, "{text}"));
+            self.failed = written.err();
+        }
+    }
+}
+
+/// PUT TXN in one APDU is kept by its fields, because the payer alias differs from run to run.
+fn command_event(command: &[u8], apdu: Option<&CommandApdu<'_>>, name: Option<Name>) -> Event {
+    let whole = apdu.filter(|apdu| name == Some(Name::PutTxn) && apdu.cla & CLA_CHAINING == 0);
+    let message = whole.and_then(|apdu| {
+        let message = TransactionMessage::parse(apdu.data).ok()?;
+        // The form and the Le must be those that a replay will choose.
+        (put_txn_command(&message)? == command).then_some(message)
+    });
+    match message {
+        Some(message) => Event::PutTxn(Box::new(PutTxn::from(message.transaction()))),
+        None => Event::Command(BytePattern::exactly(command)),
+    }
+}
+
+/// The APDU that carries `message` at replay: short if it fits.
+pub(super) fn put_txn_command(message: &TransactionMessage) -> Option<Vec<u8>> {
+    let data = message.bytes();
+    let form = if data.len() > MAX_SHORT_DATA { Form::Extended } else { Form::Short };
+    Name::PutTxn.spec().apdu(None, data).encode(form).ok()
+}
+
+/// Exact, except for what is random or depends on the card.
+fn response_pattern(name: Option<Name>, first_part: bool, response: &ResponseApdu) -> ResponsePattern {
+    let mut pattern = ResponsePattern::status(response.sw);
+    let data = &response.data;
+    if data.is_empty() {
+        return pattern;
+    }
+    let complete = first_part && response.sw == StatusWord::OK;
+    match name {
+        Some(Name::GetData)
+            if complete && crate::session::read_object(data, objects::PAYER_ALIAS).is_ok() =>
+        {
+            pattern.tlv.insert(objects::PAYER_ALIAS.to_string(), BytePattern::default());
+            pattern.predicates.push("alias".into());
+        }
+        Some(Name::GetSignature) => {
+            match SignatureMessage::parse(data) {
+                Ok(message) => signature_pattern(&mut pattern, &message),
+                Err(_) => pattern.length = Some(data.len()),
+            }
+            if response.sw == StatusWord::OK {
+                pattern.predicates.push("signature-valid".into());
+            }
+        }
+        Some(Name::GetEncPassword) => {
+            pattern.length = Some(data.len());
+            if response.sw == StatusWord::OK {
+                pattern.predicates.push("password-object-valid".into());
+            }
+        }
+        _ => pattern.data = Some(BytePattern::exactly(data)),
+    }
+    pattern
+}
+
+/// H exact but for server id, card id and counter; any S of that length.
+fn signature_pattern(pattern: &mut ResponsePattern, message: &SignatureMessage) {
+    let path = |tag| format!("{}/{tag}", objects::SIGNATURE_MESSAGE);
+    pattern.tlv.insert(path(objects::HEADER), header_pattern(&message.header));
+    pattern.tlv.insert(path(objects::SIGNATURE), BytePattern::any(message.signature.len()));
+}
+
+/// Bytes that stay the same when the ids and the counter are inverted are exact, the others open.
+fn header_pattern(header: &TxnHeader) -> BytePattern {
+    let invert = |id: [u8; 8]| id.map(|byte| !byte);
+    let binding = header.binding;
+    let other = TxnHeader {
+        binding: Binding {
+            server: ServerId(invert(binding.server.0)),
+            card: CardId(invert(binding.card.0)),
+            ..binding
+        },
+        counter: !header.counter,
+    };
+    let pairs = header.to_bytes().into_iter().zip(other.to_bytes());
+    pairs.fold(BytePattern::exactly(&[]), |pattern, (byte, inverted)| {
+        let next = if byte == inverted { BytePattern::exactly(&[byte]) } else { BytePattern::any(1) };
+        pattern.then(next)
+    })
+}
+
+/// A reader whose contacts are recorded.
+pub struct RecordingReader<'r, W> {
+    reader: &'r mut dyn Reader,
+    recorder: &'r mut Recorder<W>,
+}
+
+impl<W: Write> Reader for RecordingReader<'_, W> {
+    fn name(&self) -> &str {
+        self.reader.name()
+    }
+
+    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+        let transport = self.reader.connect()?;
+        Ok(Box::new(RecordingTransport { transport, recorder: &mut *self.recorder }))
+    }
+}
+
+struct RecordingTransport<'r, W> {
+    transport: Box<dyn Transport + 'r>,
+    recorder: &'r mut Recorder<W>,
+}
+
+impl<W: Write> Transport for RecordingTransport<'_, W> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        let result = self.transport.transmit(command);
+        self.recorder.exchange(command, &result);
+        result
+    }
+
+    fn atr(&self) -> &Atr {
+        self.transport.atr()
+    }
+
+    fn supports_extended(&self) -> bool {
+        self.transport.supports_extended()
+    }
+
+    fn release(self: Box<Self>, disposition: Disposition) -> Result<(), ReaderError> {
+        if disposition == Disposition::Unpower {
+            // To the card, power off and on is a reset.
+            let atr = BytePattern::exactly(self.transport.atr().bytes());
+            self.recorder.event(&Event::Reset { atr });
+        }
+        self.transport.release(disposition)
+    }
+}

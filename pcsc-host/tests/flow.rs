@@ -1,0 +1,362 @@
+//! One tap from draft to request, and its trace, over a card in form.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail like tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use onetap_apdu_spec::header::ServerId;
+use onetap_apdu_spec::rng::Rng;
+use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::txn::TransactionMessage;
+use onetap_pcsc_host::trace::{
+    Divergence, Evidence, Header, Key, Predicates, Recorder, Screen, Stage, StageError, Trace, replay,
+};
+use onetap_pcsc_host::{
+    Atr, Disposition, Error, InProcessReader, KeyboardError, LineKeyboard, ProtocolError, ReaderError,
+    Tapped, Terminal, TransactionSource, VerificationPassword,
+};
+use support::{
+    ALIAS, Log, Scripted, ScriptedReader, Seen, fields, formal_card, ok, owed_object, signature_message,
+};
+use time::macros::datetime;
+
+struct Fixed;
+
+impl Rng for Fixed {
+    fn fill(&mut self, out: &mut [u8]) {
+        out.fill(6);
+    }
+}
+
+fn terminal() -> Terminal {
+    Terminal::with("TERM0001".parse().unwrap(), || datetime!(2026-07-01 12:00:00), Fixed)
+}
+
+fn formal_reader(suite: Suite) -> InProcessReader<impl FnMut(&[u8]) -> Vec<u8>> {
+    InProcessReader::new("formal", Atr::new(hex::decode("3b05807300004000").unwrap()), formal_card(suite))
+}
+
+fn tap(suite: Suite) -> Result<Tapped, Error> {
+    terminal().tap(&mut formal_reader(suite), &fields().draft().unwrap())
+}
+
+fn type_in(line: &str) -> Result<VerificationPassword, KeyboardError> {
+    VerificationPassword::type_in(&mut LineKeyboard(line.as_bytes()))
+}
+
+#[test]
+fn p_17_the_request_holds_exactly_what_the_profile_owes() {
+    for suite in Suite::all() {
+        let request = tap(suite).unwrap().authorise(type_in("12345678\r\n").unwrap());
+        let message = TransactionMessage::parse(&request.transaction).unwrap();
+        assert_eq!(message.transaction().payer.as_str(), ALIAS);
+        assert_eq!(message.transaction().unpredictable_number, [6; 4]);
+        assert_eq!(request.signature_message, signature_message(suite, 1));
+        assert_eq!(request.verification_password.expose(), "12345678");
+        assert_eq!(request.password_object.map(|object| object.kind), suite.owed(), "{suite}");
+    }
+}
+
+fn scripted_tap(answers: &[Vec<u8>]) -> (Result<Tapped, Error>, Log) {
+    let answers: Vec<_> = answers.iter().map(hex::encode).collect();
+    let answers: Vec<_> = answers.iter().map(String::as_str).collect();
+    let card = Scripted::new(&answers).extended();
+    let log = card.log.clone();
+    let result = terminal().tap(&mut ScriptedReader(Some(card)), &fields().draft().unwrap());
+    (result, log)
+}
+
+fn answers(suite: Suite, counter: u32) -> Vec<Vec<u8>> {
+    let alias = onetap_apdu_spec::tlv::object(onetap_apdu_spec::objects::PAYER_ALIAS, ALIAS.as_bytes());
+    let owed = owed_object(suite.owed().unwrap());
+    vec![ok(vec![]), ok(alias), ok(vec![]), ok(signature_message(suite, counter)), ok(owed)]
+}
+
+#[test]
+fn p_04_one_contact_and_the_card_may_go() {
+    let (result, log) = scripted_tap(&answers(Suite::default(), 1));
+    result.unwrap();
+    let log = log.borrow();
+    assert_eq!(log.len(), 7, "connect, five commands, release");
+    assert_eq!(log[0], Seen::Connect);
+    assert_eq!(log[6], Seen::Release(Disposition::Leave));
+}
+
+#[test]
+fn whatever_fails_the_card_is_released_without_power_and_nothing_more_is_sent() {
+    for broken in 0..5 {
+        for answer in [vec![0x6F, 0x00], vec![0x90], vec![], ok(vec![1, 2, 3])] {
+            let mut answers = answers(Suite::default(), 1);
+            if broken == 0 || broken == 2 {
+                // SELECT and PUT TXN have no response data that could be wrong.
+                answers[broken] = answer[..answer.len().min(2)].to_vec();
+                if answers[broken] == [1, 2] {
+                    continue;
+                }
+            } else {
+                answers[broken] = answer;
+            }
+            let (result, log) = scripted_tap(&answers);
+            let log = log.borrow();
+            assert!(result.is_err(), "answer {broken}");
+            assert_eq!(log.len(), broken + 3, "connect, the commands so far, release");
+            assert_eq!(log.last(), Some(&Seen::Release(Disposition::Unpower)));
+        }
+    }
+}
+
+#[test]
+fn errors_say_where_and_what_to_do() {
+    let mut refused = answers(Suite::default(), 1);
+    refused[2] = vec![0x69, 0x85];
+    let (result, _) = scripted_tap(&refused);
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Card(_)));
+    assert!(
+        error.to_string().starts_with("the card answered PUT TXN with 6985: not in this state"),
+        "{error}"
+    );
+    assert!(error.advice().contains("confirm or cancel on the card"), "{}", error.advice());
+    let nothing = terminal().tap(&mut ScriptedReader(None), &fields().draft().unwrap()).unwrap_err();
+    assert!(matches!(nothing, Error::Reader(ReaderError::NoCard)));
+    assert!(nothing.advice().contains("put the card on the reader"));
+}
+
+#[test]
+fn an_implausible_signature_is_refused_at_once() {
+    let (result, _) = scripted_tap(&answers(Suite::default(), 0));
+    assert!(matches!(result.unwrap_err(), Error::Protocol(ProtocolError::CounterZero)));
+    let mut other = answers(Suite::default(), 1);
+    other[4] = ok(owed_object(onetap_apdu_spec::suite::Owed::PasswordDigest));
+    let (result, _) = scripted_tap(&other);
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::NotTheObject { .. })), "{error}");
+}
+
+#[test]
+fn p_26_a_card_of_another_operator_is_refused() {
+    let draft = fields().draft().unwrap();
+    let mut reader = formal_reader(Suite::default());
+    let mut ours = terminal().for_operator(ServerId([1; 8]));
+    assert!(ours.tap(&mut reader, &draft).is_ok());
+    let mut other = terminal().for_operator(ServerId([9; 8]));
+    let error = other.tap(&mut reader, &draft).unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::WrongOperator)));
+}
+
+#[test]
+fn p_16_only_what_can_be_a_password_comes_from_the_keyboard() {
+    assert!(matches!(type_in("").unwrap_err(), KeyboardError::Io(_)));
+    for typed in ["\n", "123\n", "1234 5678\n", &"1".repeat(5_000)] {
+        let error = type_in(typed).unwrap_err();
+        assert!(matches!(error, KeyboardError::NotAPassword(_)), "{typed}");
+        assert!(error.advice().contains("nothing was sent"));
+    }
+    assert!(!format!("{:?}", type_in("12345678\n").unwrap()).contains("1234"));
+}
+
+type Card = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
+/// A stage around the card in form; shows one screen after the contact.
+struct FormalStage {
+    card: Card,
+    keys: Vec<Key>,
+}
+
+const ATR: &str = "3b05807300004000";
+
+impl FormalStage {
+    fn new(suite: Suite) -> Self {
+        Self { card: Box::new(formal_card(suite)), keys: Vec::new() }
+    }
+
+    fn secret_screen() -> Screen {
+        Screen::new(&["Password", "87654321"], Some("87654321".parse().unwrap()))
+    }
+}
+
+impl Stage for FormalStage {
+    fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
+        Ok(hex::decode(ATR).unwrap())
+    }
+    fn field_out(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+    fn reset(&mut self) -> Result<Vec<u8>, StageError> {
+        self.field_in()
+    }
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        Ok((self.card)(command))
+    }
+    fn key(&mut self, key: Key) -> Result<(), StageError> {
+        self.keys.push(key);
+        Ok(())
+    }
+    fn tick(&mut self, time: Duration) -> Result<(), StageError> {
+        if time.is_zero() { Err(StageError::Unsupported("let time pass")) } else { Ok(()) }
+    }
+    fn screen(&mut self) -> Result<Screen, StageError> {
+        Ok(Self::secret_screen())
+    }
+}
+
+#[derive(Default)]
+struct Judge {
+    asked: Vec<String>,
+}
+
+impl Predicates for Judge {
+    fn check(&mut self, name: &str, evidence: &Evidence) -> Result<(), String> {
+        self.asked.push(name.to_owned());
+        let holds = match name {
+            "alias" => evidence.alias.is_some(),
+            "signature-valid" => evidence.transaction.is_some() && evidence.signature_message.is_some(),
+            "password-object-valid" => evidence.password_object.is_some(),
+            "joint-password-valid" => evidence.joint_password.is_some(),
+            _ => return Err("no such predicate".into()),
+        };
+        if holds { Ok(()) } else { Err("nothing was seen".into()) }
+    }
+}
+
+fn recorded(suite: Suite, extended: bool) -> String {
+    let atr = Atr::new(hex::decode(if extended { ATR } else { "3b00" }).unwrap());
+    let mut reader = InProcessReader::new("formal", atr.clone(), formal_card(suite));
+    let mut recorder = Recorder::new(Vec::new(), &Header { suite: Some(suite), ..Header::new("one tap") });
+    recorder.field_in(&Atr::new(hex::decode(ATR).unwrap()));
+    terminal().tap(&mut recorder.over(&mut reader), &fields().draft().unwrap()).unwrap();
+    recorder.field_out();
+    recorder.tick(Duration::from_millis(500));
+    recorder.key(Key::Digit);
+    recorder.key(Key::Confirm);
+    recorder.screen(&FormalStage::secret_screen());
+    recorder.check(&["joint-password-valid"]);
+    String::from_utf8(recorder.finish().unwrap()).unwrap()
+}
+
+#[test]
+fn what_was_recorded_replays_on_every_suite() {
+    for suite in Suite::all() {
+        for extended in [true, false] {
+            let text = recorded(suite, extended);
+            let trace = Trace::parse(&text).unwrap();
+            assert_eq!(trace.to_text().unwrap(), text);
+            let (mut stage, mut judge) = (FormalStage::new(suite), Judge::default());
+            let evidence = replay(&trace, &mut stage, &mut judge).unwrap();
+            assert_eq!(stage.keys, [Key::Digit, Key::Confirm]);
+            assert_eq!(evidence.joint_password.unwrap().expose(), "87654321");
+            assert_eq!(judge.asked.contains(&"password-object-valid".into()), suite.owed().is_some());
+        }
+    }
+}
+
+#[test]
+fn a_trace_replays_on_another_card_with_another_counter() {
+    let trace = Trace::parse(&recorded(Suite::default(), true)).unwrap();
+    let mut stage = FormalStage::new(Suite::default());
+    for _ in 0..3 {
+        replay(&trace, &mut stage, &mut Judge::default()).unwrap();
+    }
+}
+
+#[test]
+fn secrets_are_left_out_of_the_recording() {
+    let text = recorded(Suite::default(), true);
+    assert!(!text.contains("87654321") && text.contains("${joint-password}"));
+    assert!(!text.contains(&hex::encode_upper(ALIAS)), "the alias belongs to one card");
+}
+
+fn diverge(text: &str) -> Box<Divergence> {
+    let trace = Trace::parse(text).unwrap();
+    replay(&trace, &mut FormalStage::new(Suite::default()), &mut Judge::default()).unwrap_err()
+}
+
+#[test]
+fn the_first_difference_is_told_with_its_line() {
+    let text = recorded(Suite::default(), true);
+    let line_of = |text: &str, what: &str| text.lines().position(|line| line.contains(what)).unwrap() + 1;
+    for (from, to, expected) in [
+        ("\"sw\":\"9000\"", "\"sw\":[\"6985\",\"6A80\"]", "status word 6985 or 6A80"),
+        ("6F11", "6F12", "data 6F12"),
+        ("E2/DF22\":\"4F6E", "E2/DF22\":\"4E6E", "E2/DF22 = 4E6E"),
+        ("signature-valid", "never-valid", "never-valid holds"),
+        ("{\"field-in\":{\"atr\":\"3B", "{\"field-in\":{\"atr\":\"3F", "answer to reset 3F"),
+        ("\"Password\"", "\"Passwort\"", "Passwort | ${joint-password}"),
+        ("{\"tick-ms\":500}", "{\"tick-ms\":0}", "that it can be done"),
+        ("\"length\":35", "\"length\":36", "36 bytes of data"),
+    ] {
+        assert!(text.contains(from), "{from} in\n{text}");
+        let changed = text.replacen(from, to, 1);
+        let divergence = diverge(&changed);
+        assert_eq!(divergence.line, line_of(&changed, to), "{divergence}");
+        assert!(divergence.expected.starts_with(expected), "{divergence}");
+        assert!(!divergence.to_string().contains("87654321"), "{divergence}");
+    }
+    let shown = diverge(&text.replacen("\"sw\":\"9000\"", "\"sw\":\"6985\"", 1)).to_string();
+    assert_eq!(
+        shown.lines().skip(1).collect::<Vec<_>>(),
+        [
+            "  command   SELECT application F04F4E4554415001",
+            "  expected  status word 6985",
+            "  got       status word 9000"
+        ]
+    );
+}
+
+#[test]
+fn a_response_where_none_was_expected_differs() {
+    let text =
+        "{\"onetap-trace\":1,\"description\":\"x\"}\n{\"command\":\"00A40400\"}\n{\"no-response\":{}}\n";
+    assert_eq!(diverge(text).expected, "no response");
+}
+
+#[test]
+fn a_message_needs_an_alias_from_the_card() {
+    let text = recorded(Suite::default(), true);
+    let lines: Vec<_> = text.lines().collect();
+    let put = lines.iter().position(|line| line.starts_with("{\"put-txn\"")).unwrap();
+    let divergence = diverge(&[lines[0], lines[put], lines[put + 1], ""].join("\n"));
+    assert_eq!((divergence.line, divergence.expected.as_str()), (2, "a payer alias, fetched before"));
+}
+
+#[test]
+fn what_is_no_trace_is_refused_with_its_line() {
+    let header = "{\"onetap-trace\":1,\"description\":\"x\"}";
+    for (text, told) in [
+        (String::new(), "the trace is empty"),
+        ("{}".into(), "line 1: missing field"),
+        ("{\"onetap-trace\":2,\"description\":\"x\"}".into(), "this is version 2"),
+        (format!("{header}\n{{\"unknown\":1}}"), "line 2: unknown variant"),
+        (format!("{header}\n{{\"field-out\":{{\"x\":1}}}}"), "line 2: unknown field"),
+        (format!("{header}\n\n"), "line 2: EOF"),
+        (format!("{header}\n{{\"command\":\"0\"}}"), "line 2: not hex"),
+        (format!("{header}\n{{\"command\":\"00\"}}"), "line 3: a response was expected"),
+        (format!("{header}\n{{\"command\":\"00\"}}\n{{\"tick-ms\":1}}"), "line 3: the response"),
+        (format!("{header}\n{{\"response\":{{\"sw\":\"9000\"}}}}"), "line 2: a command was expected"),
+        (format!("{header}\n{{\"key\":\"7\"}}"), "line 2: unknown variant"),
+    ] {
+        let error = Trace::parse(&text).unwrap_err().to_string();
+        assert!(error.starts_with(told), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_trace_can_be_read_by_people() {
+    let shown = Trace::parse(&recorded(Suite::default(), true)).unwrap().show();
+    for part in [
+        "one tap\n",
+        "   2  field   the card comes",
+        "→    SELECT application F04F4E4554415001",
+        "→    GET DATA payer alias",
+        "→    PUT TXN 12.34 EUR to \"Coffee Shop\"",
+        "→    GET SIGNATURE",
+        "←    9000",
+        "signature-valid",
+        "screen  Password | ${joint-password}",
+        "key     a digit of the PIN",
+        "clock   500 ms pass",
+    ] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+}
