@@ -22,7 +22,7 @@ test: ## format, lints, all tests on a real PC/SC stack, independent vectors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked --no-run
 	$(PCSCD) cargo test --workspace --locked
-	test ! -e fixtures/vectors/check.py || $(PYTHON) fixtures/vectors/check.py
+	$(PYTHON) fixtures/vectors/generate.py --check
 
 bench: ## benchmarks; summary in target/bench/summary.json
 	scripts/setup test

@@ -54,7 +54,7 @@ fn is_iban(text: &str) -> bool {
 
 fn is_domestic(text: &str) -> bool {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits && (8..=19).contains(&text.len()) && luhn_sum(text) % 10 == 0
+    digits && (8..=19).contains(&text.len()) && luhn_sum(text).is_multiple_of(10)
 }
 
 fn luhn_sum(digits: &str) -> u32 {

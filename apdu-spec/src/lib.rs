@@ -26,6 +26,7 @@
 
 pub mod account;
 pub mod apdu;
+pub mod atr;
 pub mod command;
 pub mod crypto;
 pub mod digest;

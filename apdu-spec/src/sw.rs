@@ -50,7 +50,7 @@ impl StatusWord {
     pub const WRONG_INS: Self = Self(0x6D00);
     /// Class unknown.
     pub const WRONG_CLA: Self = Self(0x6E00);
-    /// The card failed inside; nothing was changed.
+    /// The card failed inside; nothing is pending.
     pub const INTERNAL: Self = Self(0x6F00);
 
     /// SW1-SW2 as received.
@@ -131,7 +131,7 @@ pub const MEANINGS: &[Meaning] = &[
     },
     row(
         StatusWord::MEMORY_FAILURE,
-        "the card could not write its memory; nothing was changed",
+        "the card could not write its memory; nothing is pending, a counter value may be spent",
         "check the card's image file and disk, then tap again",
     ),
     row(
@@ -180,7 +180,7 @@ pub const MEANINGS: &[Meaning] = &[
     row(StatusWord::WRONG_CLA, "unknown class", "correct the command"),
     row(
         StatusWord::INTERNAL,
-        "the card failed inside; nothing was changed",
+        "the card failed inside; nothing is pending, a counter value may be spent",
         "tap again; if it persists, replace the card",
     ),
 ];

@@ -257,7 +257,7 @@ fn decode(fields: &mut Fields<'_>) -> Result<Transaction, TransactionError> {
     let payee_account =
         fields.take(tag::PAYEE_ACCOUNT, |v| text(v)?.parse::<AccountNumber>().map_err(FieldError::from))?;
     let payee_name = fields.take(tag::PAYEE_NAME, PayeeName::from_utf8)?;
-    let minor = fields.take(tag::AMOUNT, |v| digits::<6>(v))?;
+    let minor = fields.take(tag::AMOUNT, digits::<6>)?;
     let currency = fields.take(tag::CURRENCY, |v| {
         let code = u16::try_from(digits::<2>(v)?).map_err(|_| FieldError::Format)?;
         Ok::<_, FieldError>(Currency::from_numeric(code)?)
@@ -322,7 +322,7 @@ fn bcd<const N: usize>(mut n: u64) -> [u8; N] {
     let mut out = [0; N];
     for byte in out.iter_mut().rev() {
         let pair = two(n);
-        *byte = pair / 10 << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         n /= 100;
     }
     out

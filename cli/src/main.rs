@@ -1,1 +1,81 @@
-fn main() {}
+//! `onetap`: the one program a person types. It joins card, terminal and server, which do not know each
+//! other; `docs/cli.md` describes each command, its JSON and its exit codes.
+
+mod args;
+mod card;
+mod conform;
+mod demo;
+mod exit;
+mod files;
+mod output;
+mod pay;
+mod targets;
+mod trace;
+mod verifier;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+use exit::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.json);
+    match run(&cli.command, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has read enough.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, out);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(command: &Command, out: Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => demo::run(options, out),
+        Command::Card(command) => card::run(command, out),
+        Command::Readers => readers(out),
+        Command::Pay(options) => pay::run(options, out),
+        Command::Verifier(command) => verifier::run(command, out),
+        Command::Trace(command) => trace::run(command, out),
+        Command::Conform(command) => conform::run(command, out),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "onetap", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+fn readers(out: Output) -> Result<(), Failure> {
+    let names = onetap_pcsc_host::pcsc::readers()?;
+    out.result(&serde_json::json!({ "readers": names }), names.join("\n"))
+}
+
+/// What went wrong, its causes, and what to do next: on standard error, for people and programs.
+#[allow(clippy::print_stderr, reason = "the one place that reports failures")]
+fn report(failure: &Failure, out: Output) {
+    let mut message = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    let advice = failure.advice();
+    if out.is_json() {
+        let object = serde_json::json!({ "error": message, "advice": advice, "code": failure.code() });
+        eprintln!("{object}");
+    } else {
+        eprintln!("onetap: {message}");
+        if let Some(advice) = advice {
+            eprintln!("  what to do: {advice}");
+        }
+    }
+}

@@ -239,11 +239,15 @@ impl KeyboardError {
 }
 
 impl VerificationPassword {
-    /// Reads the password that the card's display shows.
+    /// Reads the password that the card's display shows. Spaces do not count: the display groups the
+    /// characters, and no joint password has one.
     ///
     /// # Errors
     /// [`KeyboardError`]; the caller may ask again.
     pub fn type_in(keyboard: &mut dyn Keyboard) -> Result<Self, KeyboardError> {
-        Ok(Self(keyboard.read_line()?.trim().parse()?))
+        let line = keyboard.read_line()?;
+        let mut typed = Zeroizing::new(String::with_capacity(line.len()));
+        typed.extend(line.split_whitespace());
+        Ok(Self(typed.parse()?))
     }
 }

@@ -1,1 +1,60 @@
-//! To be written.
+//! The server of OneTap: believes a card's signature and a holder's joint password, and executes each
+//! signed transaction at most once.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`verify`] | pure cryptography: from a request to [`verify::Authentic`] to [`verify::Verified`] |
+//! | [`decide`] | the decision core, pure: rows and proof in, answer and writes out |
+//! | [`policy`] | what the operator allows |
+//! | [`store`] | what a decision reads and writes, and the SQLite store |
+//! | [`audit`] | the sealed log |
+//! | [`environment`] | cryptography, time and randomness, given from outside |
+//! | [`error`] | what can go wrong and what to do then |
+//!
+//! [`Verifier`] puts them together.
+//!
+//! ```
+//! use onetap_server_verifier::{AccountKind, AccountOptions, CardOptions, Environment, InitOptions, Verifier};
+//!
+//! let verifier = Verifier::in_memory(InitOptions::new("Example Bank"), Environment::system())?;
+//! let currency = "EUR".parse()?;
+//! let ada = verifier.open_account(&AccountOptions {
+//!     holder: onetap_apdu_spec::txn::PayeeName::new("Ada Lovelace")?,
+//!     currency,
+//!     kind: AccountKind::Current,
+//!     opening_balance: 100_00,
+//!     number: None,
+//! })?;
+//! // The card's maker takes this to the card; the card answers with its public key, which
+//! // `activate_card` enrols. From then on `authorise` judges what terminals send.
+//! let order = verifier.order_card(&ada, &CardOptions::new(currency))?;
+//! assert_eq!(order.binding.server, verifier.server_id());
+//! assert_eq!(verifier.account(&ada)?.balance, 100_00);
+//! verifier.ledger_check()?;
+//! verifier.audit_verify()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod admin;
+pub mod audit;
+pub mod decide;
+pub mod environment;
+pub mod error;
+mod keys;
+mod ledger;
+pub mod policy;
+mod service;
+pub mod store;
+pub mod verify;
+mod views;
+
+pub use admin::{AccountOptions, CardOptions};
+pub use audit::{Event, LogEntry, Why};
+pub use decide::{Outcome, Receipt, TransactionId};
+pub use environment::{Clock, Environment, SystemClock, Timestamp};
+pub use error::{KeyFileError, ServiceError, StoreError};
+pub use policy::Policy;
+pub use service::{Client, InitOptions, Verifier};
+pub use store::rows::{AccountKind, CardState, Lock, LockCause};
+pub use verify::Malformed;
+pub use views::{AccountView, CardView};

@@ -1,0 +1,72 @@
+//! The card's own clock, which its battery keeps. It measures debounce and time-outs only; nothing
+//! that is signed rests on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A moment: milliseconds since the clock's own zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Milliseconds from `earlier` to here; `None` if `earlier` lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<u64> {
+        self.0.checked_sub(earlier.0)
+    }
+}
+
+/// A source of time.
+pub trait Clock: Send {
+    /// The time, or `None` if the battery was lost: then whatever is pending is void.
+    fn now(&self) -> Option<Millis>;
+}
+
+/// The machine's clock (Unix time, so that it goes on while the process does not).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Option<Millis> {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        u64::try_from(elapsed.as_millis()).ok().map(Millis)
+    }
+}
+
+/// A clock that moves only when told to. Clones share the time.
+#[derive(Debug, Clone, Default)]
+pub struct VirtualClock(Arc<AtomicU64>);
+
+/// What a clock without a battery holds.
+const LOST: u64 = u64::MAX;
+
+impl VirtualClock {
+    /// Starts at `now`.
+    #[must_use]
+    pub fn at(now: Millis) -> Self {
+        Self(Arc::new(AtomicU64::new(now.0)))
+    }
+
+    /// Sets the time.
+    pub fn set(&self, now: Millis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+
+    /// Lets `millis` milliseconds pass.
+    pub fn advance(&self, millis: u64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Takes the battery out: no time until [`VirtualClock::set`].
+    pub fn lose(&self) {
+        self.0.store(LOST, Ordering::SeqCst);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Option<Millis> {
+        let now = self.0.load(Ordering::SeqCst);
+        (now != LOST).then_some(Millis(now))
+    }
+}

@@ -1,0 +1,111 @@
+//! Making a card: checks the issuer's order, makes what only the card knows, states its public key.
+
+use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, RsaPublic};
+use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
+use onetap_apdu_spec::suite::EncryptionMethod;
+use zeroize::Zeroizing;
+
+use super::SigningApplet;
+use super::confirm::KeyOnly;
+use super::memory::{Bytes, Counters, Issued, Memory, StorageKeys, Tools};
+use super::pin::{PIN_TRIES, Pin, PinRecord};
+use super::signature::SigningKey;
+use crate::card::{CardError, Environment, Nvm};
+
+/// Why an order cannot make a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// Key id 0 means that there is no such key.
+    #[error("the {0} key needs an id from 1 up")]
+    KeyId(&'static str),
+    /// The suite encrypts under the server's RSA key.
+    #[error("this profile encrypts under the server's RSA key: give the key and its id, from 1 up")]
+    ServerKeyMissing,
+    /// The suite does not use the server's RSA key.
+    #[error("this profile does not use the server's RSA key: leave the key out and set its id to 0")]
+    ServerKeyNotUsed,
+    /// The server's key does not parse.
+    #[error("the server's key: {0}")]
+    ServerKey(CryptoError),
+    /// The signing key that was brought along does not parse.
+    #[error("the signing key: {0}")]
+    SigningKey(CryptoError),
+    /// The signing key that was brought along has another size.
+    #[error("the signing key has {given} bits, the order says {ordered}")]
+    KeySize {
+        /// Bits of the key.
+        given: usize,
+        /// Bits ordered.
+        ordered: u16,
+    },
+    /// Thresholds the wrong way round.
+    #[error("what the key alone confirms (key_up_to) must not exceed what the PIN confirms (pin_up_to)")]
+    Thresholds,
+    /// The card has been personalised before.
+    #[error("this memory already holds a card: personalise an empty one")]
+    NotEmpty,
+}
+
+/// Makes a card in empty memory. `pkcs8` is a signing key brought along (tests, vectors); without, the
+/// card makes its own.
+pub(crate) fn personalise(
+    order: Personalisation,
+    pin: &Pin,
+    pkcs8: Option<&[u8]>,
+    mut nvm: Box<dyn Nvm>,
+    mut env: Environment,
+) -> Result<(SigningApplet, EnrolmentStatement), CardError> {
+    if nvm.load()?.is_some() {
+        return Err(OrderError::NotEmpty.into());
+    }
+    check(&order)?;
+    server_key(env.crypto, &order)?;
+    let signing_key = match pkcs8 {
+        Some(given) => Zeroizing::new(given.to_vec()),
+        None => env.crypto.generate_rsa(order.rsa_bits)?,
+    };
+    let key = SigningKey::parse(env.crypto, &signing_key).map_err(OrderError::SigningKey)?;
+    check_size(&key, order.rsa_bits)?;
+    let statement = EnrolmentStatement::make(order.binding, key.private())?;
+    let storage = StorageKeys::draw(&mut *env.rng);
+    let pin = PinRecord::new(pin, &storage, &mut Tools { crypto: env.crypto, rng: &mut *env.rng });
+    let issued = Issued { order, signing_key: Bytes(signing_key.to_vec()), storage, pin };
+    let counters =
+        Counters { counter: 0, unconfirmed: 0, pin_tries: PIN_TRIES, key_only: KeyOnly::default() };
+    let memory = Memory::create(nvm, &issued, counters)?;
+    Ok((SigningApplet::new(memory, issued, env)?, statement))
+}
+
+fn check(order: &Personalisation) -> Result<(), OrderError> {
+    let binding = &order.binding;
+    for (id, name) in [(binding.signing_key, "signing"), (binding.issuer_key, "issuer")] {
+        if id == 0 {
+            return Err(OrderError::KeyId(name));
+        }
+    }
+    let needed = binding.suite.encryption() == EncryptionMethod::RsaOaep;
+    let given = (binding.server_key != 0, !order.server_public_key.is_empty());
+    match (needed, given) {
+        (true, (true, true)) | (false, (false, false)) => {}
+        (true, _) => return Err(OrderError::ServerKeyMissing),
+        (false, _) => return Err(OrderError::ServerKeyNotUsed),
+    }
+    let policy = &order.confirmation;
+    if policy.key_up_to > policy.pin_up_to { Err(OrderError::Thresholds) } else { Ok(()) }
+}
+
+/// The server's key, parsed, if the suite uses it.
+pub(super) fn server_key(
+    crypto: &dyn Crypto,
+    order: &Personalisation,
+) -> Result<Option<Box<dyn RsaPublic>>, OrderError> {
+    if order.server_public_key.is_empty() {
+        return Ok(None);
+    }
+    crypto.rsa_public(&order.server_public_key).map(Some).map_err(OrderError::ServerKey)
+}
+
+fn check_size(key: &SigningKey, bits: RsaBits) -> Result<(), OrderError> {
+    let (given, ordered) = (key.bits(), u16::from(bits));
+    if given == usize::from(ordered) { Ok(()) } else { Err(OrderError::KeySize { given, ordered }) }
+}

@@ -1,0 +1,295 @@
+//! The command line, as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::txn::TerminalId;
+
+/// One tap signs, the holder confirms, the server executes.
+#[derive(Debug, Parser)]
+#[command(name = "onetap", version, after_help = crate::exit::HELP)]
+pub(crate) struct Cli {
+    /// Print JSON: one object, or one a line where there are many
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show a whole payment, from tap to booking, and what happens to those who cheat
+    Demo(Demo),
+    /// Make a card, put it into a virtual reader, press its keys
+    #[command(subcommand)]
+    Card(Card),
+    /// List PC/SC readers and what is in them
+    Readers,
+    /// Pay: tap a card, type what its display shows, have the server decide
+    Pay(Pay),
+    /// Run the server's side: accounts, cards, locks
+    #[command(subcommand)]
+    Verifier(Verifier),
+    /// Record, replay and read traces
+    #[command(subcommand)]
+    Trace(Trace),
+    /// Test any card against the specification
+    #[command(subcommand)]
+    Conform(Conform),
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Signing profile with its methods, such as a3+sha256+rsa-oaep+pkcs1
+    #[arg(long, value_name = "SUITE", default_value_t = Suite::default())]
+    pub(crate) profile: Suite,
+    /// Run one payment with every workable combination
+    #[arg(long, conflicts_with_all = ["profile", "interactive"])]
+    pub(crate) all_profiles: bool,
+    /// List the workable combinations and end
+    #[arg(long)]
+    pub(crate) list_profiles: bool,
+    /// Through a real pcscd and vsmartcard's vpcd instead of in-process
+    #[arg(long)]
+    pub(crate) pcsc: bool,
+    /// Play the holder: press the card's keys, type what it shows
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) interactive: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Card {
+    /// Personalise a new card into an image file
+    New {
+        /// Image file to make
+        #[arg(long)]
+        image: PathBuf,
+        /// The issuer's order (from `verifier enroll --account`)
+        #[arg(long)]
+        order: PathBuf,
+        /// The holder's PIN, 4 to 12 digits; asked for if left out
+        #[arg(long, env = "ONETAP_PIN", hide_env_values = true)]
+        pin: Option<String>,
+        /// Where to write the enrolment statement (standard output if left out)
+        #[arg(long)]
+        statement: Option<PathBuf>,
+    },
+    /// Put the card into a virtual reader (vsmartcard's vpcd) until interrupted
+    Run {
+        /// Image file
+        #[arg(long)]
+        image: PathBuf,
+        /// Where vpcd listens
+        #[arg(long, default_value = "127.0.0.1:35963")]
+        vpcd: String,
+        /// Leave the reader once the terminal has what it needs
+        #[arg(long)]
+        tap: bool,
+    },
+    /// Show what the card's display shows
+    Show {
+        /// Image file
+        #[arg(long)]
+        image: PathBuf,
+    },
+    /// Press keys on the card: read (all pages), next, previous, confirm, cancel, clear, or a PIN's digits
+    Press {
+        /// Image file
+        #[arg(long)]
+        image: PathBuf,
+        /// Keys, in order
+        #[arg(required = true)]
+        keys: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pay {
+    /// Reader, or a part of its name (the first with a card if left out)
+    #[arg(long)]
+    pub(crate) reader: Option<String>,
+    /// The server's folder
+    #[arg(long)]
+    pub(crate) db: PathBuf,
+    /// This terminal's id
+    #[arg(long)]
+    pub(crate) terminal: TerminalId,
+    /// Whom to pay: account
+    #[arg(long, required_unless_present_any = ["scan", "from"])]
+    pub(crate) to: Option<String>,
+    /// Whom to pay: name
+    #[arg(long, required_unless_present_any = ["scan", "from"])]
+    pub(crate) name: Option<String>,
+    /// How much, in major units, such as 12.34
+    #[arg(long, required_unless_present_any = ["scan", "from"])]
+    pub(crate) amount: Option<String>,
+    /// Currency
+    #[arg(long, default_value = "EUR")]
+    pub(crate) currency: String,
+    /// The payee's reference
+    #[arg(long, default_value = "-")]
+    pub(crate) reference: String,
+    /// More for the holder to read
+    #[arg(long)]
+    pub(crate) details: Option<String>,
+    /// Load a stored value instead of paying
+    #[arg(long)]
+    pub(crate) top_up: bool,
+    /// Take the transaction from the text of a scanned payment code (EPC QR); - for standard input
+    #[arg(long, conflicts_with_all = ["to", "name", "amount", "from"])]
+    pub(crate) scan: Option<PathBuf>,
+    /// Take the transaction from a JSON file, as it came over the network; - for standard input
+    #[arg(long, conflicts_with_all = ["to", "name", "amount"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Seconds to wait for a card
+    #[arg(long, default_value_t = 60)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verifier {
+    /// Make the server's database and keys
+    Init {
+        /// Folder to make
+        #[arg(long)]
+        db: PathBuf,
+        /// The operator's name
+        #[arg(long, default_value = "Example Bank")]
+        name: String,
+        /// Accept profiles that can be guessed or forged (for the patent's letter only)
+        #[arg(long)]
+        danger_allow_weak_profiles: bool,
+    },
+    /// Order a card for an account, or activate one that was made
+    Enroll {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// Order a card for this account
+        #[arg(long, conflicts_with = "statement", required_unless_present = "statement")]
+        account: Option<AccountNumber>,
+        /// Signing profile with its methods
+        #[arg(long, value_name = "SUITE", default_value_t = Suite::default())]
+        profile: Suite,
+        /// Where to write the order, which holds the card key (standard output if left out)
+        #[arg(long)]
+        order: Option<PathBuf>,
+        /// Activate the card that made this enrolment statement
+        #[arg(long)]
+        statement: Option<PathBuf>,
+    },
+    /// Open an account, register a terminal, or show accounts
+    Account(Account),
+    /// Unlock an account after three wrong passwords
+    Unlock {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// Which account
+        #[arg(long)]
+        account: AccountNumber,
+        /// Who unlocks it
+        #[arg(long)]
+        operator: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Show what was decided, and check the audit chain and the ledger
+    Log {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// Of this account only
+        #[arg(long)]
+        account: Option<AccountNumber>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Account {
+    /// The server's folder
+    #[arg(long)]
+    pub(crate) db: PathBuf,
+    /// Open an account for this holder
+    #[arg(long, value_name = "HOLDER")]
+    pub(crate) open: Option<String>,
+    /// Currency of the new account
+    #[arg(long, default_value = "EUR")]
+    pub(crate) currency: Currency,
+    /// Opening balance, in major units
+    #[arg(long, default_value = "0")]
+    pub(crate) balance: String,
+    /// Open it with this number
+    #[arg(long, requires = "open")]
+    pub(crate) number: Option<AccountNumber>,
+    /// Kind of the new account
+    #[arg(long, value_enum, default_value_t = Kind::Current)]
+    pub(crate) kind: Kind,
+    /// Register a terminal with this id
+    #[arg(long, conflicts_with = "open")]
+    pub(crate) terminal: Option<TerminalId>,
+}
+
+/// Kinds of account.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    /// A bank account
+    Current,
+    /// A stored value, such as a transit purse
+    StoredValue,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trace {
+    /// Print a trace with each APDU decoded
+    Show {
+        /// Trace file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Conform {
+    /// Run the suite, or the cases whose ids start with one of those given
+    Run {
+        /// Ids or their beginnings
+        cases: Vec<String>,
+        /// Which card
+        #[arg(long, default_value = "in-process")]
+        target: Target,
+    },
+    /// List the cases
+    List {
+        /// Ids or their beginnings
+        cases: Vec<String>,
+    },
+}
+
+/// A card under test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A new card in this process.
+    InProcess,
+    /// A card in the PC/SC reader of that name. Empty: our own card in a virtual reader.
+    Pcsc(String),
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "in-process" => Ok(Self::InProcess),
+            Some(("pcsc", reader)) if !reader.is_empty() => Ok(Self::Pcsc(reader.to_owned())),
+            _ => Err("write in-process, or pcsc:NAME with a part of the reader's name".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `onetap card`: make a card, put it into a virtual reader, look at its display, press its keys.
+
+mod control;
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::personal::Personalisation;
+use onetap_applet::card::{ImageFile, ImageOptions};
+use onetap_applet::front::vpcd::{self, Left, Stop, VpcdConfig};
+use onetap_applet::{Card, DEAD_TIME_MS, Environment, Key, Pin, Screen, SharedCard};
+use onetap_conformance::holder::Patience;
+use serde::{Deserialize, Serialize};
+
+use crate::args;
+use crate::exit::Failure;
+use crate::files;
+use crate::output::Output;
+
+/// How often a card in a reader looks at the clock to wake its display.
+const TICK: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(command: &args::Card, out: Output) -> Result<(), Failure> {
+    match command {
+        args::Card::New { image, order, pin, statement } => {
+            new(image, order, pin.as_deref(), statement.as_deref(), out)
+        }
+        args::Card::Run { image, vpcd, tap } => in_reader(image, vpcd, *tap, out),
+        args::Card::Show { image } => keys(image, &[], out),
+        args::Card::Press { image, keys: pressed } => {
+            let pressed = parse_keys(pressed)?;
+            keys(image, &pressed, out)
+        }
+    }
+}
+
+fn new(
+    image: &Path,
+    order: &Path,
+    pin: Option<&str>,
+    statement: Option<&Path>,
+    out: Output,
+) -> Result<(), Failure> {
+    let order: Personalisation = files::read_json(order, "a card order")?;
+    let pin: Pin = match pin {
+        Some(pin) => pin.parse()?,
+        None => files::ask("PIN for the new card (4 to 12 digits): ")?.trim().parse()?,
+    };
+    let card_id = order.binding.card;
+    let nvm = ImageFile::create(image, ImageOptions::default())?;
+    let made = Card::personalise(order, pin, Box::new(nvm), Environment::default());
+    let (_, proof) = made.inspect_err(|_| {
+        // The file was made here, a moment ago, and holds no card.
+        let _ = std::fs::remove_file(image);
+    })?;
+    match statement {
+        Some(path) => {
+            files::write_json(path, &proof, files::Secrecy::Public)?;
+            let result = serde_json::json!({ "card": card_id, "image": image, "statement": path });
+            out.result(&result, format!("card {card_id} made; activate it with its statement"))
+        }
+        None => out.json_line(&proof),
+    }
+}
+
+/// Keys as typed on the command line. `read` turns pages to the end; digits may stand together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Press {
+    Read,
+    Key(Key),
+}
+
+impl Press {
+    fn word(self) -> String {
+        match self {
+            Self::Read => "read".to_owned(),
+            Self::Key(Key::Confirm) => "confirm".to_owned(),
+            Self::Key(Key::Cancel) => "cancel".to_owned(),
+            Self::Key(Key::Next) => "next".to_owned(),
+            Self::Key(Key::Previous) => "previous".to_owned(),
+            Self::Key(Key::Clear) => "clear".to_owned(),
+            Self::Key(Key::Digit(digit)) => digit.to_string(),
+        }
+    }
+}
+
+fn parse_keys(words: &[String]) -> Result<Vec<Press>, Failure> {
+    let mut pressed = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "read" => pressed.push(Press::Read),
+            "confirm" => pressed.push(Press::Key(Key::Confirm)),
+            "cancel" => pressed.push(Press::Key(Key::Cancel)),
+            "next" => pressed.push(Press::Key(Key::Next)),
+            "previous" => pressed.push(Press::Key(Key::Previous)),
+            "clear" => pressed.push(Press::Key(Key::Clear)),
+            digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                pressed.extend(digits.bytes().map(|b| Press::Key(Key::Digit(b - b'0'))));
+            }
+            // Not echoed: it may be a mistyped PIN.
+            _ => {
+                return Err(Failure::Usage(
+                    "a key is read, next, previous, confirm, cancel, clear, or digits of the PIN".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(pressed)
+}
+
+/// A person's time: the machine's.
+struct RealTime;
+
+impl Patience for RealTime {
+    fn wait(&self, millis: u64) {
+        thread::sleep(Duration::from_millis(millis));
+    }
+}
+
+/// What the display shows after each key.
+#[derive(Debug, Serialize, Deserialize)]
+struct Shown {
+    state: CardState,
+    lines: Vec<String>,
+    page: usize,
+    pages: usize,
+    frame: String,
+}
+
+impl Shown {
+    fn look(card: &mut Card) -> Self {
+        let screen = card.screen();
+        Self {
+            state: card.state(),
+            lines: screen.lines().to_vec(),
+            page: screen.page_number(),
+            pages: screen.pages(),
+            frame: screen.to_string(),
+        }
+    }
+}
+
+/// Presses keys on the running card, or on one that lies in a drawer.
+fn keys(image: &Path, pressed: &[Press], out: Output) -> Result<(), Failure> {
+    if let Some(reply) = control::ask(image, pressed)? {
+        return reply.print(out);
+    }
+    let card = open(image)?;
+    press(&card, pressed).print(out)
+}
+
+fn press(card: &SharedCard, pressed: &[Press]) -> control::Reply {
+    let mut shown = vec![Shown::look(&mut lock(card))];
+    let mut refused = None;
+    for press in pressed {
+        if let Err(why) = press_one(card, *press, &mut shown) {
+            refused = Some(why.to_string());
+            break;
+        }
+    }
+    control::Reply { shown, refused }
+}
+
+fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>) -> Result<(), Failure> {
+    match press {
+        Press::Read => loop {
+            let mut card = lock(card);
+            let screen: Screen = card.screen();
+            if screen.page_number() >= screen.pages() {
+                return Ok(());
+            }
+            card.press(Key::Next)?;
+            shown.push(Shown::look(&mut card));
+        },
+        Press::Key(key) => {
+            if key == Key::Confirm {
+                RealTime.wait(DEAD_TIME_MS + 50);
+            }
+            let mut card = lock(card);
+            let result = card.press(key);
+            shown.push(Shown::look(&mut card));
+            Ok(result?)
+        }
+    }
+}
+
+fn in_reader(image: &Path, addr: &str, tap: bool, out: Output) -> Result<(), Failure> {
+    let addr = resolve(addr)?;
+    let card = open(image)?;
+    let _control = control::listen(image, &card)?;
+    let status = serde_json::json!({ "card": "in-reader", "vpcd": addr.to_string() });
+    out.result(
+        &status,
+        format!("card in the virtual reader at {addr}; press its keys with `onetap card press`"),
+    )?;
+    watch_display(&card, out);
+    let config = VpcdConfig { addr, leave_when_delivered: tap, ..VpcdConfig::default() };
+    match vpcd::serve(&card, &config, &Stop::new())? {
+        Left::Stopped => Ok(()),
+        Left::Delivered => until_done(&card),
+    }
+}
+
+/// After one tap the holder takes the time that the card gives.
+fn until_done(card: &SharedCard) -> Result<(), Failure> {
+    while lock(card).state() != CardState::Idle {
+        thread::sleep(TICK);
+        lock(card).tick();
+    }
+    Ok(())
+}
+
+/// Prints the display whenever it changes, as long as the process lives.
+fn watch_display(card: &SharedCard, out: Output) {
+    let card = Arc::clone(card);
+    thread::spawn(move || {
+        let mut last = Screen::default();
+        loop {
+            let shown = {
+                let mut card = lock(&card);
+                let screen = card.screen();
+                (screen != last).then(|| {
+                    last = screen;
+                    Shown::look(&mut card)
+                })
+            };
+            if let Some(shown) = shown
+                && out.result(&shown, &shown.frame).is_err()
+            {
+                return;
+            }
+            thread::sleep(TICK);
+        }
+    });
+}
+
+fn open(image: &Path) -> Result<SharedCard, Failure> {
+    let nvm = ImageFile::open(image, ImageOptions::default())?;
+    let card = Card::open(Box::new(nvm), Environment::default())?;
+    Ok(Arc::new(Mutex::new(card)))
+}
+
+fn resolve(addr: &str) -> Result<SocketAddr, Failure> {
+    let found = addr.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| Failure::Usage(format!("{addr} is not an address like 127.0.0.1:35963")))
+}
+
+fn lock(card: &SharedCard) -> std::sync::MutexGuard<'_, Card> {
+    card.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,115 @@
+//! What can go wrong, what to do about it, and the exit code that says so.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use onetap_applet::card::NvmError;
+use onetap_applet::front::vpcd::VpcdError;
+use onetap_applet::{CardError, KeyRefused, NotAPin};
+use onetap_conformance::holder::HolderError;
+use onetap_pcsc_host::source::SourceError;
+use onetap_pcsc_host::{Error as HostError, KeyboardError, ReaderError};
+use onetap_server_verifier::ServiceError;
+
+/// Shown by `--help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  the card, the trace or the suite did not do what it should
+  2  wrong usage
+  3  the server refused the transaction
+  4  reader: none there, no card, card gone
+  5  card: it answered an error status
+  6  protocol: it answered nonsense
+  7  server: database, keys or policy
+  8  card image, or a key that the card refuses
+  9  file or terminal input/output";
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    NotAsExpected(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("the server refused the transaction ({0})")]
+    Refused(&'static str),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Keyboard(#[from] KeyboardError),
+    #[error(transparent)]
+    Server(#[from] ServiceError),
+    #[error(transparent)]
+    Card(#[from] CardError),
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
+    #[error(transparent)]
+    Vpcd(#[from] VpcdError),
+    #[error(transparent)]
+    Holder(#[from] HolderError),
+    #[error("cannot {what} {path}: {source}")]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("{path} does not hold {what}: {source}")]
+    Content { what: &'static str, path: PathBuf, source: serde_json::Error },
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    /// For the shell.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::NotAsExpected(_) => 1,
+            Self::Usage(_) | Self::Source(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
+            Self::Host(HostError::Card(_)) => 5,
+            Self::Host(HostError::Protocol(_)) => 6,
+            Self::Host(HostError::Transaction(_)) => 2,
+            Self::Server(_) => 7,
+            Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
+            Self::Keyboard(_) | Self::File { .. } | Self::Content { .. } | Self::Output(_) => 9,
+        }
+    }
+
+    /// What to do next, where the message does not say so itself.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => Some(error.advice().to_owned()),
+            Self::Source(error) => Some(error.advice().to_owned()),
+            Self::Keyboard(error) => Some(error.advice()),
+            Self::Refused(_) => Some(
+                "check the account with `onetap verifier log`; a locked one is opened by `onetap verifier unlock`"
+                    .to_owned(),
+            ),
+            Self::File { .. } => Some("check that the path exists and that you may read and write there".to_owned()),
+            Self::Content { .. } => Some("give the file that the command before this one wrote".to_owned()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { what, path: path.to_owned(), source }
+    }
+}
+
+impl From<ReaderError> for Failure {
+    fn from(error: ReaderError) -> Self {
+        Self::Host(error.into())
+    }
+}
+
+impl From<NvmError> for Failure {
+    fn from(error: NvmError) -> Self {
+        Self::Card(error.into())
+    }
+}
+
+impl From<NotAPin> for Failure {
+    fn from(error: NotAPin) -> Self {
+        Self::Usage(error.to_string())
+    }
+}

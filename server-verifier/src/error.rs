@@ -1,0 +1,193 @@
+//! What can go wrong on the server's side. Each message says what to do next.
+
+use std::path::PathBuf;
+
+use onetap_apdu_spec::crypto::CryptoError;
+use onetap_apdu_spec::suite::{Danger, Suite};
+
+use crate::policy::BadPolicy;
+
+/// An error of the store: nothing of the operation has been written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the write lock for longer than the time-out.
+    #[error("the database is locked by another process; try again, or stop the other process")]
+    Locked,
+    /// No room on the disk, or the page limit is reached.
+    #[error("the database or its disk is full; make room, then repeat the request")]
+    Full,
+    /// The file or its directory cannot be written.
+    #[error("the database is read-only; give this user write access to the file and its directory")]
+    ReadOnly,
+    /// The file cannot be opened.
+    #[error("the database cannot be opened; check that its directory exists and may be entered")]
+    CannotOpen,
+    /// SQLite finds the file malformed.
+    #[error("the database is damaged; stop the server and restore the last backup")]
+    Damaged,
+    /// Another kind of file.
+    #[error("the file is not a OneTap database; give the directory that `verifier init` made")]
+    NotOneTap,
+    /// Made by a later version of this program.
+    #[error(
+        "the database has schema version {found}, this program knows up to {known}; install a newer program"
+    )]
+    NewerSchema {
+        /// Version of the file.
+        found: i64,
+        /// Newest version that this program knows.
+        known: i64,
+    },
+    /// A row that this program cannot have written.
+    #[error("the database holds a {what} that cannot be read; restore the last backup")]
+    BadRow {
+        /// What does not parse.
+        what: &'static str,
+    },
+    /// Anything else SQLite says.
+    #[error("the database failed; see the cause, then repeat the request")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Locked,
+            Some(Code::DiskFull) => Self::Full,
+            Some(Code::ReadOnly) => Self::ReadOnly,
+            Some(Code::CannotOpen) => Self::CannotOpen,
+            Some(Code::DatabaseCorrupt) => Self::Damaged,
+            Some(Code::NotADatabase) => Self::NotOneTap,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// An error of the key file.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// Reading or writing failed.
+    #[error("the key file {path} cannot be read or written; check that it exists and belongs to this user")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others may read the secrets.
+    #[error("others may read the key file {path}; run `chmod 600` on it, and consider its keys disclosed")]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Not what `verifier init` wrote.
+    #[error("the key file {path} is damaged; restore it from the backup")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Keys of another operator.
+    #[error("the key file {path} belongs to another database; restore the one made with this database")]
+    OtherServer {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// Any error of the service.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See [`KeyFileError`].
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// See [`BadPolicy`].
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
+    /// `init` on a directory that already holds a database.
+    #[error("{0} is initialised already; open it, or choose another directory")]
+    AlreadyInitialised(PathBuf),
+    /// `open` on a directory without one.
+    #[error("{0} is not initialised; run `onetap verifier init` first")]
+    NotInitialised(PathBuf),
+    /// No such account.
+    #[error("there is no such account; list the accounts to see their numbers")]
+    NoSuchAccount,
+    /// No such card.
+    #[error("there is no such card; show the account to see its cards")]
+    NoSuchCard,
+    /// No such terminal.
+    #[error("there is no such terminal; register it first")]
+    NoSuchTerminal,
+    /// The number is taken.
+    #[error("an account with this number exists already; choose another number, or let one be made")]
+    AccountExists,
+    /// The account still holds money.
+    #[error("the account still has a balance; pay it out first")]
+    AccountNotEmpty,
+    /// The account is closed.
+    #[error("the account is closed; open another")]
+    AccountClosed,
+    /// Nothing to unlock.
+    #[error("the account is not locked; nothing was changed")]
+    NotLocked,
+    /// An administrator's act needs both on record.
+    #[error("give the operator's name and a reason; both are written to the audit log")]
+    ReasonNeeded,
+    /// More than the ledger can hold.
+    #[error("the opening balance is too large; at most 999999999999 minor units are possible")]
+    BalanceTooLarge,
+    /// The policy refuses the suite.
+    #[error("the policy refuses the profile {suite}: {danger}; choose one without `danger-`")]
+    DangerRefused {
+        /// Which suite.
+        suite: Suite,
+        /// Why.
+        #[source]
+        danger: Danger,
+    },
+    /// Thresholds in another currency would never apply.
+    #[error("the card's confirmation thresholds must be in the account's currency")]
+    ConfirmationCurrency,
+    /// The statement is for another order, suite, key or server.
+    #[error("the enrolment statement does not fit the order of this card; personalise the card again")]
+    StatementMismatch,
+    /// The statement's signature does not hold.
+    #[error("the enrolment statement is not signed by the key in it; read it from the card again")]
+    StatementForged,
+    /// Active or blocked already.
+    #[error("the card is not waiting to be activated; order a new card")]
+    CardNotOrdered,
+    /// Blocked already.
+    #[error("the card is blocked already; nothing was changed")]
+    CardBlocked,
+    /// The ledger does not balance.
+    #[error("the ledger does not balance ({what}); stop the server and compare with the last backup")]
+    LedgerBroken {
+        /// Which sum is off.
+        what: &'static str,
+    },
+    /// The audit chain is broken.
+    #[error(
+        "the audit chain of account row {account} is broken at entry {sequence}; compare with the last backup"
+    )]
+    AuditBroken {
+        /// Row id of the account; 0 is the operator's own chain.
+        account: i64,
+        /// First entry that does not fit.
+        sequence: i64,
+    },
+    /// The provider failed.
+    #[error("cryptography failed: {0}; repeat the request")]
+    Crypto(#[from] CryptoError),
+}
+
+impl From<rusqlite::Error> for ServiceError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

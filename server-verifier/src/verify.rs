@@ -1,0 +1,335 @@
+//! Pure verification: from a request and what the server knows of the card to a proof value. No store,
+//! no clock, no side effects.
+//!
+//! [`authenticate`] shows that the enrolled card made this request ([`Authentic`]);
+//! [`Authentic::check_password`] shows that its holder confirmed it ([`Verified`]). Only this module
+//! can make a [`Verified`], and nothing moves money without one (P-18).
+
+use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::digest::{Digester, Subject};
+use onetap_apdu_spec::envelope::Envelope;
+use onetap_apdu_spec::header::{Binding, Header};
+use onetap_apdu_spec::keys::CardKeys;
+use onetap_apdu_spec::password::Password;
+use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::rng::OsRng;
+use onetap_apdu_spec::signed::{SignatureMessage, SignatureMessageError, signed_bytes};
+use onetap_apdu_spec::suite::{Danger, Owed, Profile};
+use onetap_apdu_spec::txn::{TransactionError, TransactionMessage};
+use subtle::ConstantTimeEq as _;
+
+/// Longest password object: D(E) by bare CBC of the longest E.
+const MAX_PASSWORD_OBJECT: usize = 1024;
+
+/// Why a request is not well formed. Speaks of form only, never of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// See [`TransactionError`].
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// See [`SignatureMessageError`].
+    #[error(transparent)]
+    Signature(#[from] SignatureMessageError),
+    /// Missing, unexpected, of another kind, or too long.
+    #[error("the password object does not fit the profile: expected {expected:?}, at most 1024 bytes")]
+    PasswordObject {
+        /// What the profile owes (P-17).
+        expected: Option<Owed>,
+    },
+    /// Empty, too long, or with other characters.
+    #[error("the idempotency key must have 1 to 64 printable ASCII characters")]
+    IdempotencyKey,
+}
+
+/// A request, parsed and bounded; nothing in it is believed yet.
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    message: TransactionMessage,
+    signature: SignatureMessage,
+    object: Option<&'a PasswordObject>,
+}
+
+impl<'a> Parsed<'a> {
+    /// Parses `request`.
+    ///
+    /// # Errors
+    /// [`Malformed`], the first reason met.
+    pub fn new(request: &'a AuthorisationRequest) -> Result<Self, Malformed> {
+        let message = TransactionMessage::parse(&request.transaction)?;
+        let signature = SignatureMessage::parse(&request.signature_message)?;
+        let object = request.password_object.as_ref();
+        let expected = signature.header.binding.suite.owed();
+        let bounded = object.is_none_or(|object| object.bytes.len() <= MAX_PASSWORD_OBJECT);
+        if object.map(|object| object.kind) != expected || !bounded {
+            return Err(Malformed::PasswordObject { expected });
+        }
+        Ok(Self { message, signature, object })
+    }
+
+    /// H, as claimed.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.signature.header
+    }
+
+    fn object_bytes(&self) -> &[u8] {
+        self.object.map_or(&[], |object| &object.bytes)
+    }
+}
+
+/// A card as the server has enrolled it.
+#[derive(Debug)]
+pub struct Enrolled {
+    binding: Binding,
+    public_key: Box<dyn RsaPublic>,
+    keys: CardKeys,
+}
+
+impl Enrolled {
+    /// From the enrolled binding and public key (SubjectPublicKeyInfo DER) and the card key.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`].
+    pub fn new(
+        crypto: &dyn Crypto,
+        binding: Binding,
+        public_key: &[u8],
+        card_key: Key256,
+    ) -> Result<Self, CryptoError> {
+        let public_key = crypto.rsa_public(public_key)?;
+        Ok(Self { binding, public_key, keys: CardKeys::new(crypto, card_key) })
+    }
+}
+
+/// Why a request is not authentic: all the same to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAuthentic {
+    /// Another suite, key id or server than enrolled.
+    #[error("the header is not the enrolled one")]
+    OtherBinding,
+    /// S does not verify.
+    #[error("the signature does not verify")]
+    BadSignature,
+}
+
+/// Proof that the enrolled card signed this transaction. (Under suites whose password can be guessed
+/// off line, S cannot be checked without the password: there the proof is missing until then, one
+/// of the reasons why the default policy refuses them.)
+#[derive(Debug)]
+pub struct Authentic<'a> {
+    crypto: &'a dyn Crypto,
+    card: &'a Enrolled,
+    parsed: &'a Parsed<'a>,
+    fingerprint: Digest,
+    payer_matches: bool,
+    password: Expected,
+}
+
+/// What the typed password is held against.
+#[derive(Debug)]
+enum Expected {
+    /// E, opened.
+    Opened(Password),
+    /// E does not open.
+    Undecryptable,
+    /// D(pw) or D(E), covered by S.
+    Digest,
+    /// S itself.
+    Signature,
+}
+
+/// What holding the typed password against the card's gave.
+#[derive(Debug)]
+pub enum PasswordCheck {
+    /// They are the same.
+    Right(Box<Verified>),
+    /// They are not.
+    Wrong,
+    /// The card's cannot be read: an alarm, not a try.
+    Undecryptable,
+}
+
+/// Proof that the enrolled card signed this transaction and that its holder confirmed it. Made by
+/// [`Authentic::check_password`] only; executing a transaction takes one.
+#[derive(Debug)]
+pub struct Verified {
+    message: TransactionMessage,
+    signature: SignatureMessage,
+}
+
+impl Verified {
+    /// T.
+    #[must_use]
+    pub fn message(&self) -> &TransactionMessage {
+        &self.message
+    }
+
+    /// H and S.
+    #[must_use]
+    pub fn signature(&self) -> &SignatureMessage {
+        &self.signature
+    }
+}
+
+/// Checks that `card` made `parsed`: the header is the enrolled one, S verifies over what the profile
+/// signs, and then opens E with `server_key`. Costs about the same for every card and outcome.
+///
+/// # Errors
+/// [`NotAuthentic`].
+pub fn authenticate<'a>(
+    crypto: &'a dyn Crypto,
+    card: &'a Enrolled,
+    server_key: &dyn RsaPrivate,
+    parsed: &'a Parsed<'a>,
+) -> Result<Authentic<'a>, NotAuthentic> {
+    let header = parsed.header();
+    let binding_matches = header.binding == card.binding;
+    let guessable = header.binding.suite.danger() == Some(Danger::Guessable);
+    let mut authentic = Authentic {
+        crypto,
+        card,
+        parsed,
+        fingerprint: crypto.sha256(&[&header.to_bytes(), parsed.message.bytes()]),
+        payer_matches: card.keys.alias(crypto, header.counter) == parsed.message.transaction().payer,
+        password: Expected::Signature,
+    };
+    if !guessable {
+        let signed = authentic.signed(None);
+        authentic.verify(&signed)?;
+        authentic.fingerprint = crypto.sha256(&[&signed]);
+    }
+    if !binding_matches {
+        return Err(NotAuthentic::OtherBinding);
+    }
+    authentic.password = authentic.expected(server_key);
+    Ok(authentic)
+}
+
+impl Authentic<'_> {
+    /// H.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        self.parsed.header()
+    }
+
+    /// T.
+    #[must_use]
+    pub fn message(&self) -> &TransactionMessage {
+        &self.parsed.message
+    }
+
+    /// Hash of the signed bytes, by which a repetition is known. (Of H and T where the signed bytes
+    /// contain the typed password.)
+    #[must_use]
+    pub fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// Whether T names as payer the alias that this card has for this counter value.
+    #[must_use]
+    pub fn payer_matches(&self) -> bool {
+        self.payer_matches
+    }
+
+    /// Holds what was typed against what the card made, in constant time.
+    #[must_use]
+    pub fn check_password(&self, typed: &Password) -> PasswordCheck {
+        let right = match &self.password {
+            Expected::Opened(password) => password.matches(typed),
+            Expected::Undecryptable => return PasswordCheck::Undecryptable,
+            Expected::Digest => self.digest_of(typed).is_some_and(|digest| self.object_is(&digest)),
+            Expected::Signature => self.verify(&self.signed(Some(typed))).is_ok(),
+        };
+        if !right {
+            return PasswordCheck::Wrong;
+        }
+        let (message, signature) = (self.parsed.message.clone(), self.parsed.signature.clone());
+        PasswordCheck::Right(Box::new(Verified { message, signature }))
+    }
+
+    /// The signed bytes (`protocol.md`, "H and what is signed"). Only A1 and A2 with an unkeyed
+    /// digest need what was `typed`.
+    fn signed(&self, typed: Option<&Password>) -> Vec<u8> {
+        let header = self.header();
+        let transaction = self.message().bytes();
+        let object = self.parsed.object_bytes();
+        let typed = typed.map_or(&[][..], |typed| typed.expose().as_bytes());
+        let digest_t = || self.digest(Subject::Transaction, transaction);
+        match (header.binding.suite.profile(), header.binding.suite.owed()) {
+            (Profile::A1, _) => signed_bytes(header, &[transaction, typed]),
+            (Profile::A2, None) => {
+                signed_bytes(header, &[&digest_t(), &self.digest(Subject::Password, typed)])
+            }
+            (Profile::A2 | Profile::A3 | Profile::A3NoRandom | Profile::A4, _) => {
+                signed_bytes(header, &[&digest_t(), object])
+            }
+            (Profile::B1, _) => signed_bytes(header, &[transaction]),
+            (Profile::B2, _) => signed_bytes(header, &[&digest_t()]),
+        }
+    }
+
+    fn verify(&self, signed: &[u8]) -> Result<(), NotAuthentic> {
+        let algorithm = self.header().binding.suite.signature();
+        let verified = self.card.public_key.verify(algorithm, signed, &self.parsed.signature.signature);
+        verified.map_err(|_| NotAuthentic::BadSignature)
+    }
+
+    fn expected(&self, server_key: &dyn RsaPrivate) -> Expected {
+        match self.header().binding.suite.owed() {
+            None => Expected::Signature,
+            Some(Owed::PasswordDigest | Owed::EncryptedDigest) => Expected::Digest,
+            Some(Owed::Encrypted) => match self.envelope().open(self.parsed.object_bytes(), Some(server_key))
+            {
+                Ok(password) => Expected::Opened(password),
+                Err(_) => Expected::Undecryptable,
+            },
+        }
+    }
+
+    /// D(pw), or D(E) of the E that the card would have made for `typed` (A4: IV and R follow from C).
+    fn digest_of(&self, typed: &Password) -> Option<Vec<u8>> {
+        if self.header().binding.suite.owed() == Some(Owed::PasswordDigest) {
+            return Some(self.digest(Subject::Password, typed.expose().as_bytes()));
+        }
+        let sealed = self.envelope().seal(typed, None, &mut OsRng).ok()?;
+        Some(self.digest(Subject::Envelope, &sealed))
+    }
+
+    fn object_is(&self, expected: &[u8]) -> bool {
+        expected.ct_eq(self.parsed.object_bytes()).into()
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope::new(self.crypto, &self.card.keys, self.header(), self.message().bytes())
+    }
+
+    fn digest(&self, subject: Subject, bytes: &[u8]) -> Vec<u8> {
+        let header = self.header();
+        Digester {
+            crypto: self.crypto,
+            keys: &self.card.keys,
+            method: header.binding.suite.digest(),
+            header: &header.to_bytes(),
+            counter: header.counter,
+        }
+        .digest(subject, bytes)
+    }
+}
+
+/// Tells one request body from another, keyed so that a stolen database does not betray what was
+/// typed.
+#[must_use]
+pub(crate) fn body_tag(crypto: &dyn Crypto, key: &Key256, request: &AuthorisationRequest) -> Block {
+    let object = request.password_object.as_ref().map_or(&[][..], |object| &object.bytes);
+    let parts = [
+        &request.transaction,
+        &request.signature_message,
+        request.verification_password.expose().as_bytes(),
+        object,
+    ];
+    let lengths = parts.map(|part| part.len().to_be_bytes());
+    let [a, b, c, d] = parts;
+    let [la, lb, lc, ld] = &lengths;
+    let hash = crypto.sha256(&[la, a, lb, b, lc, c, ld, d]);
+    crypto.cmac(key, &[&hash])
+}

@@ -1,0 +1,34 @@
+//! The conformance suite: is this a OneTap card?
+//!
+//! Cases with stable ids such as `select/partial-aid` (an id is never used again for something else),
+//! each with its clause. Most are generated from the command table [`onetap_apdu_spec::command::COMMANDS`];
+//! the others are written by hand, one module per subject. What a target cannot do makes a case *not
+//! performed*, what its card does not have makes it *not applicable*, each with the reason: never a
+//! weaker case.
+//!
+//! ```
+//! use onetap_conformance::conform::{self, Filter, Verdict};
+//! use onetap_conformance::target::InProcess;
+//!
+//! let mut card = InProcess::new()?;
+//! let filter = Filter::new(&["select"])?;
+//! let summary = conform::run(&filter, &mut card, &mut |report| {
+//!     assert_eq!(report.verdict, Verdict::Passed, "{report}");
+//! });
+//! assert!(summary.passed > 30 && summary.is_conforming());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod case;
+mod cases;
+mod command;
+mod report;
+mod runner;
+mod tester;
+
+pub use case::{Case, Precondition};
+pub use cases::cases;
+pub use command::CommandBuilder;
+pub use report::{Exchange, Failure, Report, Summary, Verdict};
+pub use runner::{Filter, NoSuchCase, run};
+pub use tester::{Outcome, Stop, Tester};

@@ -1,0 +1,81 @@
+//! All cases: generated from the command table, and written by hand.
+
+use onetap_apdu_spec::command::{AID, CardState, CommandSpec, DataField, Name};
+
+use super::case::Case;
+use super::command::CommandBuilder;
+use crate::target::samples;
+
+mod chaining;
+mod confirm;
+mod contact;
+mod display;
+mod lengths;
+mod order;
+mod refusals;
+mod select;
+mod signing;
+mod states;
+mod transaction;
+
+/// Every case, in the order in which they run.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    [
+        select::cases(),
+        refusals::cases(),
+        order::cases(),
+        states::cases(),
+        lengths::cases(),
+        chaining::cases(),
+        transaction::cases(),
+        signing::cases(),
+        contact::cases(),
+        display::cases(),
+        confirm::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A row's name in ids, such as `get-enc-password`.
+fn slug(row: &CommandSpec) -> String {
+    row.title.to_lowercase().replace(' ', "-")
+}
+
+/// A state's name in ids.
+fn state_slug(state: CardState) -> String {
+    format!("{state:?}").to_lowercase()
+}
+
+/// A command of this row that is right in form. A transaction message in it is well formed but names
+/// no payer of this card.
+fn well_formed(row: &CommandSpec) -> CommandBuilder {
+    let data = match (row.name, row.data) {
+        (Name::Select, _) => AID.to_vec(),
+        (_, DataField::Required { .. }) => samples::encode(&samples::transaction()),
+        (_, DataField::Absent) => Vec::new(),
+    };
+    CommandBuilder::row(row.name, None, &data)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_readable_and_every_case_has_its_clause() {
+        let cases = cases();
+        let ids: BTreeSet<_> = cases.iter().map(|case| case.id.as_str()).collect();
+        assert_eq!(ids.len(), cases.len());
+        for case in &cases {
+            let readable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-/+".contains(c);
+            assert!(case.id.chars().all(readable), "{}", case.id);
+            assert!(case.id.contains('/'), "{}", case.id);
+            assert!(!case.clause.is_empty() && !case.title.is_empty(), "{}", case.id);
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The holder: what it takes to see the joint password, and what takes it away.
+
+use std::time::Duration;
+
+use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::txn::Transaction;
+use onetap_pcsc_host::trace::Key;
+
+use crate::conform::case::Case;
+use crate::conform::command::CommandBuilder;
+use crate::conform::tester::{Outcome, Tester};
+use crate::target::Capability::{Field, Fresh, Holder};
+use crate::target::samples::{self, CURRENCY, KEY_ONLY_COUNT, KEY_ONLY_SUM, KEY_UP_TO, PIN_UP_TO};
+
+/// PIN tries of a card.
+const PIN_TRIES: usize = 3;
+const INSTANT: Duration = Duration::from_millis(1);
+
+type Run = fn(&mut Tester<'_>) -> Outcome;
+
+const CASES: [(&str, &str, &str, Run); 24] = [
+    ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
+    (
+        "confirm/pin-over-t1",
+        "over t1 the key alone does not reveal, the PIN does",
+        "REQ-K-12, P-21, P-22",
+        pin_over_t1,
+    ),
+    ("confirm/pin-up-to-t2", "t2 itself takes the PIN only", "REQ-K-12, P-22", pin_up_to_t2),
+    ("confirm/both-over-t2", "over t2 the PIN, then the key", "REQ-K-12, P-21, P-22", both_over_t2),
+    ("confirm/other-currency", "another currency counts as large", "REQ-K-12, P-22", other_currency),
+    (
+        "confirm/last-page-first",
+        "the confirm key does nothing before the last page was shown",
+        "REQ-K-11",
+        last_page_first,
+    ),
+    (
+        "confirm/pin-before-last-page",
+        "a PIN typed before the last page was shown does not count",
+        "REQ-K-11",
+        pin_too_early,
+    ),
+    (
+        "confirm/dead-time",
+        "the confirm key does nothing just after the last page came up",
+        "REQ-K-11",
+        dead_time,
+    ),
+    ("confirm/not-in-the-field", "in the field the keys do nothing", "REQ-K-8", not_in_the_field),
+    (
+        "confirm/key-only-count",
+        "so many payments by the key alone, then the PIN",
+        "REQ-K-13, P-22",
+        key_only_count,
+    ),
+    ("confirm/key-only-sum", "so much money by the key alone, then the PIN", "REQ-K-13, P-22", key_only_sum),
+    ("pin/wrong", "a wrong PIN does not reveal", "REQ-K-14, P-21", pin_wrong),
+    ("pin/right-restores-tries", "a right PIN restores the tries", "REQ-K-14", pin_restores),
+    ("pin/blocked", "three wrong PINs wipe and block: nothing is shown, 6983", "REQ-K-15", pin_blocked),
+    (
+        "pin/tries-survive-transactions",
+        "wrong PINs count whichever transactions they were for",
+        "REQ-K-15",
+        pin_across,
+    ),
+    ("pin/tries-survive-power-off", "tries are not restored by the field", "REQ-K-14", pin_across_power),
+    ("cancel/showing", "cancel wipes what is shown", "REQ-K-16", cancel_showing),
+    ("cancel/revealed", "cancel wipes the joint password", "REQ-K-16", cancel_revealed),
+    ("cancel/for-good", "what was wiped cannot be confirmed any more", "REQ-K-16", cancel_for_good),
+    ("time-out/showing", "a transaction that nobody confirms is wiped", "REQ-K-16", time_out_showing),
+    (
+        "time-out/from-delivery",
+        "the time-out counts from delivery, in the field too",
+        "docs/spec, card: Parameters",
+        time_out_from_delivery,
+    ),
+    ("time-out/revealed", "the joint password is blanked after a while", "REQ-K-16", time_out_revealed),
+    ("reveal/once", "once it is gone, nothing shows the joint password again", "REQ-K-6, P-23", once),
+    ("reveal/form", "eight digits, as personalised", "REQ-K-9, P-05", form),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    CASES
+        .map(|(id, title, clause, run)| Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]))
+        .into()
+}
+
+fn pay(minor: u64) -> Transaction {
+    samples::payment(minor, CURRENCY)
+}
+
+/// Removes what is shown and comes back for the next transaction.
+fn cancel_and_come(t: &mut Tester<'_>) -> Outcome {
+    t.press(Key::Cancel)?;
+    t.come()
+}
+
+fn key_up_to_t1(t: &mut Tester<'_>) -> Outcome {
+    for minor in [1, KEY_UP_TO] {
+        t.tap_and_leave(&pay(minor))?;
+        t.confirm_by_key()?;
+        t.joint_password()?;
+        cancel_and_come(t)?;
+    }
+    Ok(())
+}
+
+/// The key alone does not do; the PIN, ended with the key, does.
+fn takes_the_pin(t: &mut Tester<'_>) -> Outcome {
+    t.confirm_by_key()?;
+    t.expect_no_password("confirm by the key alone")?;
+    t.type_pin()?;
+    t.press(Key::Confirm)
+}
+
+fn pin_over_t1(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    takes_the_pin(t)?;
+    t.joint_password().map(drop)
+}
+
+fn pin_up_to_t2(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(PIN_UP_TO))?;
+    takes_the_pin(t)?;
+    t.joint_password().map(drop)
+}
+
+/// The PIN alone does not do either; the key once more does.
+fn takes_both(t: &mut Tester<'_>) -> Outcome {
+    takes_the_pin(t)?;
+    t.expect_no_password("confirm by the PIN alone")?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn both_over_t2(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(PIN_UP_TO + 1))?;
+    takes_both(t)
+}
+
+fn other_currency(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&samples::payment(1, "JPY"))?;
+    takes_both(t)
+}
+
+fn last_page_first(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&samples::wordy())?;
+    t.wait(t.timing().dead_time * 2)?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm on the first page")?;
+    t.press(Key::Next)?;
+    t.wait(t.timing().dead_time * 2)?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm on the second page")?;
+    t.confirm_by_key()?;
+    t.joint_password().map(drop)
+}
+
+fn pin_too_early(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    t.wait(t.timing().dead_time * 2)?;
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("type the PIN on the first page")?;
+    t.confirm_by_key()?;
+    t.expect_no_password("confirm without typing it again")
+}
+
+fn dead_time(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.read_all()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm at once")?;
+    t.wait(t.timing().dead_time.saturating_sub(INSTANT))?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm a moment too early")?;
+    t.wait(INSTANT)?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn not_in_the_field(t: &mut Tester<'_>) -> Outcome {
+    t.tap(&pay(1))?;
+    for key in [Key::Next, Key::Next, Key::Next, Key::Next, Key::Confirm, Key::Cancel] {
+        t.press(key)?;
+    }
+    t.wait(t.timing().dead_time)?;
+    t.press(Key::Confirm)?;
+    t.expect_state(CardState::Delivered)?;
+    t.leave()?;
+    t.expect_no_password("look at the display out of the field")?;
+    t.confirm_by_key()?;
+    t.joint_password().map(drop)
+}
+
+/// One payment by the key alone.
+fn by_key(t: &mut Tester<'_>, minor: u64) -> Outcome {
+    t.tap_and_leave(&pay(minor))?;
+    t.confirm_by_key()?;
+    t.joint_password()?;
+    cancel_and_come(t)
+}
+
+/// One payment that the key alone no longer confirms.
+fn by_pin(t: &mut Tester<'_>, minor: u64) -> Outcome {
+    t.tap_and_leave(&pay(minor))?;
+    takes_the_pin(t)?;
+    t.joint_password()?;
+    cancel_and_come(t)
+}
+
+fn key_only_count(t: &mut Tester<'_>) -> Outcome {
+    for _ in 0..KEY_ONLY_COUNT {
+        by_key(t, 1)?;
+    }
+    by_pin(t, 1)?;
+    // The right PIN starts the count anew.
+    by_key(t, 1)
+}
+
+fn key_only_sum(t: &mut Tester<'_>) -> Outcome {
+    for _ in 0..KEY_ONLY_SUM / KEY_UP_TO {
+        by_key(t, KEY_UP_TO)?;
+    }
+    by_pin(t, 1)?;
+    by_key(t, KEY_UP_TO)
+}
+
+/// One wrong PIN for what is shown.
+fn wrong_pin(t: &mut Tester<'_>) -> Outcome {
+    t.type_wrong_pin()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("type a wrong PIN")
+}
+
+fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    t.read_and_wait()?;
+    wrong_pin(t)?;
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn pin_restores(t: &mut Tester<'_>) -> Outcome {
+    for _ in 0..2 {
+        t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+        t.read_and_wait()?;
+        for _ in 1..PIN_TRIES {
+            wrong_pin(t)?;
+        }
+        t.type_pin()?;
+        t.press(Key::Confirm)?;
+        t.joint_password()?;
+        cancel_and_come(t)?;
+    }
+    Ok(())
+}
+
+/// The PIN must be blocked and everything wiped. The card is out of the field.
+fn expect_blocked(t: &mut Tester<'_>) -> Outcome {
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("type the right PIN after three wrong ones")?;
+    t.come()?;
+    let status = t.status()?;
+    let right = status.pin_blocked && status.state == CardState::Idle;
+    t.check("compare the status", right, "Idle, PIN blocked", format!("{status:?}"))?;
+    let payer = t.alias()?;
+    let command = CommandBuilder::put_txn(&samples::encode(&Transaction { payer, ..pay(1) }));
+    t.expect("hand over another transaction", &command, StatusWord::PIN_BLOCKED)?;
+    t.expect_state(CardState::Idle)
+}
+
+fn pin_blocked(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    t.read_and_wait()?;
+    for _ in 0..PIN_TRIES {
+        wrong_pin(t)?;
+    }
+    t.expect_dark("look at the display")?;
+    expect_blocked(t)
+}
+
+fn pin_across(t: &mut Tester<'_>) -> Outcome {
+    for i in 1..=PIN_TRIES {
+        t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+        t.read_and_wait()?;
+        wrong_pin(t)?;
+        if i < PIN_TRIES {
+            cancel_and_come(t)?;
+        }
+    }
+    expect_blocked(t)
+}
+
+fn pin_across_power(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    for _ in 0..PIN_TRIES {
+        t.read_and_wait()?;
+        wrong_pin(t)?;
+        t.field_in()?;
+        t.leave()?;
+    }
+    expect_blocked(t)
+}
+
+fn cancel_showing(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.press(Key::Cancel)?;
+    wiped(t)
+}
+
+fn cancel_revealed(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.confirm_by_key()?;
+    t.joint_password()?;
+    t.press(Key::Cancel)?;
+    wiped(t)
+}
+
+/// Dark, Idle, and ready for the next transaction.
+fn wiped(t: &mut Tester<'_>) -> Outcome {
+    t.expect_dark("look at the display")?;
+    t.come()?;
+    t.expect_state(CardState::Idle)?;
+    t.load(&pay(1)).map(drop)
+}
+
+fn cancel_for_good(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.read_and_wait()?;
+    t.press(Key::Cancel)?;
+    t.press(Key::Confirm)?;
+    wiped(t)
+}
+
+fn time_out_showing(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.wait(t.timing().showing.saturating_sub(t.timing().debounce + INSTANT))?;
+    let shown = !t.screen()?.lines().is_empty();
+    t.check("look a moment before", shown, "the transaction", "a dark display")?;
+    t.wait(INSTANT)?;
+    wiped(t)
+}
+
+fn time_out_from_delivery(t: &mut Tester<'_>) -> Outcome {
+    t.tap(&pay(1))?;
+    t.wait(t.timing().showing)?;
+    t.expect_state(CardState::Idle)?;
+    t.leave()?;
+    wiped(t)
+}
+
+fn time_out_revealed(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.confirm_by_key()?;
+    t.wait(t.timing().revealed.saturating_sub(INSTANT))?;
+    t.joint_password()?;
+    t.wait(INSTANT)?;
+    wiped(t)
+}
+
+fn once(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.confirm_by_key()?;
+    t.joint_password()?;
+    t.wait(t.timing().revealed)?;
+    for key in [Key::Next, Key::Previous, Key::Confirm, Key::Clear] {
+        t.press(key)?;
+        t.expect_no_password("press a key after the joint password is gone")?;
+    }
+    wiped(t)
+}
+
+fn form(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.confirm_by_key()?;
+    let password = t.joint_password()?;
+    let digits = password.expose().len() == 8 && password.expose().bytes().all(|b| b.is_ascii_digit());
+    t.check("look at its form", digits, "eight digits", "something else")
+}

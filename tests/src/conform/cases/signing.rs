@@ -1,0 +1,314 @@
+//! What the card signs, for every suite, and what it never does twice.
+
+use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::header::Header;
+use onetap_apdu_spec::signed::SignatureMessage;
+use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Profile, SignatureAlgorithm, Suite};
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_pcsc_host::trace::Key;
+
+use crate::conform::case::Case;
+use crate::conform::command::CommandBuilder;
+use crate::conform::tester::{Outcome, Stop, Tester};
+use crate::target::Capability::{Field, Fresh, Holder, Keys};
+use crate::target::{Tap, samples};
+
+pub(super) fn cases() -> Vec<Case> {
+    Suite::all().flat_map(suite_cases).chain(written()).collect()
+}
+
+fn suite_cases(suite: Suite) -> [Case; 2] {
+    let signature = Case::new(
+        format!("signature/{suite}"),
+        format!("{suite}: H is this card's, S verifies, what travels besides is well formed"),
+        format!("{}; REQ-S-7 … REQ-S-17", paragraph(suite.profile())),
+        signature,
+    );
+    let password = Case::new(
+        format!("password/{suite}"),
+        format!("{suite}: the displayed joint password is the one that belongs to S"),
+        format!("{}, P-21", paragraph(suite.profile())),
+        password,
+    );
+    [signature.with_suite(suite).needing(&[Keys]), password.with_suite(suite).needing(&[Field, Holder, Keys])]
+}
+
+fn paragraph(profile: Profile) -> &'static str {
+    match profile {
+        Profile::A1 => "P-07",
+        Profile::A2 => "P-08",
+        Profile::A3 => "P-09, P-10",
+        Profile::A3NoRandom => "P-09",
+        Profile::A4 => "P-11",
+        Profile::B1 => "P-12",
+        Profile::B2 => "P-13",
+    }
+}
+
+fn judged(step: &str, judgement: Result<(), String>) -> Outcome {
+    judgement.map_err(|why| Stop::failed(step, "that it holds", why))
+}
+
+fn signature(t: &mut Tester<'_>) -> Outcome {
+    let tap = t.tap(&samples::transaction())?;
+    judged("verify S", t.known()?.signature_valid(&tap, None))?;
+    if t.suite().owed().is_some() {
+        judged("judge what is owed", t.known()?.object_valid(&tap))?;
+    }
+    let counter = header(&tap)?.counter;
+    t.check("compare the counter of a new card", counter == 1, "C = 1", format!("C = {counter}"))
+}
+
+fn password(t: &mut Tester<'_>) -> Outcome {
+    let tap = t.tap_and_leave(&samples::transaction())?;
+    t.confirm_by_key()?;
+    let password = t.joint_password()?;
+    judged("judge the joint password", t.known()?.password_valid(&tap, &password))
+}
+
+fn header(tap: &Tap) -> Result<Header, Stop> {
+    SignatureMessage::parse(&tap.signature_message)
+        .map(|message| message.header)
+        .map_err(|why| Stop::failed("read the signature message", "a signature message", why.to_string()))
+}
+
+fn written() -> Vec<Case> {
+    let fresh = |id: &str, title: &str, clause: &str, run: fn(&mut Tester<'_>) -> Outcome| {
+        Case::new(id, title, clause, run).needing(&[Fresh])
+    };
+    let holder = |id: &str, title: &str, clause: &str, run: fn(&mut Tester<'_>) -> Outcome| {
+        fresh(id, title, clause, run).needing(&[Field, Holder])
+    };
+    vec![
+        fresh(
+            "repeat/get-signature",
+            "GET SIGNATURE gives the same bytes in Signed and in Delivered",
+            "REQ-K-3, REQ-S-16",
+            repeat_signature,
+        ),
+        fresh(
+            "repeat/get-enc-password",
+            "GET ENC-PASSWORD gives the same bytes again",
+            "REQ-K-3",
+            repeat_object,
+        ),
+        fresh(
+            "repeat/after-reset",
+            "a reset in Delivered changes nothing of what GETs repeat",
+            "REQ-K-3, REQ-K-4",
+            repeat_after_reset,
+        ),
+        fresh(
+            "owed/nothing",
+            "a profile that owes nothing: 6A88, and S alone delivers",
+            "REQ-C-2 step 8",
+            nothing_owed,
+        )
+        .with_suite(nothing_owed_suite()),
+        fresh(
+            "counter/increments",
+            "C grows by one with each signature, delivered or not",
+            "REQ-K-17",
+            counter,
+        ),
+        fresh("counter/not-by-put-txn", "C does not grow by PUT TXN alone", "REQ-K-17", counter_stays),
+        fresh("alias/stays", "the alias stays the same until something is signed", "REQ-C-9", alias_stays),
+        fresh(
+            "alias/rotates",
+            "each signature brings another alias; the old one is refused",
+            "REQ-T-7, REQ-S-10",
+            alias_rotates,
+        ),
+        fresh(
+            "alias/derived",
+            "the alias is the one that the server derives for the next C",
+            "REQ-S-10",
+            alias_derived,
+        )
+        .needing(&[Keys]),
+        fresh(
+            "alias/of-the-signed",
+            "from Signed on the alias is that of the C just signed",
+            "REQ-C-9",
+            alias_signed,
+        ),
+        holder(
+            "fresh/signatures-differ",
+            "the same fields signed again: other alias, S and E",
+            "P-05, P-10, REQ-S-12",
+            signatures_differ,
+        ),
+        holder(
+            "fresh/passwords-differ",
+            "each transaction has a joint password of its own",
+            "P-05, REQ-K-9",
+            passwords_differ,
+        ),
+        holder(
+            "secrecy/no-response-holds-the-password",
+            "no response holds the joint password, before or after it is shown",
+            "P-27; REQ-C-1, docs/spec, commands",
+            secrecy,
+        ),
+    ]
+}
+
+fn repeat_signature(t: &mut Tester<'_>) -> Outcome {
+    let tap = t.tap(&samples::transaction())?;
+    for _ in 0..2 {
+        let again = t.fetch("fetch the signature again", &CommandBuilder::get_signature())?;
+        t.same("compare the signatures", &tap.signature_message, &again)?;
+    }
+    t.expect_state(CardState::Delivered)
+}
+
+fn repeat_object(t: &mut Tester<'_>) -> Outcome {
+    let tap = t.tap(&samples::transaction())?;
+    let again = t.fetch("fetch what is owed again", &CommandBuilder::get_enc_password())?;
+    t.same("compare what is owed", &tap.object.unwrap_or_default(), &again)
+}
+
+fn repeat_after_reset(t: &mut Tester<'_>) -> Outcome {
+    let tap = t.tap(&samples::transaction())?;
+    t.reset()?;
+    t.select()?;
+    t.expect_state(CardState::Delivered)?;
+    let again = t.fetch("fetch the signature again", &CommandBuilder::get_signature())?;
+    t.same("compare the signatures", &tap.signature_message, &again)?;
+    let again = t.fetch("fetch what is owed again", &CommandBuilder::get_enc_password())?;
+    t.same("compare what is owed", &tap.object.unwrap_or_default(), &again)
+}
+
+/// A1 exists for the patent's letter; it owes nothing besides S. A combination that always works.
+fn nothing_owed_suite() -> Suite {
+    let (digest, encryption) = (DigestMethod::None, EncryptionMethod::None);
+    Suite::new(Profile::A1, digest, encryption, SignatureAlgorithm::Pkcs1Sha256).unwrap_or_default()
+}
+
+fn nothing_owed(t: &mut Tester<'_>) -> Outcome {
+    t.tap(&samples::transaction())?;
+    t.expect_state(CardState::Delivered)?;
+    t.expect("ask for what is not owed", &CommandBuilder::get_enc_password(), StatusWord::NO_SUCH_OBJECT)?;
+    t.expect_state(CardState::Delivered)
+}
+
+/// Signs and breaks off: voided by SELECT.
+fn sign_and_void(t: &mut Tester<'_>) -> Result<Header, Stop> {
+    let transaction = t.load(&samples::transaction())?;
+    let signature_message = t.fetch("fetch the signature", &CommandBuilder::get_signature())?;
+    t.select()?;
+    t.expect_state(CardState::Idle)?;
+    header(&Tap { transaction, signature_message, object: None })
+}
+
+fn counter(t: &mut Tester<'_>) -> Outcome {
+    for expected in 1..=4 {
+        let counter = sign_and_void(t)?.counter;
+        t.check(
+            "compare the counter",
+            counter == expected,
+            format!("C = {expected}"),
+            format!("C = {counter}"),
+        )?;
+    }
+    Ok(())
+}
+
+fn counter_stays(t: &mut Tester<'_>) -> Outcome {
+    t.load(&samples::transaction())?;
+    t.select()?;
+    let counter = sign_and_void(t)?.counter;
+    t.check("compare the counter", counter == 1, "C = 1", format!("C = {counter}"))
+}
+
+fn alias_stays(t: &mut Tester<'_>) -> Outcome {
+    let first = t.alias()?;
+    t.reset()?;
+    t.select()?;
+    let after_reset = t.alias()?;
+    t.load(&samples::transaction())?;
+    let loaded = t.alias()?;
+    let same = first == after_reset && first == loaded;
+    t.check("compare the aliases", same, &first, format!("{after_reset}, then {loaded}"))
+}
+
+fn alias_rotates(t: &mut Tester<'_>) -> Outcome {
+    let old = t.alias()?;
+    sign_and_void(t)?;
+    let new = t.alias()?;
+    t.check("compare the aliases", old != new, "another alias", &new)?;
+    let stale = onetap_apdu_spec::txn::Transaction { payer: old, ..samples::transaction() };
+    let command = CommandBuilder::put_txn(&samples::encode(&stale));
+    t.expect("hand over a message with the old alias", &command, StatusWord::WRONG_DATA).map(drop)
+}
+
+fn alias_derived(t: &mut Tester<'_>) -> Outcome {
+    for counter in 1..=3 {
+        let (expected, got) = (t.known()?.alias(counter), t.alias()?);
+        t.check("compare the alias", expected == got, &expected, &got)?;
+        sign_and_void(t)?;
+    }
+    Ok(())
+}
+
+fn alias_signed(t: &mut Tester<'_>) -> Outcome {
+    let before = t.alias()?;
+    t.load(&samples::transaction())?;
+    t.fetch("fetch the signature", &CommandBuilder::get_signature())?;
+    let signed = t.alias()?;
+    t.check("compare the alias in Signed", signed == before, &before, &signed)?;
+    t.fetch("fetch what is owed", &CommandBuilder::get_enc_password())?;
+    let delivered = t.alias()?;
+    t.check("compare the alias in Delivered", delivered == before, &before, &delivered)
+}
+
+/// Taps, leaves, cancels, comes back.
+fn tap_and_cancel(t: &mut Tester<'_>) -> Result<Tap, Stop> {
+    let tap = t.tap_and_leave(&samples::transaction())?;
+    t.press(Key::Cancel)?;
+    t.come()?;
+    Ok(tap)
+}
+
+fn signatures_differ(t: &mut Tester<'_>) -> Outcome {
+    let (first, second) = (tap_and_cancel(t)?, tap_and_cancel(t)?);
+    let differ = first.signature_message != second.signature_message
+        && first.object != second.object
+        && first.transaction != second.transaction;
+    t.check("compare both taps", differ, "other T, S and E", "something that is the same")
+}
+
+fn passwords_differ(t: &mut Tester<'_>) -> Outcome {
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        t.tap_and_leave(&samples::transaction())?;
+        t.confirm_by_key()?;
+        let password = t.joint_password()?;
+        let new = seen.iter().all(|old: &onetap_apdu_spec::password::Password| !old.matches(&password));
+        t.check("compare with those before", new, "another joint password", "one of those before")?;
+        seen.push(password);
+        t.press(Key::Cancel)?;
+        t.come()?;
+    }
+    Ok(())
+}
+
+fn secrecy(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&samples::transaction())?;
+    t.confirm_by_key()?;
+    let password = t.joint_password()?;
+    t.field_in()?;
+    for command in [
+        CommandBuilder::select(),
+        CommandBuilder::status(),
+        CommandBuilder::alias(),
+        CommandBuilder::get_signature(),
+        CommandBuilder::get_enc_password(),
+    ] {
+        t.send("ask for everything there is", &command)?;
+    }
+    let secret = password.expose().as_bytes();
+    let leak =
+        t.responses().iter().any(|response| response.windows(secret.len()).any(|window| window == secret));
+    t.check("search all responses", !leak, "no joint password", "the joint password in a response")
+}

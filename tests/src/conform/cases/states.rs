@@ -1,0 +1,74 @@
+//! Generated: every command in every state, as the table has it.
+
+use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, Name};
+use onetap_apdu_spec::objects;
+use onetap_apdu_spec::sw::StatusWord;
+
+use super::{slug, state_slug, well_formed};
+use crate::conform::case::{Case, Precondition};
+use crate::conform::command::CommandBuilder;
+use crate::conform::tester::{Outcome, Tester};
+use crate::target::samples;
+
+pub(super) fn cases() -> Vec<Case> {
+    let grid = COMMANDS.iter().flat_map(|row| CardState::ALL.iter().map(move |state| cell(row, *state)));
+    grid.chain(COMMANDS.iter().filter(|row| row.name != Name::Select).map(unselected)).collect()
+}
+
+fn cell(row: &'static CommandSpec, state: CardState) -> Case {
+    let next = row.states.iter().find(|(from, _)| *from == state).map(|(_, next)| *next);
+    let title = match next {
+        Some(next) => format!("{} in {state:?} leads to {next:?}", row.title),
+        None => format!("{} in {state:?} is refused with 6985 and changes nothing", row.title),
+    };
+    let run = move |t: &mut Tester<'_>| match next {
+        Some(next) => allowed(t, row, state, next),
+        None => refused(t, row, state),
+    };
+    let id = format!("{}/in-{}", slug(row), state_slug(state));
+    Case::new(id, title, "docs/spec, commands: States", run).in_state(state)
+}
+
+fn allowed(t: &mut Tester<'_>, row: &CommandSpec, state: CardState, next: &[CardState]) -> Outcome {
+    match row.name {
+        Name::PutTxn => t.load(&samples::transaction()).map(drop)?,
+        // Allowed everywhere, but nothing waits.
+        Name::GetResponse => t.expect("send it", &well_formed(row), StatusWord::CONDITIONS).map(drop)?,
+        Name::GetData => {
+            for tag in [objects::CARD_STATUS, objects::PAYER_ALIAS] {
+                t.fetch("send it", &CommandBuilder::row(row.name, Some(tag), &[]))?;
+            }
+        }
+        _ => t.fetch("send it", &well_formed(row)).map(drop)?,
+    }
+    match (row.name, state, t.suite().owed()) {
+        // Two states may follow; which one depends on what the suite owes.
+        (Name::GetSignature, CardState::Loaded, Some(_)) => t.expect_state(CardState::Signed),
+        (Name::GetSignature, CardState::Loaded, None) => t.expect_state(CardState::Delivered),
+        _ => t.expect_state_in(next),
+    }
+}
+
+fn refused(t: &mut Tester<'_>, row: &CommandSpec, state: CardState) -> Outcome {
+    let command = match row.name {
+        // Right in all but the state.
+        Name::PutTxn => {
+            let payer = t.alias()?;
+            let transaction = onetap_apdu_spec::txn::Transaction { payer, ..samples::transaction() };
+            CommandBuilder::put_txn(&samples::encode(&transaction))
+        }
+        _ => well_formed(row),
+    };
+    t.expect("send it", &command, StatusWord::CONDITIONS)?;
+    t.expect_state(state)
+}
+
+fn unselected(row: &'static CommandSpec) -> Case {
+    let run = |t: &mut Tester<'_>| {
+        t.expect("send it", &well_formed(row), StatusWord::CONDITIONS)?;
+        t.select()?;
+        t.expect_state(CardState::Idle)
+    };
+    let title = format!("{} is refused with 6985 while no application is selected", row.title);
+    Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 7", run).from(Precondition::PoweredUp)
+}

@@ -1,0 +1,519 @@
+//! What a case acts with: sends, compares, and keeps the log.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use onetap_apdu_spec::account::Alias;
+use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
+use onetap_apdu_spec::command::{CardState, CardStatus, Name};
+use onetap_apdu_spec::objects;
+use onetap_apdu_spec::password::Password;
+use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::txn::Transaction;
+use onetap_pcsc_host::decode::{command_row, describe_command, describe_response};
+use onetap_pcsc_host::trace::{Key, Screen, StageError};
+
+use super::case::Precondition;
+use super::command::CommandBuilder;
+use super::report::Exchange;
+use crate::target::{CardUnderTest, Known, Tap, Timing, samples, value_of};
+
+/// Why a case ends before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// The card does not do what the clause says.
+    Failed {
+        /// What was being done.
+        step: String,
+        /// What the clause asks for.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// The case is about something that this card does not have.
+    NotApplicable(String),
+    /// The target cannot do what the case needs.
+    NotPerformed(String),
+}
+
+impl Stop {
+    /// A difference.
+    pub fn failed(step: impl Into<String>, expected: impl Into<String>, got: impl Into<String>) -> Self {
+        Self::Failed { step: step.into(), expected: expected.into(), got: got.into() }
+    }
+}
+
+/// How a case ends.
+pub type Outcome = Result<(), Stop>;
+
+/// Most pages that a display may have before the suite believes that it never ends.
+const MAX_PAGES: usize = 64;
+
+/// One case's access to the card.
+pub struct Tester<'c> {
+    card: &'c mut dyn CardUnderTest,
+    suite: Suite,
+    log: Vec<Exchange>,
+    /// Every response of the case, for what must never be in one.
+    responses: Vec<Vec<u8>>,
+    answering: Option<Name>,
+}
+
+impl<'c> Tester<'c> {
+    pub(super) fn new(card: &'c mut dyn CardUnderTest, suite: Suite) -> Self {
+        Self { card, suite, log: Vec::new(), responses: Vec::new(), answering: None }
+    }
+
+    pub(super) fn into_log(self) -> Vec<Exchange> {
+        self.log
+    }
+
+    /// The suite that the card was personalised for.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The card's times.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.card.timing()
+    }
+
+    /// The keys behind the card.
+    ///
+    /// # Errors
+    /// [`Stop::NotPerformed`] where they are not known.
+    pub fn known(&self) -> Result<&Known, Stop> {
+        self.card.known().ok_or_else(|| Stop::NotPerformed("the card's keys are not known".into()))
+    }
+
+    /// Every response so far, status words included.
+    #[must_use]
+    pub fn responses(&self) -> &[Vec<u8>] {
+        &self.responses
+    }
+
+    fn note(&mut self, words: impl Into<String>) {
+        self.log.push(Exchange::Around { words: words.into() });
+    }
+}
+
+/// Contacts.
+impl Tester<'_> {
+    /// The card enters the field and is powered.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn field_in(&mut self) -> Outcome {
+        self.note("the card enters the field");
+        let entered = self.card.field_in();
+        entered.map(drop).map_err(|why| stage("the card enters the field", why))
+    }
+
+    /// The card leaves the field.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn field_out(&mut self) -> Outcome {
+        self.note("the card leaves the field");
+        self.card.field_out().map_err(|why| stage("the card leaves the field", why))
+    }
+
+    /// The reader resets the card, which stays in the field; gives its answer to reset.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn reset(&mut self) -> Result<Vec<u8>, Stop> {
+        self.note("the reader resets the card");
+        self.card.reset().map_err(|why| stage("the reader resets the card", why))
+    }
+
+    /// Time passes on the card's clock.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn wait(&mut self, time: Duration) -> Outcome {
+        self.note(format!("{} ms pass", time.as_millis()));
+        self.card.tick(time).map_err(|why| stage("time passes", why))
+    }
+
+    /// The card leaves the field, for longer than the debounce.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn leave(&mut self) -> Outcome {
+        self.field_out()?;
+        self.wait(self.timing().debounce)
+    }
+
+    /// The card enters the field and the application is selected.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn come(&mut self) -> Outcome {
+        self.field_in()?;
+        self.select()
+    }
+}
+
+/// APDUs.
+impl Tester<'_> {
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] if no response comes.
+    pub fn send_raw(&mut self, step: &str, bytes: &[u8]) -> Result<ResponseApdu, Stop> {
+        self.log.push(Exchange::Command { bytes: hex::encode_upper(bytes), words: describe_command(bytes) });
+        let name = CommandApdu::parse(bytes).ok().and_then(|apdu| Some(command_row(&apdu)?.name));
+        self.answering = if name == Some(Name::GetResponse) { self.answering } else { name };
+        let response = self.card.transmit(bytes).map_err(|why| {
+            Stop::failed(step, "a response of at least two bytes", format!("no response: {why}"))
+        })?;
+        let words = describe_response(self.answering, &response);
+        self.log.push(Exchange::Response { bytes: hex::encode_upper(&response), words });
+        self.responses.push(response.clone());
+        ResponseApdu::parse(&response)
+            .map_err(|_| Stop::failed(step, "at least two bytes", hex::encode_upper(&response)))
+    }
+
+    /// Sends a command; any status word is an answer.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] if no response comes.
+    pub fn send(&mut self, step: &str, command: &CommandBuilder) -> Result<ResponseApdu, Stop> {
+        self.send_raw(step, &command.bytes())
+    }
+
+    /// Sends a command that must be answered with `sw` and, unless it is 9000, without data. Gives the data.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn expect(&mut self, step: &str, command: &CommandBuilder, sw: StatusWord) -> Result<Vec<u8>, Stop> {
+        let response = self.send(step, command)?;
+        self.compare_sw(step, &response, sw)?;
+        Ok(response.data)
+    }
+
+    /// Compares a status word; a refusal has no data.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`].
+    pub fn compare_sw(&mut self, step: &str, response: &ResponseApdu, sw: StatusWord) -> Outcome {
+        if response.sw != sw {
+            return Err(Stop::failed(step, words(sw), words(response.sw)));
+        }
+        if sw != StatusWord::OK && sw.as_bytes_left().is_none() && !response.data.is_empty() {
+            return Err(Stop::failed(step, format!("{sw} without data"), hex::encode_upper(&response.data)));
+        }
+        Ok(())
+    }
+
+    /// Sends a command and fetches all of its response, which must end in 9000.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn fetch(&mut self, step: &str, command: &CommandBuilder) -> Result<Vec<u8>, Stop> {
+        let mut response = self.send(step, command)?;
+        let mut data = std::mem::take(&mut response.data);
+        // Each part brings at least one byte, or it is no 61xx.
+        while let Some(left) = response.sw.as_bytes_left().filter(|_| data.len() < usize::from(u16::MAX)) {
+            response = self.send(step, &CommandBuilder::get_response(left))?;
+            if response.data.is_empty() {
+                break;
+            }
+            data.append(&mut response.data);
+        }
+        self.compare_sw(step, &response, StatusWord::OK)?;
+        Ok(data)
+    }
+
+    /// Fails unless `holds`.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`].
+    pub fn check(&mut self, step: &str, holds: bool, expected: impl Display, got: impl Display) -> Outcome {
+        if holds { Ok(()) } else { Err(Stop::failed(step, expected.to_string(), got.to_string())) }
+    }
+
+    /// Fails unless both are the same.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`].
+    pub fn same(&mut self, step: &str, expected: &[u8], got: &[u8]) -> Outcome {
+        self.check(step, expected == got, hex::encode_upper(expected), hex::encode_upper(got))
+    }
+
+    /// SELECT of the application.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn select(&mut self) -> Outcome {
+        self.expect("SELECT the application", &CommandBuilder::select(), StatusWord::OK).map(drop)
+    }
+
+    /// GET DATA, card status.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn status(&mut self) -> Result<CardStatus, Stop> {
+        let step = "read the card status";
+        let object = self.fetch(step, &CommandBuilder::status())?;
+        let value = value_of(&object, objects::CARD_STATUS);
+        value
+            .and_then(|value| CardStatus::from_bytes(&value))
+            .ok_or_else(|| Stop::failed(step, "a card status of three bytes", hex::encode_upper(&object)))
+    }
+
+    /// The card must be in this state.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn expect_state(&mut self, expected: CardState) -> Outcome {
+        self.expect_state_in(&[expected])
+    }
+
+    /// The card must be in one of these states.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn expect_state_in(&mut self, expected: &[CardState]) -> Outcome {
+        let state = self.status()?.state;
+        let right = expected.contains(&state);
+        self.check("compare the state", right, format!("state {expected:?}"), format!("state {state:?}"))
+    }
+
+    /// GET DATA, payer alias.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn alias(&mut self) -> Result<Alias, Stop> {
+        let step = "read the payer alias";
+        let object = self.fetch(step, &CommandBuilder::alias())?;
+        let text = value_of(&object, objects::PAYER_ALIAS).and_then(|value| String::from_utf8(value).ok());
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(|| Stop::failed(step, "16 characters of base 32", hex::encode_upper(&object)))
+    }
+}
+
+/// The flow.
+impl Tester<'_> {
+    /// Reads the alias and hands over `transaction` in its name; gives T.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn load(&mut self, transaction: &Transaction) -> Result<Vec<u8>, Stop> {
+        let payer = self.alias()?;
+        let bytes = samples::encode(&Transaction { payer, ..transaction.clone() });
+        self.expect("hand over the transaction", &CommandBuilder::put_txn(&bytes), StatusWord::OK)?;
+        Ok(bytes)
+    }
+
+    /// Everything of one contact but its end: loads, fetches the signature and what is owed.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn tap(&mut self, transaction: &Transaction) -> Result<Tap, Stop> {
+        let transaction = self.load(transaction)?;
+        let signature_message = self.fetch("fetch the signature", &CommandBuilder::get_signature())?;
+        let object = match self.suite.owed() {
+            Some(_) => Some(self.fetch("fetch what is owed", &CommandBuilder::get_enc_password())?),
+            None => None,
+        };
+        Ok(Tap { transaction, signature_message, object })
+    }
+
+    /// A whole contact; the display then shows the transaction. The card was in the field, selected.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn tap_and_leave(&mut self, transaction: &Transaction) -> Result<Tap, Stop> {
+        let tap = self.tap(transaction)?;
+        self.leave()?;
+        Ok(tap)
+    }
+
+    /// Brings the card from a new one's beginning to where a case starts.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub(super) fn prepare(&mut self, precondition: Precondition) -> Outcome {
+        let state = match precondition {
+            Precondition::OutOfField => return Ok(()),
+            Precondition::PoweredUp => return self.field_in(),
+            Precondition::State(state) => state,
+        };
+        self.come()?;
+        self.advance_to(state)?;
+        let got = self.status()?.state;
+        if state == CardState::Revealed && got == CardState::Idle {
+            return Err(Stop::NotApplicable(
+                "this card wipes the joint password as it enters a field".into(),
+            ));
+        }
+        self.check("reach the precondition", got == state, format!("{state:?}"), format!("{got:?}"))
+    }
+
+    fn advance_to(&mut self, state: CardState) -> Outcome {
+        let transaction = samples::transaction();
+        match state {
+            CardState::Idle => self.become_idle(),
+            CardState::Loaded => {
+                self.become_idle()?;
+                self.load(&transaction).map(drop)
+            }
+            CardState::Signed => {
+                self.load(&transaction)?;
+                self.fetch("fetch the signature", &CommandBuilder::get_signature()).map(drop)
+            }
+            CardState::Delivered => self.tap(&transaction).map(drop),
+            CardState::Showing => {
+                self.tap_and_leave(&transaction)?;
+                self.come()
+            }
+            CardState::Revealed => {
+                self.tap_and_leave(&transaction)?;
+                self.confirm_by_key()?;
+                self.joint_password()?;
+                self.come()
+            }
+        }
+    }
+
+    /// A card that is not new may wait for its holder.
+    fn become_idle(&mut self) -> Outcome {
+        match self.status()?.state {
+            CardState::Idle => Ok(()),
+            state => Err(Stop::NotPerformed(format!(
+                "the card is in state {state:?}: let its holder confirm or cancel on the card first"
+            ))),
+        }
+    }
+}
+
+/// The holder.
+impl Tester<'_> {
+    /// Presses a key.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn press(&mut self, key: Key) -> Outcome {
+        self.note(format!("the holder presses {key:?}"));
+        self.card.key(key).map_err(|why| stage("press a key", why))
+    }
+
+    /// Types the right PIN.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn type_pin(&mut self) -> Outcome {
+        (0..self.card.pin_digits()).try_for_each(|_| self.press(Key::Digit))
+    }
+
+    /// Types a wrong PIN of the same length.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn type_wrong_pin(&mut self) -> Outcome {
+        (0..self.card.pin_digits()).try_for_each(|_| self.press(Key::WrongDigit))
+    }
+
+    /// What the display shows, without the joint password.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn screen(&mut self) -> Result<Screen, Stop> {
+        let screen = self.card.screen().map_err(|why| stage("look at the display", why))?;
+        let lines = if screen.lines().is_empty() { "nothing".into() } else { screen.lines().join(" | ") };
+        self.note(format!("the display shows {lines}"));
+        Ok(screen)
+    }
+
+    /// The display must be dark.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn expect_dark(&mut self, step: &str) -> Outcome {
+        let screen = self.screen()?;
+        self.check(step, screen.lines().is_empty(), "a dark display", screen.lines().join(" | "))
+    }
+
+    /// Turns all pages, from the first to the last, and gives their lines.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn read_all(&mut self) -> Result<Vec<Vec<String>>, Stop> {
+        let mut pages = vec![self.screen()?.lines().to_vec()];
+        for _ in 0..MAX_PAGES {
+            self.press(Key::Next)?;
+            let next = self.screen()?.lines().to_vec();
+            if pages.last() == Some(&next) {
+                return Ok(pages);
+            }
+            pages.push(next);
+        }
+        Err(Stop::failed("turn the pages", format!("at most {MAX_PAGES} pages"), "more"))
+    }
+
+    /// Turns all pages and waits until the confirm key is no longer dead.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn read_and_wait(&mut self) -> Outcome {
+        self.read_all()?;
+        self.wait(self.timing().dead_time)
+    }
+
+    /// Reads, waits, presses the confirm key.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn confirm_by_key(&mut self) -> Outcome {
+        self.read_and_wait()?;
+        self.press(Key::Confirm)
+    }
+
+    /// Reads, waits, types the PIN, presses the confirm key.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn confirm_by_pin(&mut self) -> Outcome {
+        self.read_and_wait()?;
+        self.type_pin()?;
+        self.press(Key::Confirm)
+    }
+
+    /// The joint password that the display must show now.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn joint_password(&mut self) -> Result<Password, Stop> {
+        let screen = self.screen()?;
+        screen.joint_password().cloned().ok_or_else(|| {
+            Stop::failed("look at the display", "the joint password", screen.lines().join(" | "))
+        })
+    }
+
+    /// The display must not show a joint password.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn expect_no_password(&mut self, step: &str) -> Outcome {
+        let shown = self.screen()?.joint_password().is_some();
+        self.check(step, !shown, "no joint password", "the joint password is displayed")
+    }
+}
+
+fn words(sw: StatusWord) -> String {
+    onetap_pcsc_host::decode::describe_status(sw)
+}
+
+fn stage(step: &str, why: StageError) -> Stop {
+    match why {
+        StageError::Unsupported(what) => {
+            Stop::NotPerformed(format!("this card cannot be made to {what} from here"))
+        }
+        why => Stop::failed(step, "that it can be done", why.to_string()),
+    }
+}

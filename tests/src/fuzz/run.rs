@@ -1,0 +1,73 @@
+//! A seeded run: mutants of the seeds, one after another, without instrumentation.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::mutate::{Dice, mutate};
+use super::{NoSeeds, apdu, process, seeds, tlv};
+
+/// What is fuzzed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// [`apdu`].
+    Apdu,
+    /// [`tlv`].
+    Tlv,
+    /// [`process`].
+    Process,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Apdu, Self::Tlv, Self::Process];
+
+    /// Its name, also that of the libFuzzer target.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apdu => "apdu",
+            Self::Tlv => "tlv",
+            Self::Process => "process",
+        }
+    }
+
+    /// Runs one input, and says how many APDUs or templates it was.
+    ///
+    /// # Panics
+    /// If a property does not hold.
+    #[must_use]
+    pub fn call(self, bytes: &[u8]) -> u64 {
+        match self {
+            Self::Apdu => apdu(bytes),
+            Self::Tlv => tlv(bytes),
+            Self::Process => return process(bytes),
+        }
+        1
+    }
+}
+
+/// Runs mutants of the seeds until `count` APDUs or templates went in. The same `seed` gives the same
+/// mutants.
+///
+/// # Errors
+/// [`NoSeeds`].
+///
+/// # Panics
+/// If a property does not hold; the input was printed then.
+#[allow(clippy::print_stderr, reason = "the input that fails must not get lost")]
+pub fn run(target: Target, seed: u64, count: u64) -> Result<u64, NoSeeds> {
+    let seeds = seeds(target)?;
+    assert!(!seeds.is_empty(), "no seeds for {}", target.name());
+    let mut dice = Dice::new(seed);
+    let mut done = 0;
+    while done < count {
+        let input = mutate(target, &seeds, &mut dice);
+        match catch_unwind(AssertUnwindSafe(|| target.call(&input))) {
+            Ok(calls) => done += calls.max(1),
+            Err(panic) => {
+                eprintln!("{} fails after {done} of seed {seed} on {}", target.name(), hex::encode(&input));
+                resume_unwind(panic);
+            }
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,170 @@
+//! Tables of the specification, rendered from the code's own tables. `docs/spec` holds them between
+//! `<!-- generated: NAME -->` and `<!-- end -->`; a test compares, `make docs` writes.
+
+use std::fmt::Write as _;
+
+use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, DataField, Parameters};
+use onetap_apdu_spec::objects::DATA_OBJECTS;
+use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Owed, Profile, SignatureAlgorithm, Suite};
+use onetap_apdu_spec::sw::MEANINGS;
+use onetap_apdu_spec::tlv::Tag;
+
+/// The table of that name as Markdown, or `None` if there is none.
+#[must_use]
+pub fn table(name: &str) -> Option<String> {
+    Some(match name {
+        "commands" => commands(),
+        "states" => states(),
+        "status-words" => status_words(),
+        "data-objects" => data_objects(),
+        "codes" => codes(),
+        "suites" => suites(),
+        _ => return None,
+    })
+}
+
+/// A document with every generated part rendered anew.
+///
+/// # Errors
+/// The name of a part that does not exist or does not end.
+pub fn refresh(document: &str) -> Result<String, String> {
+    const START: &str = "<!-- generated: ";
+    const END: &str = "<!-- end -->";
+    let mut out = String::new();
+    let mut rest = document;
+    while let Some((before, after)) = rest.split_once(START) {
+        let (name, body) = after.split_once(" -->").ok_or("a marker does not end")?;
+        let (_, tail) = body.split_once(END).ok_or_else(|| name.to_owned())?;
+        let table = table(name).ok_or_else(|| name.to_owned())?;
+        let _ = write!(out, "{before}{START}{name} -->\n{table}{END}");
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn commands() -> String {
+    let rows = COMMANDS.iter().map(|row| {
+        [
+            row.title.to_owned(),
+            format!("`{:02X} {:02X}`", row.cla, row.ins),
+            parameters(row),
+            data(row),
+            tags(row.response),
+            if row.chaining { "yes" } else { "no" }.to_owned(),
+            row.status.iter().map(|sw| format!("`{sw}`")).collect::<Vec<_>>().join(" "),
+            row.clause.to_owned(),
+        ]
+    });
+    markdown(
+        ["command", "CLA INS", "P1-P2", "data field", "response", "chaining", "own status words", "clause"],
+        rows,
+    )
+}
+
+fn parameters(row: &CommandSpec) -> String {
+    match row.parameters {
+        Parameters::Exactly(p1, p2) => format!("`{p1:02X}{p2:02X}`"),
+        Parameters::Tags(tags) => format!("tag: {}", self::tags(tags)),
+    }
+}
+
+fn data(row: &CommandSpec) -> String {
+    match row.data {
+        DataField::Absent => "absent".to_owned(),
+        DataField::Required { min, max, content } => format!("{content}, {min} … {max} bytes"),
+    }
+}
+
+fn tags(tags: &[Tag]) -> String {
+    if tags.is_empty() {
+        return "none".to_owned();
+    }
+    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(" or ")
+}
+
+fn states() -> String {
+    let header: Vec<String> = std::iter::once("command".to_owned())
+        .chain(CardState::ALL.iter().map(|state| format!("{state:?}")))
+        .collect();
+    let rows = COMMANDS.iter().map(|row| {
+        let cell = |state: &CardState| match row.states.iter().find(|(from, _)| from == state) {
+            None => "`6985`".to_owned(),
+            Some((_, next)) => {
+                let names: Vec<_> = next.iter().map(|state| format!("{state:?}")).collect();
+                format!("→ {}", names.join(" or "))
+            }
+        };
+        std::iter::once(row.title.to_owned()).chain(CardState::ALL.iter().map(cell)).collect::<Vec<_>>()
+    });
+    markdown(header, rows)
+}
+
+fn status_words() -> String {
+    let rows = MEANINGS.iter().map(|row| {
+        let sw = if row.exact { row.sw.to_string() } else { format!("{:02X}xx", row.sw.to_bytes()[0]) };
+        [format!("`{sw}`"), row.meaning.to_owned(), row.advice.to_owned()]
+    });
+    markdown(["SW", "when", "what the terminal does"], rows)
+}
+
+fn data_objects() -> String {
+    let rows = DATA_OBJECTS.iter().map(|row| {
+        [format!("`{}`", row.tag), row.name.to_owned(), row.format.to_owned(), row.source.to_owned()]
+    });
+    markdown(["tag", "name", "format", "tag is from"], rows)
+}
+
+fn codes() -> String {
+    let line =
+        |kind: &str, code: u8, name: &str| [kind.to_owned(), format!("`{code:02X}`"), format!("`{name}`")];
+    let profiles = Profile::ALL.iter().map(|p| line("profile", p.code(), p.name()));
+    let digests = DigestMethod::ALL.iter().map(|d| line("digest method", d.code(), d.name()));
+    let encryptions = EncryptionMethod::ALL.iter().map(|e| line("encryption method", e.code(), e.name()));
+    let signatures = SignatureAlgorithm::ALL.iter().map(|s| line("signature algorithm", s.code(), s.name()));
+    markdown(["what", "byte in H", "name"], profiles.chain(digests).chain(encryptions).chain(signatures))
+}
+
+fn suites() -> String {
+    let rows = Suite::all().map(|suite| {
+        let owed = match suite.owed() {
+            None => "–",
+            Some(Owed::Encrypted) => "E",
+            Some(Owed::EncryptedDigest) => "D(E)",
+            Some(Owed::PasswordDigest) => "D(pw)",
+        };
+        let danger = suite.danger().map_or_else(|| "–".to_owned(), |danger| danger.to_string());
+        [format!("`{suite}`"), format!("`{}`", hex::encode_upper(suite.to_bytes())), owed.to_owned(), danger]
+    });
+    markdown(["suite", "bytes in H", "travels besides S", "refused by the default policy because"], rows)
+}
+
+fn markdown<H: AsRef<str>, R: AsRef<[String]>>(
+    header: impl AsRef<[H]>,
+    rows: impl Iterator<Item = R>,
+) -> String {
+    let header: Vec<_> = header.as_ref().iter().map(|cell| cell.as_ref().to_owned()).collect();
+    let mut out = format!("| {} |\n|{}\n", header.join(" | "), "---|".repeat(header.len()));
+    for row in rows {
+        let _ = writeln!(out, "| {} |", row.as_ref().join(" | "));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refreshing_twice_changes_nothing() {
+        let once = refresh("a\n<!-- generated: suites --><!-- end -->\nb").unwrap();
+        assert!(once.contains("a3+sha256+rsa-oaep+pkcs1"));
+        assert_eq!(refresh(&once).unwrap(), once);
+    }
+
+    #[test]
+    fn unknown_or_open_parts_are_named() {
+        assert_eq!(refresh("<!-- generated: nonsense --><!-- end -->"), Err("nonsense".to_owned()));
+        assert_eq!(refresh("<!-- generated: suites -->"), Err("suites".to_owned()));
+    }
+}

@@ -1,0 +1,270 @@
+//! Our card in the same process, made anew as often as wanted.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::header::{Binding, CardId, ServerId};
+use onetap_apdu_spec::password::{Password, PasswordPolicy};
+use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
+use onetap_apdu_spec::rng::{OsRng, Rng as _};
+use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
+use onetap_applet::card::{MemoryNvm, Millis, VirtualClock};
+use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
+use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, PENDING_MS, REVEALED_MS};
+use onetap_pcsc_host::ReaderError;
+use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
+use zeroize::Zeroizing;
+
+use super::{Capability, CardUnderTest, Known, Timing, samples};
+
+/// Our card with a virtual clock.
+pub struct InProcess {
+    made: Made,
+    pin_at: usize,
+}
+
+/// Why our own card cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotMake {
+    /// The card.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// A key.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// The PIN.
+    #[error(transparent)]
+    Pin(#[from] NotAPin),
+}
+
+impl From<CannotMake> for StageError {
+    fn from(why: CannotMake) -> Self {
+        Self::Other(why.to_string())
+    }
+}
+
+/// One personalised card and what its issuer knows.
+struct Made {
+    card: SharedCard,
+    clock: VirtualClock,
+    order: Personalisation,
+    statement: EnrolmentStatement,
+    known: Known,
+}
+
+/// Two RSA keys for all cards of this process: making one takes longer than a whole case.
+struct Keys {
+    signing: Zeroizing<Vec<u8>>,
+    server: Zeroizing<Vec<u8>>,
+}
+
+static KEYS: LazyLock<Result<Keys, CryptoError>> = LazyLock::new(|| {
+    let crypto = default_provider();
+    Ok(Keys { signing: crypto.generate_rsa(RsaBits::B2048)?, server: crypto.generate_rsa(RsaBits::B2048)? })
+});
+
+impl InProcess {
+    /// A card of the default suite.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn new() -> Result<Self, CannotMake> {
+        Self::with(Suite::default())
+    }
+
+    /// A card of this suite.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn with(suite: Suite) -> Result<Self, CannotMake> {
+        Ok(Self { made: Made::new(suite)?, pin_at: 0 })
+    }
+
+    /// The card itself, for other front doors.
+    #[must_use]
+    pub fn card(&self) -> SharedCard {
+        Arc::clone(&self.made.card)
+    }
+
+    /// The issuer's order.
+    #[must_use]
+    pub fn order(&self) -> &Personalisation {
+        &self.made.order
+    }
+
+    /// The card's enrolment statement.
+    #[must_use]
+    pub fn statement(&self) -> &EnrolmentStatement {
+        &self.made.statement
+    }
+
+    /// The server's private key, PKCS#8.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn server_key() -> Result<&'static [u8], CannotMake> {
+        Ok(&keys()?.server)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Card> {
+        self.made.card.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keys() -> Result<&'static Keys, CryptoError> {
+    KEYS.as_ref().map_err(|why| *why)
+}
+
+impl Made {
+    fn new(suite: Suite) -> Result<Self, CannotMake> {
+        let crypto = default_provider();
+        let server_key: Arc<dyn RsaPrivate> = Arc::from(crypto.rsa_private(&keys()?.server)?);
+        let order = order(suite, &*server_key);
+        let clock = VirtualClock::at(Millis(0));
+        let env = Environment { crypto, rng: Box::new(OsRng), clock: Box::new(clock.clone()) };
+        let (card, statement) = Card::personalise_with_key(
+            order.clone(),
+            samples::PIN.parse()?,
+            &keys()?.signing,
+            Box::new(MemoryNvm::default()),
+            env,
+        )?;
+        let known =
+            Known::new(crypto, order.binding, &statement.public_key, order.card_key.clone(), server_key)?;
+        Ok(Self { card: Arc::new(Mutex::new(card)), clock, order, statement, known })
+    }
+}
+
+fn order(suite: Suite, server_key: &dyn RsaPrivate) -> Personalisation {
+    let rsa = suite.encryption() == EncryptionMethod::RsaOaep;
+    let binding = Binding {
+        server: ServerId(*b"CONFSERV"),
+        card: CardId(random()),
+        suite,
+        signing_key: 1,
+        server_key: u16::from(rsa),
+        issuer_key: 1,
+    };
+    Personalisation {
+        binding,
+        rsa_bits: RsaBits::B2048,
+        card_key: Key256::new(random()),
+        server_public_key: if rsa { server_key.public_spki() } else { Vec::new() },
+        password: PasswordPolicy::default(),
+        confirmation: samples::confirmation(),
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    OsRng.fill(&mut bytes);
+    bytes
+}
+
+impl Stage for InProcess {
+    fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
+        let mut card = self.lock();
+        card.enter_field();
+        card.power_on();
+        Ok(card.atr().to_vec())
+    }
+
+    fn field_out(&mut self) -> Result<(), StageError> {
+        self.lock().leave_field();
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, StageError> {
+        let mut card = self.lock();
+        card.reset();
+        Ok(card.atr().to_vec())
+    }
+
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        Ok(self.lock().transmit(command))
+    }
+
+    /// A key that the card refuses does nothing, as on a real card; what it does is seen on the display.
+    fn key(&mut self, key: Key) -> Result<(), StageError> {
+        let (pressed, pin_at) = card_key(key, self.pin_at);
+        self.pin_at = pin_at;
+        let _ = self.lock().press(pressed);
+        Ok(())
+    }
+
+    fn tick(&mut self, time: Duration) -> Result<(), StageError> {
+        self.made.clock.advance(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.lock().tick();
+        Ok(())
+    }
+
+    fn screen(&mut self) -> Result<Screen, StageError> {
+        let mut card = self.lock();
+        let screen = card.screen();
+        let revealed = card.state() == CardState::Revealed;
+        Ok(match screen.lines() {
+            // The joint password stands in groups; ungrouped it can be recognised and left out.
+            [label, grouped] if revealed => {
+                let password = Zeroizing::new(grouped.replace(' ', ""));
+                let known: Option<Password> = password.parse().ok();
+                Screen::new(&[label.as_str(), password.as_str()], known)
+            }
+            lines => Screen::new(lines, None),
+        })
+    }
+}
+
+/// The key and how far the holder then is in the PIN.
+fn card_key(key: Key, pin_at: usize) -> (CardKey, usize) {
+    let digit = |at: usize| samples::PIN.bytes().nth(at % samples::PIN.len()).map_or(0, |b| b - b'0');
+    match key {
+        Key::Confirm => (CardKey::Confirm, 0),
+        Key::Cancel => (CardKey::Cancel, 0),
+        Key::Clear => (CardKey::Clear, 0),
+        Key::Next => (CardKey::Next, pin_at),
+        Key::Previous => (CardKey::Previous, pin_at),
+        Key::Digit => (CardKey::Digit(digit(pin_at)), pin_at + 1),
+        Key::WrongDigit => (CardKey::Digit((digit(pin_at) + 1) % 10), pin_at + 1),
+    }
+}
+
+impl CardUnderTest for InProcess {
+    fn name(&self) -> &'static str {
+        "in-process"
+    }
+
+    fn lacks(&self, _: Capability) -> Option<&'static str> {
+        None
+    }
+
+    fn fresh(&mut self, suite: Suite) -> Result<(), StageError> {
+        *self = Self::with(suite)?;
+        Ok(())
+    }
+
+    fn known(&self) -> Option<&Known> {
+        Some(&self.made.known)
+    }
+
+    fn timing(&self) -> Timing {
+        Timing {
+            debounce: Duration::from_millis(DEBOUNCE_MS),
+            dead_time: Duration::from_millis(DEAD_TIME_MS),
+            showing: Duration::from_millis(PENDING_MS),
+            revealed: Duration::from_millis(REVEALED_MS),
+        }
+    }
+
+    fn pin_digits(&self) -> usize {
+        samples::PIN.len()
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").field("binding", &self.made.order.binding).finish_non_exhaustive()
+    }
+}

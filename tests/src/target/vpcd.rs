@@ -1,0 +1,150 @@
+//! Our card behind a real PC/SC stack: in the virtual reader of vsmartcard, with its holder in this
+//! process.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use onetap_apdu_spec::suite::Suite;
+use onetap_applet::front::vpcd::{Left, Stop, VpcdConfig, VpcdError, serve};
+use onetap_pcsc_host::monitor::{Event, Monitor};
+use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
+use onetap_pcsc_host::{Disposition, ReaderError};
+
+use super::{Capability, CardUnderTest, InProcess, Known, ReaderTarget, Timing};
+
+/// How long pcscd may take to notice that a card came or went.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Our card in the reader `reader`, which listens for it on `addr`.
+pub struct Vpcd {
+    card: InProcess,
+    name: String,
+    reader: String,
+    addr: SocketAddr,
+    contact: Option<Contact>,
+    events: Receiver<Event>,
+    _monitor: Monitor,
+}
+
+/// The card in the reader, served by a thread.
+struct Contact {
+    target: ReaderTarget,
+    stop: Stop,
+    thread: JoinHandle<Result<Left, VpcdError>>,
+}
+
+impl Vpcd {
+    /// Puts `card` beside the reader.
+    #[must_use]
+    pub fn new(card: InProcess, reader: &str, addr: SocketAddr) -> Self {
+        let (seen, events) = channel();
+        let monitor = Monitor::start(move |event| {
+            // Nobody listens any more once the target is gone.
+            let _ = seen.send(event);
+        });
+        let name = format!("pcsc:{reader}");
+        Self { card, name, reader: reader.to_owned(), addr, contact: None, events, _monitor: monitor }
+    }
+
+    fn contact(&mut self) -> Result<&mut Contact, ReaderError> {
+        self.contact.as_mut().ok_or(ReaderError::NoCard)
+    }
+
+    /// Waits until pcscd says that a card came into or left this reader.
+    fn await_event(&self, wanted: impl Fn(&Event) -> bool) -> Result<(), StageError> {
+        loop {
+            match self.events.recv_timeout(PATIENCE) {
+                Ok(event) if wanted(&event) => return Ok(()),
+                Ok(_) => {}
+                Err(_) => return Err(ReaderError::Timeout.into()),
+            }
+        }
+    }
+}
+
+impl Stage for Vpcd {
+    fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
+        let (card, stop) = (self.card.card(), Stop::new());
+        let config = VpcdConfig { addr: self.addr, ..VpcdConfig::default() };
+        let switch = stop.clone();
+        let thread = thread::spawn(move || serve(&card, &config, &switch));
+        let reader = self.reader.clone();
+        self.await_event(|event| matches!(event, Event::CardInserted { reader: r, .. } if *r == reader))?;
+        let reader = wait_for_card(Some(&self.reader), PATIENCE)?;
+        let mut target = ReaderTarget::new(self.name.clone(), Box::new(reader));
+        let atr = target.field_in();
+        self.contact = Some(Contact { target, stop, thread });
+        atr
+    }
+
+    fn field_out(&mut self) -> Result<(), StageError> {
+        let Some(mut contact) = self.contact.take() else {
+            return Ok(());
+        };
+        let released = contact.target.release(Disposition::Leave);
+        contact.stop.stop();
+        let served =
+            contact.thread.join().map_err(|_| StageError::Other("the card's thread panicked".into()))?;
+        served.map_err(|why| StageError::Other(why.to_string()))?;
+        let reader = self.reader.clone();
+        self.await_event(|event| matches!(event, Event::CardRemoved(r) if *r == reader))?;
+        Ok(released?)
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, StageError> {
+        self.contact()?.target.reset()
+    }
+
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        self.contact()?.target.transmit(command)
+    }
+
+    fn key(&mut self, key: Key) -> Result<(), StageError> {
+        self.card.key(key)
+    }
+
+    fn tick(&mut self, time: Duration) -> Result<(), StageError> {
+        self.card.tick(time)
+    }
+
+    fn screen(&mut self) -> Result<Screen, StageError> {
+        self.card.screen()
+    }
+}
+
+impl CardUnderTest for Vpcd {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lacks(&self, _: Capability) -> Option<&'static str> {
+        None
+    }
+
+    fn fresh(&mut self, suite: Suite) -> Result<(), StageError> {
+        self.field_out()?;
+        self.card.fresh(suite)
+    }
+
+    fn known(&self) -> Option<&Known> {
+        self.card.known()
+    }
+
+    fn timing(&self) -> Timing {
+        self.card.timing()
+    }
+
+    fn pin_digits(&self) -> usize {
+        self.card.pin_digits()
+    }
+}
+
+impl Drop for Vpcd {
+    fn drop(&mut self) {
+        // Nothing is left to tell it to.
+        let _ = self.field_out();
+    }
+}

@@ -1,0 +1,236 @@
+//! A small world to pay in: one operator with accounts, one terminal, one card in a holder's hand. The
+//! demonstration, the end-to-end tests and the benchmarks all live in it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::money::{Amount, Currency};
+use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::txn::TransactionType;
+use onetap_applet::card::{ImageFile, ImageOptions, Millis, VirtualClock};
+use onetap_applet::front::vpcd::{self, Stop, VpcdConfig};
+use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
+use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::{
+    Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Tapped, Terminal,
+    VerificationPassword,
+};
+use onetap_server_verifier::{
+    AccountKind, AccountOptions, CardOptions, Client, Environment, InitOptions, Outcome, Policy,
+    ServiceError, Verifier,
+};
+
+use crate::holder::Holder;
+use crate::reader::InProcessReader;
+
+/// The holder's PIN.
+pub const PIN: &str = "2580";
+/// The payer's name.
+pub const PAYER: &str = "Ada Lovelace";
+/// The payee's name.
+pub const PAYEE: &str = "Coffee Shop";
+/// What the payer owns at first, in cents.
+pub const BALANCE: u64 = 500_00;
+/// The terminal.
+pub const TERMINAL: &str = "POS00001";
+/// How long a card in a virtual reader is waited for.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Why the world could not be made, or something in it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] ServiceError),
+    /// The card.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The terminal.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The terminal's keyboard.
+    #[error(transparent)]
+    Keyboard(#[from] KeyboardError),
+    /// One of this module's own constants is wrong.
+    #[error("the scenario itself is wrong: {0}")]
+    Scenario(String),
+}
+
+/// Taps, perhaps through a reader wrapped around the one given, to see what goes over.
+pub type Watch<'a> = dyn FnMut(&mut dyn Reader, &mut Terminal, &Draft) -> Result<Tapped, HostError> + 'a;
+
+/// How the terminal reaches the card.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// In the same process.
+    InProcess,
+    /// Through pcscd, in vpcd's reader of that name, whose card side listens there.
+    Pcsc(String, VpcdConfig),
+}
+
+impl Route {
+    /// The first virtual reader of a pcscd with Debian's vpcd.
+    ///
+    /// # Errors
+    /// [`ReaderError`] if there is no service or no such reader.
+    pub fn first_virtual_reader() -> Result<Self, ReaderError> {
+        let names = onetap_pcsc_host::pcsc::readers()?;
+        let name = names.into_iter().find(|name| name.contains("Virtual PCD"));
+        let config = VpcdConfig { leave_when_delivered: true, ..VpcdConfig::default() };
+        name.map(|name| Self::Pcsc(name, config))
+            .ok_or_else(|| ReaderError::UnknownReader("Virtual PCD".to_owned()))
+    }
+}
+
+/// Everyone that takes part.
+pub struct World {
+    /// The server.
+    pub server: Verifier,
+    /// The terminal, as the server knows it.
+    pub client: Client,
+    /// The terminal, as the card knows it.
+    pub terminal: Terminal,
+    /// Who pays.
+    pub payer: AccountNumber,
+    /// Who is paid.
+    pub payee: AccountNumber,
+    /// The payer's card.
+    pub card: SharedCard,
+    /// The card's time.
+    pub clock: VirtualClock,
+    route: Route,
+}
+
+impl World {
+    /// Founds it in an empty folder, with a card of `suite`. Dangerous suites are accepted if this is one.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    pub fn new(folder: &Path, suite: Suite, route: Route) -> Result<Self, WorldError> {
+        let policy = Policy { danger_allow_weak_suites: suite.danger().is_some(), ..Policy::default() };
+        let options = InitOptions { policy, ..InitOptions::new("Example Bank") };
+        let server = Verifier::init(&folder.join("bank"), options, Environment::system())?;
+        let payer = server.open_account(&account(PAYER, BALANCE)?)?;
+        let payee = server.open_account(&account(PAYEE, 0)?)?;
+        let client = server.register_terminal(terminal_id()?)?;
+        let order = server.order_card(&payer, &CardOptions { suite, ..CardOptions::new(euro()?) })?;
+        let nvm =
+            ImageFile::create(&folder.join("card.img"), ImageOptions::default()).map_err(CardError::from)?;
+        let clock = VirtualClock::at(Millis(1_000_000));
+        let env = CardEnvironment { clock: Box::new(clock.clone()), ..CardEnvironment::default() };
+        let pin: Pin = PIN.parse().map_err(scenario)?;
+        let (card, statement) = Card::personalise(order, pin, Box::new(nvm), env)?;
+        server.activate_card(&statement)?;
+        let terminal = Terminal::new(terminal_id()?);
+        let card = Arc::new(Mutex::new(card));
+        Ok(Self { server, client, terminal, payer, payee, card, clock, route })
+    }
+
+    /// A payment of so many cents to the payee.
+    ///
+    /// # Errors
+    /// [`WorldError::Scenario`] if the amount is none.
+    pub fn draft(&self, cents: u64) -> Result<Draft, WorldError> {
+        Ok(Draft {
+            kind: TransactionType::Payment,
+            payee_account: self.payee.clone(),
+            payee_name: PAYEE.parse_text()?,
+            amount: Amount::new(cents, euro()?).map_err(scenario)?,
+            reference: "Order 17".parse_text()?,
+            details: Some("Two flat whites, one croissant".parse_text()?),
+        })
+    }
+
+    /// One contact. `watch` wraps the reader, to see what goes over.
+    ///
+    /// # Errors
+    /// [`WorldError::Host`].
+    pub fn tap(&mut self, draft: &Draft, watch: &mut Watch<'_>) -> Result<Tapped, WorldError> {
+        match &self.route {
+            Route::InProcess => {
+                let mut reader = InProcessReader::new(Arc::clone(&self.card));
+                Ok(watch(&mut reader, &mut self.terminal, draft)?)
+            }
+            Route::Pcsc(name, config) => {
+                let (card, stop) = (Arc::clone(&self.card), Stop::new());
+                let (terminal, inner) = (&mut self.terminal, stop.clone());
+                let (name, config) = (name.clone(), config.clone());
+                std::thread::scope(|scope| {
+                    scope.spawn(move || vpcd::serve(&card, &config, &inner));
+                    let tapped = wait_for_card(Some(&name), WAIT)
+                        .map_err(HostError::from)
+                        .and_then(|mut reader| watch(&mut reader, terminal, draft));
+                    stop.stop();
+                    Ok(tapped?)
+                })
+            }
+        }
+    }
+
+    /// One contact that nobody watches.
+    ///
+    /// # Errors
+    /// [`WorldError::Host`].
+    pub fn plain_tap(&mut self, draft: &Draft) -> Result<Tapped, WorldError> {
+        self.tap(draft, &mut |reader, terminal, draft| terminal.tap(reader, draft))
+    }
+
+    /// The holder with card and PIN.
+    #[must_use]
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { card: &self.card, time: &self.clock, pin: PIN }
+    }
+
+    /// The holder types `password` at the terminal, which only then has a request (P-16).
+    ///
+    /// # Errors
+    /// [`WorldError::Keyboard`].
+    pub fn type_in(tapped: Tapped, password: &str) -> Result<AuthorisationRequest, WorldError> {
+        let typed = VerificationPassword::type_in(&mut LineKeyboard(password.as_bytes()))?;
+        Ok(tapped.authorise(typed))
+    }
+
+    /// The terminal sends the request to the server. `key` tells one attempt from the next.
+    ///
+    /// # Errors
+    /// [`WorldError::Server`].
+    pub fn send(&self, key: &str, request: &AuthorisationRequest) -> Result<Outcome, WorldError> {
+        Ok(self.server.authorise(&self.client, key, request)?)
+    }
+}
+
+fn account(holder: &str, cents: u64) -> Result<AccountOptions, WorldError> {
+    Ok(AccountOptions {
+        holder: holder.parse_text()?,
+        currency: euro()?,
+        kind: AccountKind::Current,
+        opening_balance: cents,
+        number: None,
+    })
+}
+
+fn euro() -> Result<Currency, WorldError> {
+    "EUR".parse().map_err(scenario)
+}
+
+fn terminal_id() -> Result<onetap_apdu_spec::txn::TerminalId, WorldError> {
+    TERMINAL.parse().map_err(scenario)
+}
+
+fn scenario(error: impl std::fmt::Display) -> WorldError {
+    WorldError::Scenario(error.to_string())
+}
+
+/// Literals of this module to displayable text.
+trait ParseText {
+    fn parse_text<const MAX: usize>(&self) -> Result<onetap_apdu_spec::text::DisplayText<MAX>, WorldError>;
+}
+
+impl ParseText for str {
+    fn parse_text<const MAX: usize>(&self) -> Result<onetap_apdu_spec::text::DisplayText<MAX>, WorldError> {
+        onetap_apdu_spec::text::DisplayText::new(self).map_err(scenario)
+    }
+}

@@ -1,0 +1,76 @@
+//! The documents say what the code says. `UPDATE_DOCS=1` (make docs) writes the generated parts.
+
+use std::path::{Path, PathBuf};
+
+use onetap_conformance::render;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn markdown_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(markdown_files(&path));
+        } else if path.extension().is_some_and(|ext| ext == "md") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn generated_tables_are_current() {
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let mut generated = 0;
+    for path in markdown_files(&root().join("docs")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let fresh = render::refresh(&text).unwrap_or_else(|part| panic!("{}: {part}", path.display()));
+        generated += text.matches("<!-- generated: ").count();
+        if update {
+            std::fs::write(&path, &fresh).unwrap();
+        } else {
+            assert!(text == fresh, "{} is out of date: run `make docs`", path.display());
+        }
+    }
+    assert!(generated >= 5, "the specification has its five generated tables, found {generated}");
+}
+
+/// Relative links between documents, and from the README, lead somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let mut files = markdown_files(&root().join("docs"));
+    files.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    let mut checked = 0;
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap();
+            if file.is_empty() || file.contains("://") || file.contains(' ') {
+                continue;
+            }
+            assert!(path.parent().unwrap().join(file).exists(), "{}: broken link {target}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "only {checked} links found");
+}
+
+/// The two commands that the README promises exist as targets.
+#[test]
+fn readme_commands_are_real() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut seen = 0;
+    for line in readme.lines() {
+        let Some(target) = line.trim().strip_prefix("make ").and_then(|rest| rest.split_whitespace().next())
+        else {
+            continue;
+        };
+        assert!(makefile.contains(&format!("\n{target}:")), "README promises `make {target}`");
+        seen += 1;
+    }
+    assert!(seen >= 2, "the README shows make demo and make test");
+}
