@@ -7,6 +7,7 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
+use onetap_conformance::traces::Scenario;
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]
@@ -250,6 +251,27 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trace {
+    /// Record one payment on a new card in this process
+    Record {
+        /// Signing profile with its methods
+        #[arg(long, value_name = "SUITE", default_value_t = Suite::default())]
+        profile: Suite,
+        /// What happens: payment, lockout, tamper or wrong-order
+        #[arg(long, default_value = "payment")]
+        scenario: Scenario,
+        /// File to write (standard output if left out)
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Replay traces against a card and report the first difference
+    Replay {
+        /// Trace files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// A new card of the trace's suite: in this process, or in vpcd's first slot as pcsc:READER
+        #[arg(long, default_value = "in-process")]
+        target: Target,
+    },
     /// Print a trace with each APDU decoded
     Show {
         /// Trace file

@@ -117,9 +117,7 @@ impl<'o> Story<'o> {
     }
 
     fn three_wrong(&mut self) -> Result<Vec<&'static str>, Failure> {
-        self.title(
-            "Three wrong passwords: after the third the account is locked",
-        )?;
+        self.title("Three wrong passwords: after the third the account is locked")?;
         (1..=3)
             .map(|_| {
                 let tapped = self.tap(SMALL)?;
@@ -163,14 +161,11 @@ impl<'o> Story<'o> {
         let draft = self.world.draft(cents)?;
         self.tell(&format!("Terminal wants {} for {}", draft.amount, draft.payee_name))?;
         let told = (self.attempts == 0 && !self.options.all_profiles).then_some(self.out);
-        self.world
-            .tap(&draft, &mut |reader, terminal, draft| {
-                terminal.tap(&mut Narrating::new(reader, told), draft)
-            })
-            .map_err(Failure::from)
-            .inspect(|_| {
-                drop(self.tell("Card    has given signature and encrypted password, and leaves the field"))
-            })
+        let tapped = self.world.tap(&draft, &mut |reader, terminal, draft| {
+            terminal.tap(&mut Narrating::new(reader, told), draft)
+        })?;
+        self.tell("Card    has given signature and encrypted password, and leaves the field")?;
+        Ok(tapped)
     }
 
     fn holder_confirms(&self) -> Result<String, Failure> {

@@ -42,14 +42,20 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// Writes a new file; one that is there is left alone.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize, secrecy: Secrecy) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
+    let text = Zeroizing::new(text.map_err(|source| Failure::file("write", path, source))?);
+    write_text(path, &text, secrecy)
+}
+
+/// Writes a new file; one that is there is left alone.
+pub(crate) fn write_text(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), Failure> {
     let failed = |source| Failure::file("write", path, source);
-    let text = Zeroizing::new(serde_json::to_string_pretty(value).map_err(io::Error::from).map_err(failed)?);
     let mode = match secrecy {
         Secrecy::Public => 0o644,
         Secrecy::OwnerOnly => 0o600,
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
-    writeln!(file, "{}", *text).and_then(|()| file.sync_all()).map_err(failed)
+    writeln!(file, "{}", text.trim_end()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 /// Asks on standard error, reads a line from standard input.

@@ -36,6 +36,11 @@ impl Output {
         let line = serde_json::to_string(value).map_err(io::Error::from).map_err(Failure::Output)?;
         write_line(&line)
     }
+
+    /// Text that is the result itself, line for line.
+    pub(crate) fn raw(self, text: &str) -> Result<(), Failure> {
+        write_line(text.trim_end())
+    }
 }
 
 fn write_line(line: &str) -> Result<(), Failure> {

@@ -70,6 +70,32 @@ pub fn wait_for_card(name: Option<&str>, timeout: Duration) -> Result<PcscReader
     }
 }
 
+/// Waits until the reader has noticed that no card lies in it. Polling readers take a moment, and take
+/// a card that comes back within it for the one that left.
+///
+/// # Errors
+/// [`ReaderError::Timeout`] if the card is still there, [`ReaderError::NoService`] and other failures of
+/// PC/SC.
+pub fn wait_for_removal(name: &str, timeout: Duration) -> Result<(), ReaderError> {
+    let context = establish()?;
+    let deadline = Instant::now() + timeout;
+    let name = CString::new(name).map_err(|_| ReaderError::UnknownReader(name.to_owned()))?;
+    let mut state = [ReaderState::new(name, State::UNAWARE)];
+    loop {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        match context.get_status_change(remaining, &mut state) {
+            Ok(()) => {}
+            // With the reader the card is gone as well.
+            Err(::pcsc::Error::UnknownReader) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if state.iter().all(|state| !state.event_state().contains(State::PRESENT)) {
+            return Ok(());
+        }
+        state.iter_mut().for_each(ReaderState::sync_current_state);
+    }
+}
+
 /// Brings the list of watched readers up to date, keeping what is known of those that stay.
 fn update_readers(
     context: &Context,

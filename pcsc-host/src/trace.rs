@@ -16,6 +16,7 @@
 //! {"key":"confirm"}
 //! {"screen":["Password","${joint-password}"]}
 //! {"check":["joint-password-valid"]}
+//! {"server":{"request":"as-shown","outcome":"executed"}}
 //! ```
 //!
 //! | where | may hold |
@@ -25,6 +26,7 @@
 //! | `sw` | a status word, a list of them, or a class such as `61xx` |
 //! | `screen` | lines; `${*}` stands for any text; `${joint-password}` for the joint password |
 //! | `predicates`, `check` | names that the caller of [`replay`] judges ([`Predicates`]) |
+//! | `server` | what the terminal sends, and what came of it: names that the caller knows ([`Predicates::server`]) |
 //!
 //! No secret is ever written: digits of the PIN are recorded as `digit`, the joint password as
 //! `${joint-password}` ([`Recorder`]).
@@ -133,6 +135,18 @@ pub enum Event {
     TickMs(u64),
     /// Predicates over everything so far.
     Check(Vec<String>),
+    /// The terminal sends a request to the server, which decides.
+    Server(ServerStep),
+}
+
+/// One request to the server, in the words of whoever plays the terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServerStep {
+    /// What is sent, such as `as-shown` or `wrong-password`.
+    pub request: String,
+    /// What comes of it, such as `executed` or `refused`.
+    pub outcome: String,
 }
 
 /// Keys of the card, without what would give the PIN away.

@@ -175,15 +175,18 @@ pub fn decide(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Decision {
     }
 }
 
-/// C and the mark, then the rest.
+/// C and the mark, then the rest. Only what the card is known to have signed moves its mark.
 fn judge(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Commit {
     let case = Case::new(policy, rows, &attempt);
     let counter = attempt.authentic.header().counter;
-    match place(rows.mark, counter, attempt.authentic.fingerprint()) {
+    let proven = attempt.authentic.is_proven();
+    let commit = match place(rows.mark, counter, attempt.authentic.fingerprint()) {
         Err(why) => case.refuse(why, None),
         Ok(Place::Fresh(mark)) => case.fresh(mark, attempt),
         Ok(Place::Executed(mark)) => case.repeated(mark, attempt),
-    }
+    };
+    let mark = commit.mark.filter(|_| proven || commit.tries == Tries::Right);
+    Commit { mark, ..commit }
 }
 
 /// Where C stands against the mark, with the mark from now on.

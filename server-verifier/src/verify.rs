@@ -231,6 +231,13 @@ impl Authentic<'_> {
         self.payer_matches
     }
 
+    /// True if S has verified already. For A1 and A2 with an unkeyed digest it can only be verified with
+    /// the right password, so that until then nothing may rest on the request.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        !matches!(self.password, Expected::Signature)
+    }
+
     /// Holds what was typed against what the card made, in constant time.
     #[must_use]
     pub fn check_password(&self, typed: &Password) -> PasswordCheck {

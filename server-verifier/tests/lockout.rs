@@ -1,5 +1,7 @@
 //! Tries, lock and unlock (P-24).
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::sync::Barrier;
@@ -32,6 +34,21 @@ fn p_24_three_wrong_passwords_lock_until_an_administrator_unlocks() {
     assert_eq!(world.send(&late.request), Outcome::Refused, "unlocking voids what came before");
     assert!(executed(&world.send(&card.tap(world.payment(100)).request)));
     world.check_books();
+}
+
+/// What was signed before the unlock is void, even a counter value that was alive when the account locked.
+#[test]
+fn unlocking_voids_a_counter_value_that_was_still_alive() {
+    let world = World::new();
+    let mut card = world.card(SUITE);
+    world.send(&card.tap(world.payment(100)).typed(WRONG));
+    let alive = card.tap(world.payment(100));
+    world.send(&alive.typed(WRONG));
+    world.send(&alive.typed(WRONG));
+    assert!(world.locked());
+    world.verifier.unlock(&world.ada, "Grace", "holder called").unwrap();
+    assert_eq!(world.send(&alive.request), Outcome::Refused);
+    assert_eq!(world.why(), Some(Why::DeadCounter));
 }
 
 #[test]

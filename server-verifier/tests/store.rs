@@ -1,5 +1,7 @@
 //! The store: files that are damaged, foreign, newer, full, locked; books that someone changed.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::fs;

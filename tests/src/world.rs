@@ -13,7 +13,7 @@ use onetap_apdu_spec::txn::TransactionType;
 use onetap_applet::card::{ImageFile, ImageOptions, Millis, VirtualClock};
 use onetap_applet::front::vpcd::{self, Stop, VpcdConfig};
 use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
-use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{
     Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Tapped, Terminal,
     VerificationPassword,
@@ -164,7 +164,11 @@ impl World {
                         .map_err(HostError::from)
                         .and_then(|mut reader| watch(&mut reader, terminal, draft));
                     stop.stop();
-                    Ok(tapped?)
+                    // The next tap is a new insertion only if the reader has seen this one end.
+                    let removed = wait_for_removal(&name, WAIT);
+                    let tapped = tapped?;
+                    removed.map_err(HostError::from)?;
+                    Ok(tapped)
                 })
             }
         }

@@ -1,5 +1,7 @@
 //! The documents say what the code says. `UPDATE_DOCS=1` (make docs) writes the generated parts.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 use onetap_conformance::render;

@@ -1,5 +1,7 @@
 //! Each requirement of the patent is cited by a test, or listed here with the reason why not.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -21,12 +23,41 @@ fn cited(dir: &Path, found: &mut BTreeSet<u8>) {
     }
 }
 
-/// Ids in the names of test functions: `fn p_05_…`, or several: `fn p_06_p_19_…`.
+/// Ids in the names of test functions: `fn p_05_…`, several as in `fn p_06_p_19_…`, or a range as in
+/// `fn p_07_to_p_15_…`.
 fn cite(source: &str, found: &mut BTreeSet<u8>) {
     for name in source.split("fn p_").skip(1) {
-        let name = format!("_p_{}", name.split('(').next().unwrap());
-        let ids = name.split("_p_").skip(1).filter_map(|rest| rest.get(..2)?.parse().ok());
-        found.extend(ids);
+        let name = name.split('(').next().unwrap();
+        let mut words = name.split('_').peekable();
+        let mut previous = None;
+        while let Some(word) = words.next() {
+            let from = if word == "to" { previous.map(|id: u8| id + 1) } else { None };
+            if from.is_some() && words.peek() == Some(&"p") {
+                words.next();
+            }
+            let id = if from.is_some() { words.next() } else { Some(word) };
+            let Some(id) = id.filter(|id| id.len() == 2).and_then(|id| id.parse().ok()) else { continue };
+            found.extend(from.unwrap_or(id)..=id);
+            previous = Some(id);
+        }
+    }
+}
+
+#[test]
+fn ids_are_read_off_the_names_of_tests() {
+    let mut found = BTreeSet::new();
+    cite("fn p_05_x() fn p_06_p_19_y() fn p_07_to_p_09_z(", &mut found);
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 19]);
+}
+
+/// The modules that the patent builds the card of, each a room of its own.
+#[test]
+fn p_25_the_card_is_built_of_the_modules_that_the_patent_names() {
+    let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("applet/src/signing");
+    let declared = std::fs::read_to_string(rooms.join("mod.rs")).unwrap();
+    for module in ["transceiver", "password", "encryption", "signature", "display", "keys"] {
+        assert!(rooms.join(module).with_extension("rs").exists(), "{module}");
+        assert!(declared.contains(&format!("mod {module};")), "{module} is part of the card");
     }
 }
 

@@ -12,7 +12,7 @@ use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::TransactionMessage;
 
-use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen};
+use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen, ServerStep};
 use crate::atr::Atr;
 use crate::decode::command_row;
 use crate::error::ReaderError;
@@ -63,6 +63,12 @@ impl<W: Write> Recorder<W> {
     /// These predicates hold now.
     pub fn check(&mut self, names: &[&str]) {
         self.event(&Event::Check(names.iter().map(|&name| name.to_owned()).collect()));
+    }
+
+    /// The terminal sent this to the server, and that came of it.
+    pub fn server(&mut self, request: &str, outcome: &str) {
+        let (request, outcome) = (request.to_owned(), outcome.to_owned());
+        self.event(&Event::Server(ServerStep { request, outcome }));
     }
 
     /// Records what passes over `reader`. Put the card there and take it away with

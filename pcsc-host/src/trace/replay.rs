@@ -11,7 +11,7 @@ use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::record::put_txn_command;
-use super::{BytePattern, Captures, Event, Key, PutTxn, ResponsePattern, Screen, Trace};
+use super::{BytePattern, Captures, Event, Key, PutTxn, ResponsePattern, Screen, ServerStep, Trace};
 use crate::decode::{command_row, describe_command};
 use crate::error::ReaderError;
 use crate::session::read_object;
@@ -94,6 +94,16 @@ pub trait Predicates {
     /// # Errors
     /// The reason, for a person.
     fn check(&mut self, name: &str, evidence: &Evidence) -> Result<(), String>;
+
+    /// Sends the request that `name` stands for, made of the evidence, to the server; what comes of it,
+    /// in a word. Without a server, as by default, a trace that has one diverges.
+    ///
+    /// # Errors
+    /// The reason, for a person.
+    fn server(&mut self, name: &str, evidence: &Evidence) -> Result<String, String> {
+        let _ = evidence;
+        Err(format!("no server takes {name} here"))
+    }
 }
 
 /// The first difference between trace and card.
@@ -214,6 +224,7 @@ impl Replay<'_> {
             Event::Key(key) => Ok(self.stage.key(*key)?),
             Event::TickMs(ms) => Ok(self.stage.tick(Duration::from_millis(*ms))?),
             Event::Check(names) => self.check(names),
+            Event::Server(step) => self.server(step),
         }
     }
 
@@ -295,6 +306,12 @@ impl Replay<'_> {
             self.evidence.joint_password = Some(password.clone());
         }
         Ok(())
+    }
+
+    fn server(&mut self, step: &ServerStep) -> Result<(), Difference> {
+        let outcome = self.predicates.server(&step.request, &self.evidence);
+        let got = outcome.map_err(|why| differ(&step.outcome, why))?;
+        if got == step.outcome { Ok(()) } else { Err(differ(&step.outcome, got)) }
     }
 
     fn check(&mut self, names: &[String]) -> Result<(), Difference> {

@@ -32,6 +32,7 @@ pub(super) fn describe(event: &Event, answering: &mut Option<Name>) -> String {
         Event::Key(key) => format!("key     {}", key_name(*key)),
         Event::TickMs(ms) => format!("clock   {ms} ms pass"),
         Event::Check(names) => format!("check   {}", names.join(", ")),
+        Event::Server(step) => format!("server  {}: {}", step.request, step.outcome),
     }
 }
 

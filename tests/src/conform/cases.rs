@@ -78,4 +78,19 @@ mod tests {
             assert!(!case.clause.is_empty() && !case.title.is_empty(), "{}", case.id);
         }
     }
+
+    /// A clause that the specification does not have would send its reader nowhere.
+    #[test]
+    fn every_clause_of_ours_stands_in_the_specification() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/spec");
+        let files = std::fs::read_dir(folder).unwrap();
+        let spec: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+        let has: BTreeSet<_> = spec.split(word).collect();
+        for case in cases() {
+            for id in case.clause.split(word).filter(|id| id.starts_with("REQ-")) {
+                assert!(has.contains(id), "{} cites {id}", case.id);
+            }
+        }
+    }
 }

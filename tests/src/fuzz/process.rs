@@ -8,10 +8,9 @@ use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::command::{AID, CardState, CardStatus, MAX_UNCONFIRMED, Name, recognise};
 use onetap_apdu_spec::crypto::{Key256, RsaBits};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
-use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::password::PasswordPolicy;
-use onetap_apdu_spec::personal::{ConfirmationPolicy, Personalisation};
+use onetap_apdu_spec::personal::Personalisation;
 use onetap_apdu_spec::rng::Rng;
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
@@ -23,13 +22,13 @@ use onetap_applet::{Card, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key, PENDING_M
 
 use super::mutate::Dice;
 use super::stand_in::StandIn;
+use crate::target::samples;
 
-const PIN: &str = "2580";
 const START: Millis = Millis(1_000_000);
 /// Times that may pass: around each of the card's own.
 const TIMES: [u64; 7] = [1, DEBOUNCE_MS - 1, DEBOUNCE_MS, DEAD_TIME_MS, 5_000, REVEALED_MS, PENDING_MS];
 /// In cents: what takes the key, the PIN, and both.
-const AMOUNTS: [u64; 3] = [1_00, 100_00, 5_000_00];
+const AMOUNTS: [u64; 3] = [samples::KEY_UP_TO, samples::PIN_UP_TO, samples::PIN_UP_TO + 1];
 /// The commands of the table, GET DATA twice.
 const COMMANDS: [(Name, Option<Tag>); 6] = [
     (Name::Select, None),
@@ -117,17 +116,11 @@ fn image(suite: Suite) -> Option<Vec<u8>> {
         card_key: Key256::new([7; 32]),
         server_public_key: if rsa { vec![2] } else { Vec::new() },
         password: PasswordPolicy::default(),
-        confirmation: ConfirmationPolicy {
-            currency: "EUR".parse().ok()?,
-            key_up_to: AMOUNTS[0],
-            pin_up_to: AMOUNTS[1],
-            key_only_count: 3,
-            key_only_sum: 10 * AMOUNTS[0],
-        },
+        confirmation: samples::confirmation(),
     };
     let nvm = MemoryNvm::default();
     let env = environment(&VirtualClock::at(START));
-    Card::personalise(order, PIN.parse().ok()?, Box::new(nvm.clone()), env).ok()?;
+    Card::personalise(order, samples::PIN.parse().ok()?, Box::new(nvm.clone()), env).ok()?;
     nvm.image()
 }
 
@@ -232,7 +225,7 @@ impl Play {
     }
 
     fn type_pin(&mut self) {
-        for digit in PIN.bytes() {
+        for digit in samples::PIN.bytes() {
             let _ = self.card.press(Key::Digit(digit - b'0'));
         }
     }
@@ -358,20 +351,9 @@ fn check_transition(bytes: &[u8], sw: StatusWord, before: CardState, after: Card
     assert!(allowed, "{sw}: from {before:?} to {after:?}");
 }
 
+/// The high bit makes it a top-up.
 fn transaction(payer: Alias, amount: u8) -> Option<TransactionMessage> {
-    let minor = AMOUNTS[usize::from(amount) % AMOUNTS.len()];
-    let date = time::Date::from_calendar_date(2026, time::Month::October, 31).ok()?;
-    let transaction = Transaction {
-        kind: if amount & 0x80 == 0 { TransactionType::Payment } else { TransactionType::TopUp },
-        payer,
-        payee_account: "DE89370400440532013000".parse().ok()?,
-        payee_name: onetap_apdu_spec::text::DisplayText::new("Coffee Shop").ok()?,
-        amount: Amount::new(minor, "EUR".parse().ok()?).ok()?,
-        at: time::PrimitiveDateTime::new(date, time::Time::MIDNIGHT),
-        terminal: "TERM0001".parse().ok()?,
-        unpredictable_number: [0; 4],
-        reference: onetap_apdu_spec::text::DisplayText::new("Order 17").ok()?,
-        details: None,
-    };
-    transaction.encode().ok()
+    let kind = if amount & 0x80 == 0 { TransactionType::Payment } else { TransactionType::TopUp };
+    let sample = samples::payment(AMOUNTS[usize::from(amount) % AMOUNTS.len()], samples::CURRENCY);
+    Transaction { kind, payer, ..sample }.encode().ok()
 }

@@ -50,9 +50,8 @@ impl From<CannotMake> for StageError {
 struct Made {
     card: SharedCard,
     clock: VirtualClock,
-    order: Personalisation,
     statement: EnrolmentStatement,
-    known: Known,
+    known: Arc<Known>,
 }
 
 /// Two RSA keys for all cards of this process: making one takes longer than a whole case.
@@ -80,7 +79,17 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn with(suite: Suite) -> Result<Self, CannotMake> {
-        Ok(Self { made: Made::new(suite)?, pin_at: 0 })
+        let server_key: Arc<dyn RsaPrivate> = Arc::from(default_provider().rsa_private(&keys()?.server)?);
+        let order = order(suite, &*server_key);
+        Ok(Self { made: Made::new(order, Some(server_key))?, pin_at: 0 })
+    }
+
+    /// A card that an operator ordered, whose private key stays with the operator.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn ordered(order: Personalisation) -> Result<Self, CannotMake> {
+        Ok(Self { made: Made::new(order, None)?, pin_at: 0 })
     }
 
     /// The card itself, for other front doors.
@@ -89,24 +98,16 @@ impl InProcess {
         Arc::clone(&self.made.card)
     }
 
-    /// The issuer's order.
+    /// What is known of the card, to keep beside it.
     #[must_use]
-    pub fn order(&self) -> &Personalisation {
-        &self.made.order
+    pub fn known_of(&self) -> Arc<Known> {
+        Arc::clone(&self.made.known)
     }
 
     /// The card's enrolment statement.
     #[must_use]
     pub fn statement(&self) -> &EnrolmentStatement {
         &self.made.statement
-    }
-
-    /// The server's private key, PKCS#8.
-    ///
-    /// # Errors
-    /// [`CannotMake`].
-    pub fn server_key() -> Result<&'static [u8], CannotMake> {
-        Ok(&keys()?.server)
     }
 
     fn lock(&self) -> MutexGuard<'_, Card> {
@@ -119,22 +120,20 @@ fn keys() -> Result<&'static Keys, CryptoError> {
 }
 
 impl Made {
-    fn new(suite: Suite) -> Result<Self, CannotMake> {
+    fn new(order: Personalisation, server_key: Option<Arc<dyn RsaPrivate>>) -> Result<Self, CannotMake> {
         let crypto = default_provider();
-        let server_key: Arc<dyn RsaPrivate> = Arc::from(crypto.rsa_private(&keys()?.server)?);
-        let order = order(suite, &*server_key);
         let clock = VirtualClock::at(Millis(0));
         let env = Environment { crypto, rng: Box::new(OsRng), clock: Box::new(clock.clone()) };
+        let (binding, card_key) = (order.binding, order.card_key.clone());
         let (card, statement) = Card::personalise_with_key(
-            order.clone(),
+            order,
             samples::PIN.parse()?,
             &keys()?.signing,
             Box::new(MemoryNvm::default()),
             env,
         )?;
-        let known =
-            Known::new(crypto, order.binding, &statement.public_key, order.card_key.clone(), server_key)?;
-        Ok(Self { card: Arc::new(Mutex::new(card)), clock, order, statement, known })
+        let known = Known::new(crypto, binding, &statement.public_key, card_key, server_key)?;
+        Ok(Self { card: Arc::new(Mutex::new(card)), clock, statement, known: Arc::new(known) })
     }
 }
 
@@ -219,7 +218,7 @@ impl Stage for InProcess {
 
 /// The key and how far the holder then is in the PIN.
 fn card_key(key: Key, pin_at: usize) -> (CardKey, usize) {
-    let digit = |at: usize| samples::PIN.bytes().nth(at % samples::PIN.len()).map_or(0, |b| b - b'0');
+    let digit = |at: usize| samples::PIN.as_bytes().get(at % samples::PIN.len()).map_or(0, |b| b - b'0');
     match key {
         Key::Confirm => (CardKey::Confirm, 0),
         Key::Cancel => (CardKey::Cancel, 0),
@@ -265,6 +264,6 @@ impl CardUnderTest for InProcess {
 
 impl fmt::Debug for InProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InProcess").field("binding", &self.made.order.binding).finish_non_exhaustive()
+        f.debug_struct("InProcess").field("binding", &self.made.statement.binding).finish_non_exhaustive()
     }
 }

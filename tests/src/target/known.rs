@@ -34,11 +34,12 @@ pub struct Known {
     binding: Binding,
     public_key: Box<dyn RsaPublic>,
     keys: CardKeys,
-    server_key: Arc<dyn RsaPrivate>,
+    server_key: Option<Arc<dyn RsaPrivate>>,
 }
 
 impl Known {
-    /// From the issuer's order and the card's enrolment statement.
+    /// From the issuer's order and the card's enrolment statement. Without `server_key` an E under RSA
+    /// is not opened: whether it opens, only the server can tell.
     ///
     /// # Errors
     /// [`CryptoError::BadKey`] if `public_key` (SubjectPublicKeyInfo DER) does not parse.
@@ -47,7 +48,7 @@ impl Known {
         binding: Binding,
         public_key: &[u8],
         card_key: Key256,
-        server_key: Arc<dyn RsaPrivate>,
+        server_key: Option<Arc<dyn RsaPrivate>>,
     ) -> Result<Self, CryptoError> {
         let public_key = crypto.rsa_public(public_key)?;
         Ok(Self { crypto, binding, public_key, keys: CardKeys::new(crypto, card_key), server_key })
@@ -103,7 +104,8 @@ impl Known {
         self.signature_valid(tap, None)?;
         let header = self.header(tap)?;
         match self.suite().owed() {
-            Some(Owed::Encrypted) => self.open(&header, tap).map(drop),
+            Some(Owed::Encrypted) if self.opens() => self.open(&header, tap).map(drop),
+            Some(Owed::Encrypted) => self.object(tap).map(drop),
             Some(Owed::EncryptedDigest | Owed::PasswordDigest) => self.object(tap).map(drop),
             None => Err("this profile owes no object".into()),
         }
@@ -173,8 +175,12 @@ impl Known {
         envelope.open(&self.object(tap)?, key).map_err(|error| error.to_string())
     }
 
+    fn opens(&self) -> bool {
+        self.suite().encryption() != EncryptionMethod::RsaOaep || self.server_key.is_some()
+    }
+
     fn server_key(&self) -> Option<&dyn RsaPrivate> {
-        (self.suite().encryption() == EncryptionMethod::RsaOaep).then_some(&*self.server_key)
+        self.server_key.as_deref().filter(|_| self.suite().encryption() == EncryptionMethod::RsaOaep)
     }
 
     /// A4: E follows from pw and C, so it can be made again.

@@ -65,7 +65,7 @@ pub fn wordy() -> Transaction {
     Transaction {
         payee_name: fixed(onetap_apdu_spec::txn::PayeeName::new("Žluťoučký kůň & syn, 咖啡店, čp. 17/3")),
         reference: fixed(onetap_apdu_spec::txn::Reference::new("Invoice 2026-07-0001, customer 4711")),
-        details: Some(fixed(onetap_apdu_spec::txn::Details::new(&"beans 1.50 €, ".repeat(9).trim_end()))),
+        details: Some(fixed(onetap_apdu_spec::txn::Details::new("beans 1.50 €, ".repeat(9).trim_end()))),
         ..transaction()
     }
 }

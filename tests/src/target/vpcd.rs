@@ -2,9 +2,9 @@
 //! process.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::front::vpcd::{Left, Stop, VpcdConfig, VpcdError, serve};
@@ -17,6 +17,8 @@ use super::{Capability, CardUnderTest, InProcess, Known, ReaderTarget, Timing};
 
 /// How long pcscd may take to notice that a card came or went.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A card that took another's place between two of pcscd's polls is never announced.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Our card in the reader `reader`, which listens for it on `addr`.
 pub struct Vpcd {
@@ -53,11 +55,31 @@ impl Vpcd {
         self.contact.as_mut().ok_or(ReaderError::NoCard)
     }
 
-    /// Waits until pcscd says that a card came into or left this reader.
-    fn await_event(&self, wanted: impl Fn(&Event) -> bool) -> Result<(), StageError> {
+    /// Connects as soon as the reader has our card. What it had before may still be listed for a moment;
+    /// that one no longer answers.
+    fn connect(&self) -> Result<(ReaderTarget, Vec<u8>), StageError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.events.recv_timeout(LOOK_AGAIN) {
+                Ok(Event::CardInserted { .. }) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(_) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Err(ReaderError::NoService.into()),
+            }
+            let reader = wait_for_card(Some(&self.reader), PATIENCE)?;
+            let mut target = ReaderTarget::new(self.name.clone(), Box::new(reader));
+            match target.field_in() {
+                Ok(atr) => return Ok((target, atr)),
+                Err(why) if Instant::now() > deadline => return Err(why),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits until pcscd says that the card left.
+    fn await_removal(&self) -> Result<(), StageError> {
         loop {
             match self.events.recv_timeout(PATIENCE) {
-                Ok(event) if wanted(&event) => return Ok(()),
+                Ok(Event::CardRemoved(reader)) if reader == self.reader => return Ok(()),
                 Ok(_) => {}
                 Err(_) => return Err(ReaderError::Timeout.into()),
             }
@@ -71,13 +93,18 @@ impl Stage for Vpcd {
         let config = VpcdConfig { addr: self.addr, ..VpcdConfig::default() };
         let switch = stop.clone();
         let thread = thread::spawn(move || serve(&card, &config, &switch));
-        let reader = self.reader.clone();
-        self.await_event(|event| matches!(event, Event::CardInserted { reader: r, .. } if *r == reader))?;
-        let reader = wait_for_card(Some(&self.reader), PATIENCE)?;
-        let mut target = ReaderTarget::new(self.name.clone(), Box::new(reader));
-        let atr = target.field_in();
-        self.contact = Some(Contact { target, stop, thread });
-        atr
+        match self.connect() {
+            Ok((target, atr)) => {
+                self.contact = Some(Contact { target, stop, thread });
+                Ok(atr)
+            }
+            Err(why) => {
+                stop.stop();
+                // What it says no longer matters.
+                let _ = thread.join();
+                Err(why)
+            }
+        }
     }
 
     fn field_out(&mut self) -> Result<(), StageError> {
@@ -89,8 +116,7 @@ impl Stage for Vpcd {
         let served =
             contact.thread.join().map_err(|_| StageError::Other("the card's thread panicked".into()))?;
         served.map_err(|why| StageError::Other(why.to_string()))?;
-        let reader = self.reader.clone();
-        self.await_event(|event| matches!(event, Event::CardRemoved(r) if *r == reader))?;
+        self.await_removal()?;
         Ok(released?)
     }
 

@@ -19,7 +19,7 @@ const INSTANT: Duration = Duration::from_millis(1);
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 24] = [
+const CASES: [(&str, &str, &str, Run); 25] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -78,6 +78,12 @@ const CASES: [(&str, &str, &str, Run); 24] = [
     ),
     ("time-out/revealed", "the joint password is blanked after a while", "REQ-K-16", time_out_revealed),
     ("reveal/once", "once it is gone, nothing shows the joint password again", "REQ-K-6, P-23", once),
+    (
+        "reveal/field-ends-it",
+        "entering a field in Revealed ends the transaction, for good",
+        "REQ-K-8",
+        field_ends_it,
+    ),
     ("reveal/form", "eight digits, as personalised", "REQ-K-9, P-05", form),
 ];
 
@@ -372,6 +378,17 @@ fn once(t: &mut Tester<'_>) -> Outcome {
         t.press(key)?;
         t.expect_no_password("press a key after the joint password is gone")?;
     }
+    wiped(t)
+}
+
+fn field_ends_it(t: &mut Tester<'_>) -> Outcome {
+    t.tap_and_leave(&pay(1))?;
+    t.confirm_by_key()?;
+    t.joint_password()?;
+    t.come()?;
+    t.expect_dark("look at the display in the field")?;
+    t.expect_state(CardState::Idle)?;
+    t.leave()?;
     wiped(t)
 }
 

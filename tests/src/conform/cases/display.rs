@@ -16,7 +16,8 @@ pub(super) fn cases() -> Vec<Case> {
         let title = format!("in the field the display is dark in {state:?}");
         Case::new(id, title, "REQ-K-8, P-20", run).in_state(state).needing(&[Holder])
     });
-    let shown: [(&str, fn() -> Transaction); 5] = [
+    type Shown = (&'static str, fn() -> Transaction);
+    let shown: [Shown; 5] = [
         ("payment", samples::transaction),
         ("long-texts", samples::wordy),
         ("no-decimals", || samples::payment(1_234, "JPY")),

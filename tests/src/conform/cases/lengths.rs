@@ -13,8 +13,10 @@ use crate::target::{samples, value_of};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §5.3.4; REQ-C-6, REQ-C-7";
 
+type Answered = (Name, CardState, fn() -> CommandBuilder);
+
 /// Commands whose answer stays the same in this state, so that parts can be compared with the whole.
-const ANSWERED: [(Name, CardState, fn() -> CommandBuilder); 4] = [
+const ANSWERED: [Answered; 4] = [
     (Name::Select, CardState::Idle, CommandBuilder::select),
     (Name::GetData, CardState::Idle, CommandBuilder::alias),
     (Name::GetSignature, CardState::Signed, CommandBuilder::get_signature),

@@ -100,7 +100,7 @@ fn faults(row: &CommandSpec) -> Vec<Fault> {
     }
     match row.name {
         Name::Select => {
-            faults.push(fault("name", 8, StatusWord::NOT_FOUND, |_, c| c.data = b"OTHER".to_vec()))
+            faults.push(fault("name", 8, StatusWord::NOT_FOUND, |_, c| c.data = b"OTHER".to_vec()));
         }
         Name::PutTxn => faults.push(fault("content", 8, StatusWord::WRONG_DATA, |_, c| c.data = vec![0; 9])),
         _ => {}

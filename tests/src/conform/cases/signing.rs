@@ -127,10 +127,10 @@ fn written() -> Vec<Case> {
         )
         .needing(&[Keys]),
         fresh(
-            "alias/of-the-signed",
-            "from Signed on the alias is that of the C just signed",
+            "alias/of-the-next",
+            "from Signed on the alias is that of the next signature",
             "REQ-C-9",
-            alias_signed,
+            alias_of_the_next,
         ),
         holder(
             "fresh/signatures-differ",
@@ -251,15 +251,15 @@ fn alias_derived(t: &mut Tester<'_>) -> Outcome {
     Ok(())
 }
 
-fn alias_signed(t: &mut Tester<'_>) -> Outcome {
+fn alias_of_the_next(t: &mut Tester<'_>) -> Outcome {
     let before = t.alias()?;
     t.load(&samples::transaction())?;
     t.fetch("fetch the signature", &CommandBuilder::get_signature())?;
     let signed = t.alias()?;
-    t.check("compare the alias in Signed", signed == before, &before, &signed)?;
+    t.check("compare the alias in Signed", signed != before, "another alias", &signed)?;
     t.fetch("fetch what is owed", &CommandBuilder::get_enc_password())?;
     let delivered = t.alias()?;
-    t.check("compare the alias in Delivered", delivered == before, &before, &delivered)
+    t.check("compare the alias in Delivered", delivered == signed, &signed, &delivered)
 }
 
 /// Taps, leaves, cancels, comes back.

@@ -1,0 +1,160 @@
+//! Through pcscd and vpcd: our card in one reader, a bare one in the other, asked by turns.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use onetap_apdu_spec::apdu::Form;
+use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::objects;
+use onetap_apdu_spec::suite::Suite;
+use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
+use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::{Atr, Disposition, Reader as _, ReaderError, Transport};
+
+use crate::bare::{Answers, Bare, Manner};
+use crate::row::{Row, median};
+use crate::support::{
+    Fallible, Payer, SECOND_SLOT, WAIT, has_pcscd, session, virtual_readers, wait_for_removal,
+};
+use crate::{ROUNDS, openssl_rsa_2048, seconds};
+
+/// APDUs of each card.
+const CALLS: usize = 4_000;
+/// APDUs of the naive card, 44 to 50 ms each.
+const NAIVE_CALLS: usize = 40;
+/// Transactions in a round.
+const TRANSACTIONS: usize = 200;
+
+pub(crate) fn measure(folder: &Path) -> Fallible<Vec<Row>> {
+    if !has_pcscd() {
+        return Ok(Vec::new());
+    }
+    let payer = Payer::new(folder, Suite::default())?;
+    let stop = Stop::new();
+    std::thread::scope(|scope| {
+        let (card, inner) = (Arc::clone(&payer.card), stop.clone());
+        scope.spawn(move || serve(&card, &VpcdConfig::default(), &inner));
+        let rows = compare(&payer);
+        stop.stop();
+        rows
+    })
+}
+
+fn compare(payer: &Payer) -> Fallible<Vec<Row>> {
+    let [first, second] = virtual_readers()?;
+    let mut reader = wait_for_card(Some(&first), WAIT)?;
+    let mut ours = reader.connect()?;
+    let (status, answers) = record(payer, &mut *ours)?;
+    let mut rows = Vec::new();
+    let bare_card = Bare::insert(SECOND_SLOT, answers.clone(), Manner::Quick)?;
+    {
+        let mut reader = wait_for_card(Some(&second), WAIT)?;
+        let mut bare = reader.connect()?;
+        let (our_time, row) = round_trip(&mut *ours, &mut *bare, &status)?;
+        rows.push(row);
+        rows.extend(transactions(payer, &mut *ours, &mut *bare, &answers)?);
+        bare.release(Disposition::Leave)?;
+        drop(bare_card);
+        rows.insert(1, naive(&second, answers, &status, our_time)?);
+    }
+    ours.release(Disposition::Leave)?;
+    Ok(rows)
+}
+
+/// GET DATA of the card status, and every answer of ours to it and to one whole transaction.
+fn record(payer: &Payer, ours: &mut dyn Transport) -> Fallible<(Vec<u8>, Answers)> {
+    payer.again()?;
+    let mut recorder = Recorder { inner: ours, answers: Answers::new() };
+    session(&mut recorder)?;
+    let status = Name::GetData.spec().apdu(Some(objects::CARD_STATUS), &[]);
+    let status = onetap_apdu_spec::apdu::CommandApdu { ne: Some(256), ..status }.encode(Form::Short)?;
+    recorder.transmit(&status)?;
+    Ok((status, recorder.answers))
+}
+
+/// The p50 of one APDU, by turns; with ours in seconds.
+fn round_trip(ours: &mut dyn Transport, bare: &mut dyn Transport, apdu: &[u8]) -> Fallible<(f64, Row)> {
+    let (mut our_times, mut bare_times) = (Vec::new(), Vec::new());
+    for _ in 0..CALLS {
+        our_times.push(seconds(|| ours.transmit(black_box(apdu)))?);
+        bare_times.push(seconds(|| bare.transmit(black_box(apdu)))?);
+    }
+    let (ours, bare) = (median(our_times), median(bare_times));
+    let row = Row::new("APDU through pcscd and vpcd, p50", ours * 1e6, "bare card", bare * 1e6, ours / bare);
+    Ok((ours, row.at_most(1.15)))
+}
+
+/// What a card gets that leaves its socket alone.
+fn naive(reader: &str, answers: Answers, apdu: &[u8], ours: f64) -> Fallible<Row> {
+    wait_for_removal(reader)?;
+    let _card = Bare::insert(SECOND_SLOT, answers, Manner::Naive)?;
+    let mut reader = wait_for_card(Some(reader), WAIT)?;
+    let mut naive = reader.connect()?;
+    let mut times = Vec::new();
+    for _ in 0..NAIVE_CALLS {
+        times.push(seconds(|| naive.transmit(black_box(apdu)))?);
+    }
+    naive.release(Disposition::Leave)?;
+    let naive = median(times);
+    let name = "APDU of a naive card through pcscd and vpcd, p50";
+    Ok(Row::new(name, naive * 1e6, "ours", ours * 1e6, naive / ours).at_least(300.0))
+}
+
+/// Whole transactions, then the same five exchanges with the bare card, in each round beside OpenSSL.
+fn transactions(
+    payer: &Payer,
+    ours: &mut dyn Transport,
+    bare: &mut dyn Transport,
+    answers: &Answers,
+) -> Fallible<Vec<Row>> {
+    let commands: Vec<_> = answers[..5].iter().map(|(command, _)| command).collect();
+    let (mut our_medians, mut bare_medians, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (mut our_times, mut bare_times) = (Vec::new(), Vec::new());
+        for _ in 0..TRANSACTIONS {
+            payer.again()?;
+            our_times.push(seconds(|| session(ours))?);
+            let exchange = || commands.iter().try_for_each(|command| bare.transmit(command).map(drop));
+            bare_times.push(seconds(exchange)?);
+        }
+        our_medians.push(median(our_times));
+        bare_medians.push(median(bare_times));
+        peers.push(openssl_rsa_2048()?);
+    }
+    let by_peer = |times: &[f64]| median(times.iter().zip(&peers).map(|(time, peer)| time / peer).collect());
+    let (our_ratio, bare_ratio) = (by_peer(&our_medians), by_peer(&bare_medians));
+    let (ours, bare, peer) = (median(our_medians), median(bare_medians), median(peers.clone()));
+    let row =
+        |name, time: f64, ratio| Row::new(name, time * 1e6, "OpenSSL RSA-2048 signature", peer * 1e6, ratio);
+    Ok(vec![
+        row("signing transaction through PC/SC", ours, our_ratio).at_most(1.5),
+        row("of which transport: the same five exchanges on the bare card", bare, bare_ratio),
+    ])
+}
+
+/// Writes down what goes over.
+struct Recorder<'a> {
+    inner: &'a mut dyn Transport,
+    answers: Answers,
+}
+
+impl Transport for Recorder<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        let response = self.inner.transmit(command)?;
+        self.answers.push((command.to_vec(), response.clone()));
+        Ok(response)
+    }
+
+    fn atr(&self) -> &Atr {
+        self.inner.atr()
+    }
+
+    fn supports_extended(&self) -> bool {
+        self.inner.supports_extended()
+    }
+
+    fn release(self: Box<Self>, _: Disposition) -> Result<(), ReaderError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! A row of the summary: how a bar is shown.
+
+use serde::Serialize;
+
+/// Something measured, beside what it is measured against.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) issue: u32,
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) peer: &'static str,
+    pub(crate) peer_value: f64,
+    pub(crate) ratio: f64,
+    /// What has to hold; none for a row that only informs.
+    pub(crate) bar: Option<String>,
+    pub(crate) holds: Option<bool>,
+}
+
+impl Row {
+    /// `ratio` is measured on its own: the median of what each round gave.
+    pub(crate) fn new(
+        name: &'static str,
+        value: f64,
+        peer: &'static str,
+        peer_value: f64,
+        ratio: f64,
+    ) -> Self {
+        Self { issue: 2, name, value, unit: "µs", peer, peer_value, ratio, bar: None, holds: None }
+    }
+
+    pub(crate) fn at_most(self, limit: f64) -> Self {
+        let (bar, holds) = (Some(format!("ratio ≤ {limit}")), Some(self.ratio <= limit));
+        Self { bar, holds, ..self }
+    }
+
+    pub(crate) fn at_least(self, limit: f64) -> Self {
+        let (bar, holds) = (Some(format!("ratio ≥ {limit}")), Some(self.ratio >= limit));
+        Self { bar, holds, ..self }
+    }
+
+    /// A count that has to be exactly this.
+    pub(crate) fn exactly(name: &'static str, unit: &'static str, count: usize, wanted: usize) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "small counts")]
+        let (value, peer_value) = (count as f64, wanted as f64);
+        let (bar, holds) = (Some(format!("exactly {wanted}")), Some(count == wanted));
+        Self { issue: 2, name, value, unit, peer: "limit", peer_value, ratio: value / peer_value, bar, holds }
+    }
+}
+
+/// The middle one; the list must not be empty.
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

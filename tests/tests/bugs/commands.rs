@@ -1,0 +1,215 @@
+//! Bugs in how commands are taken.
+
+use super::*;
+
+pub(crate) const BUGS: &[Bug] = &[
+    Bug {
+        name: "answers 9000 to unknown instructions",
+        caught_by: &[
+            "instruction/unknown",
+            "get-data/instruction-before-parameters",
+            "chain/unknown-instruction",
+        ],
+        transmit: |i, c| instead(i, c, StatusWord::WRONG_INS, StatusWord::OK),
+        ..NONE
+    },
+    Bug {
+        name: "answers 6D00 where 6E00 belongs",
+        caught_by: &["put-txn/cla-reserved", "select/cla-reserved", "get-response/class-before-instruction"],
+        transmit: |i, c| instead(i, c, StatusWord::WRONG_CLA, StatusWord::WRONG_INS),
+        ..NONE
+    },
+    Bug {
+        name: "serves other channels on channel 0",
+        caught_by: &["select/cla-channel", "get-signature/cla-channel", "put-txn/channel-before-content"],
+        transmit: |i, c| without_class_bits(i, c, 0b0000_0011),
+        ..NONE
+    },
+    Bug {
+        name: "ignores secure messaging in CLA",
+        caught_by: &["get-data/cla-secure-messaging", "put-txn/cla-secure-messaging"],
+        transmit: |i, c| without_class_bits(i, c, 0b0000_1100),
+        ..NONE
+    },
+    Bug {
+        name: "ignores P2",
+        caught_by: &["select/wrong-p1-p2", "put-txn/wrong-p1-p2", "chain/changed-p2"],
+        transmit: |i, c| {
+            let mut command = c.to_vec();
+            if name(c) != Some(Name::GetData) {
+                command[3] = 0;
+            }
+            send(i, &command)
+        },
+        ..NONE
+    },
+    Bug {
+        name: "answers 6A86 where GET DATA answers 6A88",
+        caught_by: &["get-data/wrong-p1-p2", "get-data/parameters-before-length"],
+        transmit: |i, c| instead(i, c, StatusWord::NO_SUCH_OBJECT, StatusWord::WRONG_P1P2),
+        ..NONE
+    },
+    Bug {
+        name: "looks at the state before Lc",
+        caught_by: &["get-signature/length-before-unselected", "get-data/length-before-unselected"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            let wrong_length = response == StatusWord::WRONG_LENGTH.to_bytes();
+            if wrong_length && send(i, &CommandBuilder::status().bytes()).len() == 2 {
+                return StatusWord::CONDITIONS.to_bytes().to_vec();
+            }
+            response
+        },
+        ..NONE
+    },
+    Bug {
+        name: "selects by fewer than five bytes",
+        caught_by: &["select/too-short-aid"],
+        transmit: |i, c| {
+            let short =
+                CommandApdu::parse(c).is_ok_and(|apdu| apdu.data.len() < 5 && AID.starts_with(apdu.data));
+            if name(c) == Some(Name::Select) && short {
+                return send(i, &CommandBuilder::select().bytes());
+            }
+            send(i, c)
+        },
+        ..NONE
+    },
+    Bug {
+        name: "an unknown AID takes the selection away",
+        caught_by: &["select/unknown-aid"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            if response == StatusWord::NOT_FOUND.to_bytes() {
+                i.card.reset().unwrap();
+            }
+            response
+        },
+        ..NONE
+    },
+    Bug {
+        name: "tells a serial number in the answer to SELECT",
+        caught_by: &["select/answer", "select/partial-aid"],
+        transmit: |i, c| changed(i, c, Name::Select, |data| data.extend([1, 2, 3, 4])),
+        ..NONE
+    },
+    Bug {
+        name: "SELECT does not void what is loaded",
+        caught_by: &["select/in-loaded", "select/in-signed"],
+        transmit: |i, c| {
+            let selected = send(i, &CommandBuilder::status().bytes()).len() > 2;
+            if c == CommandBuilder::select().bytes() && selected {
+                return ResponseApdu::ok(fci()).to_bytes();
+            }
+            send(i, c)
+        },
+        ..NONE
+    },
+    Bug {
+        name: "a reset changes nothing",
+        caught_by: &["select/after-reset", "chain/reset"],
+        reset: |_| {},
+        ..NONE
+    },
+    Bug {
+        name: "a reset does not void what is loaded",
+        caught_by: &["contact/reset-voids-loaded", "contact/reset-voids-signed"],
+        reset: |i| i.flag = true,
+        transmit: |i, c| {
+            if std::mem::take(&mut i.flag) { ResponseApdu::ok(fci()).to_bytes() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "the alias stays the same for ever",
+        caught_by: &["alias/rotates", "alias/derived"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            if c == CommandBuilder::alias().bytes() && response.len() > 2 {
+                return i.bytes.get_or_insert(response).clone();
+            }
+            response
+        },
+        ..NONE
+    },
+    Bug {
+        name: "goes on with a chain after another command",
+        caught_by: &["chain/interrupted-by-select", "chain/interrupted-by-get-data", "chain/changed-p1"],
+        transmit: |i, c| {
+            let part = name(c) == Some(Name::PutTxn) && c[2] == 0;
+            let open = std::mem::replace(&mut i.flag, part && c[0] & CLA_CHAINING != 0);
+            if open && !part {
+                i.flag = true;
+                return StatusWord::CHAIN_BROKEN.to_bytes().to_vec();
+            }
+            send(i, c)
+        },
+        ..NONE
+    },
+    Bug {
+        name: "takes parts of other commands into a chain",
+        caught_by: &["chain/interrupted-by-get-signature", "get-data/open-chain-before-parameters"],
+        transmit: |i, c| instead(i, c, StatusWord::CHAIN_BROKEN, StatusWord::OK),
+        ..NONE
+    },
+    Bug {
+        name: "chains commands that have no chaining",
+        caught_by: &["select/chaining-not-allowed", "get-signature/chaining-not-allowed"],
+        transmit: |i, c| instead(i, c, StatusWord::NO_CHAINING, StatusWord::OK),
+        ..NONE
+    },
+    Bug {
+        name: "ignores Le",
+        caught_by: &[
+            "select/le-short",
+            "get-data/le-absent",
+            "get-signature/le-absent",
+            "get-enc-password/le-short",
+        ],
+        transmit: |i, c| {
+            let mut response = ResponseApdu::parse(&send(i, c)).unwrap();
+            while let Some(left) = response.sw.as_bytes_left() {
+                let next = send(i, &CommandBuilder::get_response(left).bytes());
+                let next = ResponseApdu::parse(&next).unwrap();
+                response.data.extend(next.data);
+                response.sw = next.sw;
+            }
+            response.to_bytes()
+        },
+        ..NONE
+    },
+    Bug {
+        name: "counts the bytes that are left wrongly",
+        caught_by: &["get-data/le-short", "get-data/le-absent", "get-data/get-response-in-parts"],
+        transmit: |i, c| {
+            let mut response = ResponseApdu::parse(&send(i, c)).unwrap();
+            if let Some(left) = response.sw.as_bytes_left() {
+                response.sw = StatusWord::bytes_left(left as usize + 1);
+            }
+            response.to_bytes()
+        },
+        ..NONE
+    },
+    Bug {
+        name: "knows no extended length",
+        caught_by: &["get-signature/le-extended", "chain/mixed-lengths", "transaction/too-long"],
+        transmit: |i, c| {
+            if c.len() > 6 && c[4] == 0 { StatusWord::WRONG_LENGTH.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "keeps what waits while other commands come",
+        caught_by: &["select/get-response-dropped", "get-signature/get-response-dropped"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            let waits = ResponseApdu::parse(&response).unwrap().sw.as_bytes_left().is_some();
+            i.flag |= waits;
+            if name(c) == Some(Name::GetResponse) && response.len() == 2 && std::mem::take(&mut i.flag) {
+                return ResponseApdu::ok(vec![0]).to_bytes();
+            }
+            response
+        },
+        ..NONE
+    },
+];

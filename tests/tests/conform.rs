@@ -1,0 +1,159 @@
+//! The conformance suite against our card, and against our card with bugs.
+//!
+//! The second half proves the suite's strength as BoGo does: each bug below is switched on in a wrapper
+//! around our right card, and the cases named for it must fail.
+
+#![allow(clippy::print_stdout, reason = "the counts of a run are worth reading")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
+use onetap_conformance::conform::{self, Filter, Verdict};
+use onetap_conformance::target::{InProcess, ReaderTarget, Vpcd};
+use onetap_pcsc_host::pcsc::wait_for_card;
+
+mod bugs;
+
+use bugs::Buggy;
+
+/// Everything the suite has, it performs on our card, and our card passes.
+#[test]
+fn our_card_conforms() {
+    let mut card = InProcess::new().unwrap();
+    let mut wrong = Vec::new();
+    let summary = conform::run(&Filter::default(), &mut card, &mut |report| {
+        if report.verdict != Verdict::Passed {
+            wrong.push(report.to_string());
+        }
+    });
+    println!("conformance, in-process: {summary}");
+    assert!(summary.failed == 0, "{}", wrong.join("\n\n"));
+    assert!(summary.is_conforming());
+}
+
+/// Each bug is caught by every case named for it.
+#[test]
+fn every_bug_is_caught() {
+    let mut missed = Vec::new();
+    for bug in bugs::all() {
+        let mut card = Buggy::new(InProcess::new().unwrap(), bug);
+        conform::run(&Filter::new(bug.caught_by).unwrap(), &mut card, &mut |report| {
+            if !matches!(report.verdict, Verdict::Failed(_)) {
+                missed.push(format!("{}: {report}", bug.name));
+            }
+        });
+    }
+    println!("conformance: {} bugs, each caught by the cases named for it", bugs::all().count());
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// A failed case tells what was sent, what came, what was expected, the clause, and how to run it again.
+#[test]
+fn a_failure_tells_the_whole_story() {
+    let bug = bugs::all().find(|bug| bug.caught_by.contains(&"alias/rotates")).unwrap();
+    let mut card = Buggy::new(InProcess::new().unwrap(), bug);
+    let mut told = Vec::new();
+    conform::run(&Filter::new(&["alias/rotates"]).unwrap(), &mut card, &mut |report| {
+        assert!(serde_json::to_string(report).unwrap().contains("\"verdict\":\"failed\""));
+        told.push(report.to_string());
+    });
+    for part in [
+        "→ GET DATA payer alias",
+        "← 9000",
+        "step      compare the aliases",
+        "expected  another alias",
+        "clause    REQ-T-7",
+        "again     onetap conform run alias/rotates --target in-process",
+    ] {
+        assert!(told[0].contains(part), "{part}: {}", told[0]);
+    }
+}
+
+/// A typing error in a filter does not pass as a success.
+#[test]
+fn a_filter_that_fits_nothing_is_refused() {
+    assert!(Filter::new(&["select/partial"]).is_err());
+    assert!(Filter::new(&["selec"]).is_err());
+    assert!(Filter::new(&["select/", "get-data/in-idle"]).is_ok());
+}
+
+/// The wrapper itself changes nothing: without a bug every case passes, so what fails above fails for
+/// the bug.
+#[test]
+fn the_wrapper_without_a_bug_conforms() {
+    let caught: Vec<_> = bugs::all().flat_map(|bug| bug.caught_by).copied().collect();
+    let mut card = Buggy::new(InProcess::new().unwrap(), &bugs::NONE);
+    let summary = conform::run(&Filter::new(&caught).unwrap(), &mut card, &mut |report| {
+        assert_eq!(report.verdict, Verdict::Passed, "{report}");
+    });
+    assert_eq!(summary.failed, 0);
+}
+
+/// The virtual reader's second slot, one test at a time.
+const READER: &str = "Virtual PCD 00 01";
+static SLOT: Mutex<()> = Mutex::new(());
+
+fn addr() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 35_964))
+}
+
+/// `None` outside of `scripts/with-pcscd`.
+fn slot() -> Option<std::sync::MutexGuard<'static, ()>> {
+    let here = std::env::var_os("ONETAP_PCSCD").is_some();
+    if !here {
+        println!("no pcscd of our own: run under scripts/with-pcscd");
+    }
+    here.then(|| SLOT.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// One case of each kind through a real PC/SC stack, with new cards and their holder (P-03).
+#[test]
+fn p_03_our_card_conforms_through_pcsc() {
+    let Some(_slot) = slot() else { return };
+    let mut card = Vpcd::new(InProcess::new().unwrap(), READER, addr());
+    let filter = Filter::new(&[
+        "select/answer",
+        "chain/mixed-lengths",
+        "get-signature/le-extended",
+        "get-enc-password/get-response-in-parts",
+        "transaction/text-bidi",
+        "transaction/too-long",
+        "signature/a3+sha256+rsa-oaep+pkcs1",
+        "password/b1+aes-cbc-cmac+pss",
+        "contact/reset-voids-signed",
+        "contact/over",
+        "contact/re-tap-in-showing",
+        "pin/blocked",
+    ]);
+    let summary = conform::run(&filter.unwrap(), &mut card, &mut |report| {
+        assert_eq!(report.verdict, Verdict::Passed, "{report}");
+    });
+    println!("conformance, pcsc:{READER}, our card: {summary}");
+    assert_eq!(summary.passed, 12);
+}
+
+/// A card that only a reader reaches: what needs more is not performed, each with its reason.
+#[test]
+fn a_card_in_a_reader_conforms_as_far_as_a_reader_reaches() {
+    let Some(_slot) = slot() else { return };
+    let (card, stop) = (InProcess::new().unwrap().card(), Stop::new());
+    let (config, switch) = (VpcdConfig { addr: addr(), ..VpcdConfig::default() }, stop.clone());
+    let served = std::thread::spawn(move || serve(&card, &config, &switch));
+    let reader = wait_for_card(Some(READER), Duration::from_secs(10)).unwrap();
+    let mut target = ReaderTarget::new(format!("pcsc:{READER}"), Box::new(reader));
+    let mut wrong = Vec::new();
+    let summary = conform::run(&Filter::default(), &mut target, &mut |report| match &report.verdict {
+        Verdict::Passed => {}
+        Verdict::NotPerformed { reason } | Verdict::NotApplicable { reason } => {
+            assert!(!reason.is_empty(), "{}", report.id);
+        }
+        Verdict::Failed(_) => wrong.push(report.to_string()),
+    });
+    stop.stop();
+    served.join().unwrap().unwrap();
+    println!("conformance, pcsc:{READER}, reader only: {summary}");
+    assert!(summary.is_conforming(), "{}", wrong.join("\n\n"));
+    assert!(summary.passed > 200 && summary.not_performed > 100, "{summary}");
+}
