@@ -11,10 +11,13 @@ PCSCD ?= scripts/with-pcscd
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# What `--pcsc` among ARGS needs besides.
+demo-pcsc = $(findstring --pcsc,$(ARGS))
+
 demo: ## one payment from tap to booking (ARGS="..." goes to onetap demo)
-	@scripts/setup demo
+	@scripts/setup $(if $(demo-pcsc),test,demo)
 	@cargo build --release --locked -p onetap
-	@cargo run --release --locked -q -p onetap -- demo $(ARGS)
+	@$(if $(demo-pcsc),$(PCSCD)) cargo run --release --locked -q -p onetap -- demo $(ARGS)
 
 test: ## format, lints, all tests on a real PC/SC stack, independent vectors
 	scripts/setup test

@@ -1,0 +1,84 @@
+//! Rules of the house that a compiler does not check.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+
+const ROOMS: [&str; 6] = ["apdu-spec", "applet", "pcsc-host", "server-verifier", "tests", "cli"];
+/// A file longer than this wants a second room.
+const MAX_LINES: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+        }
+    }
+}
+
+fn all_sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for room in ROOMS {
+        sources(&root().join(room), &mut found);
+    }
+    assert!(found.len() > 100, "the rooms are where they are looked for");
+    found
+}
+
+#[test]
+fn card_terminal_and_server_do_not_know_each_other() {
+    for (room, strangers) in [
+        ("apdu-spec", ["onetap-applet", "onetap-pcsc-host", "onetap-server-verifier"]),
+        ("applet", ["onetap-conformance", "onetap-pcsc-host", "onetap-server-verifier"]),
+        ("pcsc-host", ["onetap-applet", "onetap-conformance", "onetap-server-verifier"]),
+        ("server-verifier", ["onetap-applet", "onetap-conformance", "onetap-pcsc-host"]),
+    ] {
+        let manifest = std::fs::read_to_string(root().join(room).join("Cargo.toml")).unwrap();
+        for stranger in strangers {
+            assert!(!manifest.contains(stranger), "{room} must not know {stranger}");
+        }
+    }
+}
+
+#[test]
+fn status_words_stand_in_the_specification_only() {
+    for (path, text) in all_sources() {
+        let product =
+            path.components().any(|part| part.as_os_str() == "src") && !path.starts_with("apdu-spec");
+        for (number, line) in text.lines().enumerate().filter(|_| product) {
+            let bare = ["0x6", "0x9"].iter().any(|start| {
+                line.split(start).skip(1).any(|rest| {
+                    let digits = rest.bytes().take_while(|b| b.is_ascii_hexdigit() || *b == b'_').count();
+                    digits == 3
+                })
+            });
+            assert!(!bare, "{}:{}: a status word in hex: {line}", path.display(), number + 1);
+        }
+    }
+}
+
+#[test]
+fn files_fit_in_a_head() {
+    for (path, text) in all_sources() {
+        assert!(text.lines().count() <= MAX_LINES, "{} wants a second room", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_open() {
+    // Written apart, so that this file does not find itself.
+    let open = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("#[ig", "nore")];
+    for (path, text) in all_sources() {
+        for word in open {
+            assert!(!text.contains(word), "{} has {word}", path.display());
+        }
+    }
+}
