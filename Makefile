@@ -19,17 +19,19 @@ demo: ## one payment from tap to booking (ARGS="..." goes to onetap demo)
 	@cargo build --release --locked -p onetap
 	@$(if $(demo-pcsc),$(PCSCD)) cargo run --release --locked -q -p onetap -- demo $(ARGS)
 
-test: ## format, lints, all tests on a real PC/SC stack, independent vectors
+test: ## format, lints, documentation, all tests on a real PC/SC stack, independent vectors
 	scripts/setup test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	cargo test --workspace --locked --no-run
 	$(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
 
 bench: ## benchmarks; summary in target/bench/summary.json
 	scripts/setup test
-	cargo bench --workspace --locked --no-run
+	cargo build --release --locked -p onetap
+	cargo bench --locked -p onetap-conformance --bench bars --bench profiles --no-run
 	$(PCSCD) scripts/bench
 
 soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)

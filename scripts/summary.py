@@ -5,7 +5,6 @@ import os
 import pathlib
 import platform
 import subprocess
-import sys
 
 target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 
@@ -28,8 +27,8 @@ def cpu() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def write(kind: str, rows: list[dict], **more) -> None:
-    """Prints the table, writes target/KIND/summary.json, and ends with 1 if a bar is missed."""
+def write(kind: str, rows: list[dict], **more) -> list[str]:
+    """Prints the table and writes target/KIND/summary.json. A missed bar is told, in the row and returned by name."""
     summary = {
         "commit": output("git", "describe", "--always", "--dirty"),
         "rustc": output("rustc", "--version"),
@@ -47,5 +46,4 @@ def write(kind: str, rows: list[dict], **more) -> None:
         bar = row["bar"] or "-"
         print(f"{verdict[row['holds']]:9} {row['name']:62} {value:>18}  ratio {row['ratio']:<9.4g} {bar:18} {peer}")
     print(f"summary: {path}")
-    if any(row["holds"] is False for row in rows):
-        sys.exit(f"{kind}: a bar is missed")
+    return [row["name"] for row in rows if row["holds"] is False]

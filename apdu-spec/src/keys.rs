@@ -1,6 +1,7 @@
 //! The symmetric keys: one issuer master key, one card key derived from it for each card and server,
 //! and below that one key per purpose. Key derivation is NIST SP 800-108 in counter mode with
-//! AES-256-CMAC: block i is CMAC(K, [i]₃₂ ‖ label ‖ 00 ‖ context ‖ [length in bits]₃₂).
+//! AES-256-CMAC: block i is CMAC(K, i ‖ label ‖ 00 ‖ context ‖ length), i and the length in bits in
+//! four bytes each.
 
 use crate::account::Alias;
 use crate::crypto::{Block, Crypto, Key256};

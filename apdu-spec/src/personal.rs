@@ -48,7 +48,8 @@ pub struct EnrolmentStatement {
     /// SubjectPublicKeyInfo DER.
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,
-    /// RSASSA-PKCS1-v1_5 with SHA-256 over [`EnrolmentStatement::signed_bytes`].
+    /// RSASSA-PKCS1-v1_5 with SHA-256 over domain tag, binding and public key (docs/spec,
+    /// personalisation).
     #[serde(with = "hex::serde")]
     pub signature: Vec<u8>,
 }

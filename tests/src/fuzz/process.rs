@@ -40,6 +40,9 @@ const COMMANDS: [(Name, Option<Tag>); 6] = [
 ];
 const KEYS: [Key; 5] = [Key::Confirm, Key::Cancel, Key::Next, Key::Previous, Key::Clear];
 
+/// Any that owes something besides S will do.
+const DEFAULT_SUITE: u8 = 20;
+
 /// Bytes that stand for something happening; any other stands for one of these too.
 mod op {
     pub(super) const RAW: u8 = 0;
@@ -64,7 +67,6 @@ mod op {
 ///
 /// # Panics
 /// If the card breaks a promise.
-#[must_use]
 pub fn process(bytes: &[u8]) -> u64 {
     let mut input = bytes.iter().copied();
     let mut play = Play::new(usize::from(input.next().unwrap_or(0)));
@@ -84,6 +86,12 @@ pub(super) fn flows(apdus: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let rest = [op::FIELD_OUT, op::PASS, 2, op::KEY, 12, op::RESTART, op::CONFIRM, op::RESET];
         [&[suite][..], &steps, &rest].concat()
     });
+    // Contacts broken off after the signature, one more than there may be; and a PIN wrong too often.
+    let broken = [op::FIELD_IN, op::COMMAND, 0, op::PUT_TXN, 0, op::COMMAND, 3, op::POWER_OFF];
+    let worn = [&[DEFAULT_SUITE][..], &broken.repeat(usize::from(MAX_UNCONFIRMED) + 1)].concat();
+    let wrong_pin = [op::KEY, 0, op::KEY, 0, op::KEY, 0, op::KEY, 0, op::KEY, 10].repeat(3);
+    let read = [op::TAP, 1, op::KEY, 12, op::KEY, 12, op::KEY, 12, op::KEY, 12, op::PASS, 3];
+    let blocked = [&[DEFAULT_SUITE][..], &read, &wrong_pin, &broken].concat();
     let states: [&[u8]; 4] = [
         &[op::FIELD_IN, op::COMMAND, 0],
         &[op::FIELD_IN, op::COMMAND, 0, op::PUT_TXN, 0],
@@ -95,7 +103,7 @@ pub(super) fn flows(apdus: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let len = u8::try_from(apdu.len()).unwrap_or(u8::MAX);
         [&[i], states[usize::from(i) % states.len()], &[op::RAW, len], apdu, &[op::COMMAND, 2]].concat()
     });
-    payments.chain(lives).chain(raw).collect()
+    payments.chain(lives).chain([worn, blocked]).chain(raw).collect()
 }
 
 /// A personalised card of each suite, as it lies in memory.
