@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Make a card, put it into a virtual reader, press its keys
     #[command(subcommand)]
     Card(Card),
-    /// List PC/SC readers and what is in them
+    /// List the PC/SC readers
     Readers,
     /// Pay: tap a card, type what its display shows, have the server decide
     Pay(Pay),
@@ -112,6 +112,9 @@ pub(crate) enum Card {
     },
 }
 
+/// What is typed in if the transaction comes from no file.
+const TYPED: [&str; 7] = ["to", "name", "amount", "currency", "reference", "details", "top_up"];
+
 #[derive(Debug, Args)]
 pub(crate) struct Pay {
     /// Reader, or a part of its name (the first with a card if left out)
@@ -120,8 +123,8 @@ pub(crate) struct Pay {
     /// The server's folder
     #[arg(long)]
     pub(crate) db: PathBuf,
-    /// This terminal's id
-    #[arg(long)]
+    /// This terminal's id, 8 letters or digits
+    #[arg(long, value_parser = terminal_id)]
     pub(crate) terminal: TerminalId,
     /// Whom to pay: account
     #[arg(long, required_unless_present_any = ["scan", "from"])]
@@ -130,7 +133,7 @@ pub(crate) struct Pay {
     #[arg(long, required_unless_present_any = ["scan", "from"])]
     pub(crate) name: Option<String>,
     /// How much, in major units, such as 12.34
-    #[arg(long, required_unless_present_any = ["scan", "from"])]
+    #[arg(long, allow_negative_numbers = true, required_unless_present_any = ["scan", "from"])]
     pub(crate) amount: Option<String>,
     /// Currency
     #[arg(long, default_value = "EUR")]
@@ -145,10 +148,10 @@ pub(crate) struct Pay {
     #[arg(long)]
     pub(crate) top_up: bool,
     /// Take the transaction from the text of a scanned payment code (EPC QR); - for standard input
-    #[arg(long, conflicts_with_all = ["to", "name", "amount", "from"])]
+    #[arg(long, conflicts_with_all = TYPED, conflicts_with = "from")]
     pub(crate) scan: Option<PathBuf>,
     /// Take the transaction from a JSON file, as it came over the network; - for standard input
-    #[arg(long, conflicts_with_all = ["to", "name", "amount"])]
+    #[arg(long, conflicts_with_all = TYPED)]
     pub(crate) from: Option<PathBuf>,
     /// Seconds to wait for a card
     #[arg(long, default_value_t = 60)]
@@ -224,19 +227,19 @@ pub(crate) struct Account {
     #[arg(long, value_name = "HOLDER")]
     pub(crate) open: Option<String>,
     /// Currency of the new account
-    #[arg(long, default_value = "EUR")]
+    #[arg(long, requires = "open", default_value = "EUR")]
     pub(crate) currency: Currency,
     /// Opening balance, in major units
-    #[arg(long, default_value = "0")]
+    #[arg(long, requires = "open", allow_negative_numbers = true, default_value = "0")]
     pub(crate) balance: String,
     /// Open it with this number
     #[arg(long, requires = "open")]
     pub(crate) number: Option<AccountNumber>,
     /// Kind of the new account
-    #[arg(long, value_enum, default_value_t = Kind::Current)]
+    #[arg(long, value_enum, requires = "open", default_value_t = Kind::Current)]
     pub(crate) kind: Kind,
-    /// Register a terminal with this id
-    #[arg(long, conflicts_with = "open")]
+    /// Register a terminal with this id, 8 letters or digits
+    #[arg(long, conflicts_with = "open", value_parser = terminal_id)]
     pub(crate) terminal: Option<TerminalId>,
 }
 
@@ -259,7 +262,7 @@ pub(crate) enum Trace {
         /// What happens: payment, lockout, tamper or wrong-order
         #[arg(long, default_value = "payment")]
         scenario: Scenario,
-        /// File to write (standard output if left out)
+        /// New file to write (standard output if left out)
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -294,6 +297,10 @@ pub(crate) enum Conform {
         /// Ids or their beginnings
         cases: Vec<String>,
     },
+}
+
+fn terminal_id(text: &str) -> Result<TerminalId, String> {
+    text.parse().map_err(|_| "a terminal id has 8 letters or digits, such as POS00001".to_owned())
 }
 
 /// A card under test.

@@ -6,23 +6,29 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::personal::Personalisation;
-use onetap_applet::card::{ImageFile, ImageOptions};
+use onetap_applet::card::{ImageFile, ImageOptions, NvmError};
 use onetap_applet::front::vpcd::{self, Left, Stop, VpcdConfig};
-use onetap_applet::{Card, DEAD_TIME_MS, Environment, Key, Pin, Screen, SharedCard};
+use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Pin, Screen, SharedCard};
 use onetap_conformance::holder::Patience;
 use serde::{Deserialize, Serialize};
 
 use crate::args;
 use crate::exit::Failure;
-use crate::files;
+use crate::files::{self, NewFile};
 use crate::output::Output;
 
+/// A card that a person keeps must not sign twice with one counter value, whatever happens to the machine.
+const DURABLE: ImageOptions = ImageOptions { durable: true };
 /// How often a card in a reader looks at the clock to wake its display.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a reader that is not there is looked for; long enough for pcscd to start again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an image that another process has open is waited for.
+const IN_USE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(command: &args::Card, out: Output) -> Result<(), Failure> {
     match command {
@@ -51,18 +57,30 @@ fn new(
         None => files::ask("PIN for the new card (4 to 12 digits): ")?.trim().parse()?,
     };
     let card_id = order.binding.card;
-    let nvm = ImageFile::create(image, ImageOptions::default())?;
-    let made = Card::personalise(order, pin, Box::new(nvm), Environment::default());
-    let (_, proof) = made.inspect_err(|_| {
-        // The file was made here, a moment ago, and holds no card.
+    let file = statement.map(|path| NewFile::create(path, files::Secrecy::Public)).transpose()?;
+    let nvm = ImageFile::create(image, DURABLE)?;
+    personalise(order, pin, nvm, file, out).inspect_err(|_| {
+        // The file was made here, a moment ago, and holds no card, or one whose statement is lost.
         let _ = std::fs::remove_file(image);
     })?;
+    let Some(path) = statement else {
+        return Ok(());
+    };
+    let result = serde_json::json!({ "card": card_id, "image": image, "statement": path });
+    out.result(&result, format!("card {card_id} made; activate it with its statement"))
+}
+
+/// Makes the card and writes its enrolment statement.
+fn personalise(
+    order: Personalisation,
+    pin: Pin,
+    nvm: ImageFile,
+    statement: Option<NewFile<'_>>,
+    out: Output,
+) -> Result<(), Failure> {
+    let (_, proof) = Card::personalise(order, pin, Box::new(nvm), Environment::default())?;
     match statement {
-        Some(path) => {
-            files::write_json(path, &proof, files::Secrecy::Public)?;
-            let result = serde_json::json!({ "card": card_id, "image": image, "statement": path });
-            out.result(&result, format!("card {card_id} made; activate it with its statement"))
-        }
+        Some(file) => file.write_json(&proof),
         None => out.json_line(&proof),
     }
 }
@@ -146,11 +164,11 @@ impl Shown {
 
 /// Presses keys on the running card, or on one that lies in a drawer.
 fn keys(image: &Path, pressed: &[Press], out: Output) -> Result<(), Failure> {
-    if let Some(reply) = control::ask(image, pressed)? {
-        return reply.print(out);
-    }
-    let card = open(image)?;
-    press(&card, pressed).print(out)
+    let reply = patiently(|| match control::ask(image, pressed)? {
+        Some(reply) => Ok(reply),
+        None => Ok(press(&open(image)?, pressed)),
+    })?;
+    reply.print(out)
 }
 
 fn press(card: &SharedCard, pressed: &[Press]) -> control::Reply {
@@ -177,7 +195,7 @@ fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>) -> Result<
             shown.push(Shown::look(&mut card));
         },
         Press::Key(key) => {
-            if key == Key::Confirm {
+            if key == Key::Confirm && !lock(card).screen().is_blank() {
                 RealTime.wait(DEAD_TIME_MS + 50);
             }
             let mut card = lock(card);
@@ -190,15 +208,15 @@ fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>) -> Result<
 
 fn in_reader(image: &Path, addr: &str, tap: bool, out: Output) -> Result<(), Failure> {
     let addr = resolve(addr)?;
-    let card = open(image)?;
+    let card = patiently(|| open(image))?;
     let _control = control::listen(image, &card)?;
-    let status = serde_json::json!({ "card": "in-reader", "vpcd": addr.to_string() });
+    let status = serde_json::json!({ "vpcd": addr.to_string() });
     out.result(
         &status,
-        format!("card in the virtual reader at {addr}; press its keys with `onetap card press`"),
+        format!("the card goes into the virtual reader at {addr}; press its keys with `onetap card press`"),
     )?;
     watch_display(&card, out);
-    let config = VpcdConfig { addr, leave_when_delivered: tap, ..VpcdConfig::default() };
+    let config = VpcdConfig { addr, leave_when_delivered: tap, give_up_after: Some(PATIENCE) };
     match vpcd::serve(&card, &config, &Stop::new())? {
         Left::Stopped => Ok(()),
         Left::Delivered => until_done(&card),
@@ -238,8 +256,22 @@ fn watch_display(card: &SharedCard, out: Output) {
     });
 }
 
+/// Tries again for a moment while another process has the image: one that presses keys has it shortly, one
+/// that runs the card is soon there to be asked.
+fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let deadline = Instant::now() + IN_USE;
+    loop {
+        match work() {
+            Err(Failure::Card(CardError::Nvm(NvmError::InUse(_)))) if Instant::now() < deadline => {
+                thread::sleep(TICK);
+            }
+            done => return done,
+        }
+    }
+}
+
 fn open(image: &Path) -> Result<SharedCard, Failure> {
-    let nvm = ImageFile::open(image, ImageOptions::default())?;
+    let nvm = ImageFile::open(image, DURABLE)?;
     let card = Card::open(Box::new(nvm), Environment::default())?;
     Ok(Arc::new(Mutex::new(card)))
 }

@@ -122,6 +122,9 @@ impl<'o> Story<'o> {
             .map(|_| {
                 let tapped = self.tap(SMALL)?;
                 let shown = self.holder_confirms()?;
+                if self.options.interactive {
+                    self.tell("Now type a password that the card does not show, such as 12345678")?;
+                }
                 self.send(tapped, &other_than(&shown))
             })
             .collect()

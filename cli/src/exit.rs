@@ -32,8 +32,8 @@ pub(crate) enum Failure {
     NotAsExpected(String),
     #[error("{0}")]
     Usage(String),
-    #[error("the server refused the transaction ({0})")]
-    Refused(&'static str),
+    #[error("{what}")]
+    Refused { what: String, advice: &'static str },
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]
@@ -54,6 +54,8 @@ pub(crate) enum Failure {
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{path} does not hold {what}: {source}")]
     Content { what: &'static str, path: PathBuf, source: serde_json::Error },
+    #[error("nothing can be read from the keyboard: {0}")]
+    Input(io::Error),
     #[error("cannot write the output: {0}")]
     Output(io::Error),
 }
@@ -64,14 +66,18 @@ impl Failure {
         match self {
             Self::NotAsExpected(_) => 1,
             Self::Usage(_) | Self::Source(_) => 2,
-            Self::Refused(_) => 3,
+            Self::Refused { .. } => 3,
             Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
             Self::Host(HostError::Card(_)) => 5,
             Self::Host(HostError::Protocol(_)) => 6,
             Self::Host(HostError::Transaction(_)) => 2,
             Self::Server(_) => 7,
             Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
-            Self::Keyboard(_) | Self::File { .. } | Self::Content { .. } | Self::Output(_) => 9,
+            Self::Keyboard(_)
+            | Self::File { .. }
+            | Self::Content { .. }
+            | Self::Input(_)
+            | Self::Output(_) => 9,
         }
     }
 
@@ -81,18 +87,43 @@ impl Failure {
             Self::Host(error) => Some(error.advice().to_owned()),
             Self::Source(error) => Some(error.advice().to_owned()),
             Self::Keyboard(error) => Some(error.advice()),
-            Self::Refused(_) => Some(
-                "check the account with `onetap verifier log`; a locked one is opened by `onetap verifier unlock`"
-                    .to_owned(),
-            ),
-            Self::File { .. } => Some("check that the path exists and that you may read and write there".to_owned()),
+            Self::Refused { advice, .. } => Some((*advice).to_owned()),
+            Self::Server(error) => about_server(error).map(str::to_owned),
+            Self::File { source, .. } => Some(about_file(source.kind()).to_owned()),
             Self::Content { .. } => Some("give the file that the command before this one wrote".to_owned()),
+            Self::Input(_) => {
+                Some("type the answer at the terminal, or give it as an option, see --help".to_owned())
+            }
+            Self::Output(_) => Some("make room where the output goes, then repeat the command".to_owned()),
             _ => None,
         }
     }
 
     pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { what, path: path.to_owned(), source }
+    }
+}
+
+/// What to do about a file.
+fn about_file(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AlreadyExists => {
+            "give another name, or move that file away: no file is ever overwritten"
+        }
+        io::ErrorKind::StorageFull => "make room on the disk, then repeat the command",
+        io::ErrorKind::InvalidData => "this is no text file; give the kind of file that --help names",
+        io::ErrorKind::InvalidInput => "give a shorter path, for example one from the current folder",
+        _ => "check that the path exists and that you may read and write there",
+    }
+}
+
+/// Which command helps, where the server's message does not name one.
+fn about_server(error: &ServiceError) -> Option<&'static str> {
+    match error {
+        ServiceError::NoSuchTerminal => Some("`onetap verifier account --terminal ID` registers it"),
+        ServiceError::NoSuchAccount => Some("`onetap verifier account` lists the accounts"),
+        ServiceError::CardNotOrdered => Some("`onetap verifier enroll --account NUMBER` orders one"),
+        _ => None,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Files of JSON, and questions to the person at the terminal.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use onetap_pcsc_host::{Keyboard as _, KeyboardError, LineKeyboard};
+use onetap_pcsc_host::{Keyboard as _, LineKeyboard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -34,33 +34,69 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     let read = if path == Path::new("-") {
         io::stdin().lock().take(MAX_FILE).read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
     };
     read.map_err(|source| Failure::file("read", path, source))?;
     Ok(text)
 }
 
-/// Writes a new file; one that is there is left alone.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize, secrecy: Secrecy) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
-    let text = Zeroizing::new(text.map_err(|source| Failure::file("write", path, source))?);
-    write_text(path, &text, secrecy)
+/// A new file. It is made before what it is for is done, so that nothing is done that could not be written
+/// down; until it is written it goes away by itself.
+pub(crate) struct NewFile<'p> {
+    path: &'p Path,
+    file: File,
+    written: bool,
 }
 
-/// Writes a new file; one that is there is left alone.
-pub(crate) fn write_text(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), Failure> {
-    let failed = |source| Failure::file("write", path, source);
-    let mode = match secrecy {
-        Secrecy::Public => 0o644,
-        Secrecy::OwnerOnly => 0o600,
-    };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
-    writeln!(file, "{}", text.trim_end()).and_then(|()| file.sync_all()).map_err(failed)
+impl<'p> NewFile<'p> {
+    /// Makes it empty; one that is there is left alone.
+    pub(crate) fn create(path: &'p Path, secrecy: Secrecy) -> Result<Self, Failure> {
+        let mode = match secrecy {
+            Secrecy::Public => 0o644,
+            Secrecy::OwnerOnly => 0o600,
+        };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let file = file.map_err(|source| Failure::file("write", path, source))?;
+        Ok(Self { path, file, written: false })
+    }
+
+    pub(crate) fn write_json(self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
+        let text = Zeroizing::new(text.map_err(|source| Failure::file("write", self.path, source))?);
+        self.write_text(&text)
+    }
+
+    pub(crate) fn write_text(mut self, text: &str) -> Result<(), Failure> {
+        let written = writeln!(self.file, "{}", text.trim_end()).and_then(|()| self.file.sync_all());
+        self.written = written.is_ok();
+        written.map_err(|source| Failure::file("write", self.path, source))
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            // Made here, a moment ago; there is nothing in it that anybody needs.
+            let _ = std::fs::remove_file(self.path);
+        }
+    }
 }
 
 /// Asks on standard error, reads a line from standard input.
 pub(crate) fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
+    prompt(question)?;
+    let line = LineKeyboard(io::stdin().lock()).read_line();
+    end_prompt(line.is_err())?;
+    line.map_err(Failure::Input)
+}
+
+/// Writes a question to standard error.
+pub(crate) fn prompt(question: &str) -> Result<(), Failure> {
     let mut stderr = io::stderr().lock();
-    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(Failure::Output)?;
-    LineKeyboard(io::stdin().lock()).read_line().map_err(|error| KeyboardError::Io(error).into())
+    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(Failure::Output)
+}
+
+/// Ends the question's line where no Enter key did: at the end of input, or if nobody types.
+pub(crate) fn end_prompt(no_line: bool) -> Result<(), Failure> {
+    if no_line || !io::stdin().is_terminal() { prompt("\n") } else { Ok(()) }
 }

@@ -22,7 +22,10 @@ use exit::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     let out = Output::new(cli.json);
     match run(&cli.command, out) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,15 +48,30 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
         Command::Trace(command) => trace::run(command, out),
         Command::Conform(command) => conform::run(command, out),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "onetap", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "onetap", &mut script);
+            out.raw(&String::from_utf8_lossy(&script))
         }
     }
 }
 
 fn readers(out: Output) -> Result<(), Failure> {
     let names = onetap_pcsc_host::pcsc::readers()?;
-    out.result(&serde_json::json!({ "readers": names }), names.join("\n"))
+    let prose = if names.is_empty() { "no reader is connected".to_owned() } else { names.join("\n") };
+    out.result(&serde_json::json!({ "readers": names }), prose)
+}
+
+/// What clap found wrong, or the help or version that was asked for.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        report(&Failure::Usage(what), Output::new(true));
+        return ExitCode::from(2);
+    }
+    error.exit()
 }
 
 /// What went wrong, its causes, and what to do next: on standard error, for people and programs.

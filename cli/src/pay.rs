@@ -1,22 +1,27 @@
 //! `onetap pay`: a terminal with a PC/SC reader and a keyboard. One contact, then the holder, then the
 //! server.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use onetap_apdu_spec::money::format_minor;
+use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::txn::TransactionType;
 use onetap_pcsc_host::pcsc::{readers, wait_for_card};
 use onetap_pcsc_host::{
-    Draft, EpcQr, Fields, LineKeyboard, NetworkJson, ReaderError, Terminal, TransactionSource as _,
-    VerificationPassword,
+    Draft, EpcQr, Fields, KeyboardError, LineKeyboard, NetworkJson, ReaderError, Terminal,
+    TransactionSource as _, VerificationPassword,
 };
-use onetap_server_verifier::{Environment, Outcome, Verifier};
+use onetap_server_verifier::{Client, Environment, Outcome, Verifier};
 
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
+
+/// How often a busy server is asked. Each time it waits some seconds for its database.
+const ATTEMPTS: usize = 3;
 
 pub(crate) fn run(options: &args::Pay, out: Output) -> Result<(), Failure> {
     let server = Verifier::open(&options.db, Environment::system())?;
@@ -26,22 +31,38 @@ pub(crate) fn run(options: &args::Pay, out: Output) -> Result<(), Failure> {
     out.say("put the card on the reader …")?;
     let name = options.reader.as_deref().map(reader_named).transpose()?;
     let mut reader = wait_for_card(name.as_deref(), Duration::from_secs(options.wait))?;
-    let mut terminal = Terminal::new(options.terminal.clone());
+    let mut terminal = Terminal::new(options.terminal.clone()).for_operator(server.server_id());
     let tapped = terminal.tap(&mut reader, &draft)?;
     out.say("take the card away, read its display, confirm on its keys")?;
     let typed = ask_password()?;
     let request = tapped.authorise(typed);
-    let outcome = server.authorise(&client, &idempotency_key(), &request)?;
+    let outcome = send(&server, &client, &request)?;
     report(&outcome, out)
 }
 
-/// The one reader whose name has `part` in it.
+/// Asks the server; while it is busy, again with the same key, since the tap would be lost otherwise.
+fn send(server: &Verifier, client: &Client, request: &AuthorisationRequest) -> Result<Outcome, Failure> {
+    let key = idempotency_key();
+    for _ in 1..ATTEMPTS {
+        let outcome = server.authorise(client, &key, request)?;
+        if outcome != Outcome::Busy {
+            return Ok(outcome);
+        }
+    }
+    Ok(server.authorise(client, &key, request)?)
+}
+
+/// The reader of this name, or else the one that has `part` in its name.
 pub(crate) fn reader_named(part: &str) -> Result<String, Failure> {
-    let mut found = readers()?.into_iter().filter(|name| name.contains(part));
-    match (found.next(), found.next()) {
-        (Some(name), None) => Ok(name),
-        (Some(_), Some(_)) => Err(Failure::Usage(format!("several readers have \"{part}\" in their name"))),
-        (None, _) => Err(ReaderError::UnknownReader(part.to_owned()).into()),
+    let found: Vec<String> = readers()?.into_iter().filter(|name| name.contains(part)).collect();
+    match found.as_slice() {
+        [name] => Ok(name.clone()),
+        [] => Err(ReaderError::UnknownReader(part.to_owned()).into()),
+        several if several.iter().any(|name| name == part) => Ok(part.to_owned()),
+        several => Err(Failure::Usage(format!(
+            "several readers have \"{part}\" in their name, give more of it: {}",
+            several.join(", ")
+        ))),
     }
 }
 
@@ -69,11 +90,12 @@ fn draft(options: &args::Pay) -> Result<Draft, Failure> {
 pub(crate) fn ask_password() -> Result<VerificationPassword, Failure> {
     let interactive = io::stdin().is_terminal();
     loop {
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "joint password: ").and_then(|()| stderr.flush()).map_err(Failure::Output)?;
-        match VerificationPassword::type_in(&mut LineKeyboard(io::stdin().lock())) {
-            Err(error @ onetap_pcsc_host::KeyboardError::NotAPassword(_)) if interactive => {
-                writeln!(stderr, "{error}").map_err(Failure::Output)?;
+        files::prompt("joint password: ")?;
+        let typed = VerificationPassword::type_in(&mut LineKeyboard(io::stdin().lock()));
+        files::end_prompt(matches!(typed, Err(KeyboardError::Io(_))))?;
+        match typed {
+            Err(error @ KeyboardError::NotAPassword(_)) if interactive => {
+                files::prompt(&format!("{error}\n"))?;
             }
             other => return Ok(other?),
         }
@@ -91,16 +113,42 @@ fn report(outcome: &Outcome, out: Output) -> Result<(), Failure> {
     match outcome {
         Outcome::Executed(receipt) => out.result(
             &serde_json::json!({ "result": "executed", "receipt": receipt }),
-            format!("executed: {}", receipt.transaction.0),
+            format!(
+                "executed: {} {} to {}, receipt {}",
+                format_minor(receipt.amount, receipt.currency),
+                receipt.currency,
+                receipt.payee_name,
+                receipt.transaction.0
+            ),
         ),
         other => {
             let name = outcome_name(other);
             if out.is_json() {
                 out.json_line(&serde_json::json!({ "result": name }))?;
             }
-            Err(Failure::Refused(name))
+            Err(refusal(other))
         }
     }
+}
+
+/// Why nothing was executed, as far as the server tells, and what to do.
+fn refusal(outcome: &Outcome) -> Failure {
+    let (what, advice) = match outcome {
+        Outcome::InsufficientFunds => {
+            ("the account holds too little", "pay less, or fill the account; tap again")
+        }
+        Outcome::LimitExceeded => ("the amount is over the server's limit", "pay less; tap again"),
+        Outcome::Busy => ("the server is busy; nothing was decided", "tap again in a moment"),
+        Outcome::Malformed(why) => {
+            let what = format!("the server cannot read the request: {why}");
+            return Failure::Refused { what, advice: "tap again; if it persists, test card and terminal" };
+        }
+        _ => (
+            "the server refused the transaction",
+            "`onetap verifier log` has the reason; `onetap verifier unlock` opens a locked account",
+        ),
+    };
+    Failure::Refused { what: what.to_owned(), advice }
 }
 
 /// An outcome in one word, for JSON.

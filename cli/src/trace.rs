@@ -15,16 +15,16 @@ use crate::pay::reader_named;
 pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
     match command {
         args::Trace::Record { profile, scenario, out: path } => {
+            let file = path.as_deref().map(|path| files::NewFile::create(path, files::Secrecy::Public));
+            let file = file.transpose()?;
             let trace = traces::record(*scenario, *profile).map_err(not_as_expected)?;
             let text = trace.to_text().map_err(not_as_expected)?;
-            match path {
-                None => out.raw(&text),
-                Some(path) => {
-                    files::write_text(path, &text, files::Secrecy::Public)?;
-                    let events = trace.events.len();
-                    out.result(&json!({ "trace": path, "events": events }), format!("{events} events"))
-                }
-            }
+            let Some(file) = file else {
+                return out.raw(&text);
+            };
+            file.write_text(&text)?;
+            let events = trace.events.len();
+            out.result(&json!({ "trace": path, "events": events }), format!("{events} events"))
         }
         args::Trace::Replay { files, target } => {
             let place = place(target)?;
@@ -48,7 +48,7 @@ fn place(target: &Target) -> Result<Place, Failure> {
 }
 
 fn replay(file: &Path, place: &Place, out: Output) -> Result<(), Failure> {
-    let summary = traces::replay(&read(file)?, place).map_err(not_as_expected)?;
+    let summary = traces::replay(&read(file)?, place).map_err(|error| in_file(file, error))?;
     let events = summary.events;
     out.result(
         &json!({ "trace": file, "result": "same", "events": events }),
@@ -57,7 +57,12 @@ fn replay(file: &Path, place: &Place, out: Output) -> Result<(), Failure> {
 }
 
 fn read(file: &Path) -> Result<Trace, Failure> {
-    Trace::parse(&files::read_text(file)?).map_err(not_as_expected)
+    let text = files::read_text(file)?;
+    Trace::parse(&text).map_err(|error| in_file(file, format!("not a trace: {error}")))
+}
+
+fn in_file(file: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::NotAsExpected(format!("{}: {error}", file.display()))
 }
 
 fn not_as_expected(error: impl std::fmt::Display) -> Failure {

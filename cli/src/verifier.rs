@@ -8,8 +8,8 @@ use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, AccountView, CardOptions, Environment, InitOptions, LogEntry, Policy,
-    Verifier,
+    AccountKind, AccountOptions, AccountView, CardOptions, CardState, Environment, InitOptions, LogEntry,
+    Policy, Verifier,
 };
 use serde_json::json;
 
@@ -58,12 +58,13 @@ fn order_card(
     path: Option<&Path>,
     out: Output,
 ) -> Result<(), Failure> {
+    let file = path.map(|path| files::NewFile::create(path, files::Secrecy::OwnerOnly)).transpose()?;
     let currency = server.account(account)?.currency;
     let order = server.order_card(account, &CardOptions { suite, ..CardOptions::new(currency) })?;
-    let Some(path) = path else {
+    let (Some(file), Some(path)) = (file, path) else {
         return out.json_line(&order);
     };
-    files::write_json(path, &order, files::Secrecy::OwnerOnly)?;
+    file.write_json(&order)?;
     let card = order.binding.card;
     let prose =
         format!("card {card} ordered; make it with `onetap card new`, then delete {}", path.display());
@@ -117,7 +118,12 @@ fn describe(account: &AccountView) -> String {
     let balance = balance(account.balance, account.currency);
     let mut line = format!("{}  {:<24} {balance:>16}  {state}", account.number, account.holder);
     for card in &account.cards {
-        line.push_str(&format!("\n    card {}  {}  {:?}", card.card, card.suite, card.state));
+        let state = match card.state {
+            CardState::Ordered => "ordered",
+            CardState::Active => "active",
+            CardState::Blocked => "blocked",
+        };
+        line.push_str(&format!("\n    card {}  {}  {state}", card.card, card.suite));
     }
     line
 }
@@ -134,7 +140,7 @@ fn log(server: &Verifier, account: Option<&AccountNumber>, out: Output) -> Resul
     }
     server.audit_verify()?;
     server.ledger_check()?;
-    out.say("the audit chains and the ledger hold")
+    out.result(&json!({ "result": "holds" }), "the audit chains and the ledger hold")
 }
 
 fn entry_line(entry: &LogEntry) -> Result<String, Failure> {

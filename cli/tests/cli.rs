@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -106,6 +107,8 @@ fn accounts_cards_and_the_log_by_hand() {
     assert_eq!((&ada["balance"], &ada["cards"][0]["state"]), (&50_000.into(), &"active".into()));
     let log = ok(folder.path(), &["verifier", "log", "--db", "bank"]);
     assert!(log.contains("card-activated") && log.ends_with("the audit chains and the ledger hold\n"));
+    let log = ok_json(folder.path(), &["verifier", "log", "--db", "bank"]);
+    assert_eq!(log["result"], "holds", "the last line is the result");
     // The order holds the card key: for its owner only.
     use std::os::unix::fs::PermissionsExt as _;
     for secret in ["order.json", "ada.img"] {
@@ -157,8 +160,14 @@ fn what_goes_wrong_has_one_code_and_says_what_to_do() {
         (&["card", "run", "--image", "ada.img", "--vpcd", "nonsense"], 2, "address"),
         (&[&pay[..], &["--to", &payer, "--amount", "0"]].concat(), 2, "zero"),
         (&[&pay[..], &["--to", "123", "--amount", "1"]].concat(), 2, "account"),
+        (&[&pay[..], &["--amount", "1", "--from", "broken.json"]].concat(), 2, "cannot be used with"),
+        (&["pay", "--db", "bank", "--terminal", "POS2", "--from", "broken.json"], 2, "8 letters or digits"),
+        (&["pay", "--db", "bank", "--terminal", "POS00002", "--from", "x"], 7, "verifier account --terminal"),
+        (&["verifier", "account", "--db", "bank", "--balance", "5"], 2, "--open"),
+        (&["verifier", "account", "--db", "bank", "--open", "Eve", "--balance", "-5"], 2, "balance"),
         (&["conform", "run", "no-such-case"], 2, "no-such-case"),
-        (&["trace", "show", "broken.json"], 1, "line 1"),
+        (&["trace", "show", "broken.json"], 1, "broken.json: not a trace: line 1"),
+        (&["trace", "show", "ada.img"], 9, "no text file"),
     ];
     for (arguments, code, word) in cases {
         let (got, message) = fails(at, arguments);
@@ -175,6 +184,69 @@ fn errors_are_json_where_json_was_asked_for() {
     let (code, message) = fails(folder.path(), &["--json", "verifier", "log", "--db", "nowhere"]);
     let error: Value = serde_json::from_str(&message).unwrap();
     assert_eq!((code, &error["code"]), (7, &7.into()));
+    let (code, message) = fails(folder.path(), &["--json", "demo", "--profile", "nonsense"]);
+    let error: Value = serde_json::from_str(&message).unwrap();
+    assert_eq!((code, &error["code"]), (2, &2.into()));
+    let (code, message) = fails(folder.path(), &["card", "run", "--json"]);
+    let error: Value = serde_json::from_str(&message).unwrap();
+    assert_eq!((code, error["error"].as_str().unwrap().contains("--image")), (2, true));
+}
+
+/// What could not be written down is not done, and nothing half-made is left.
+#[test]
+fn a_file_that_is_in_the_way_stops_the_command_before_anything_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (payer, payee) = bank(at);
+    card(at, &payer);
+    let enroll = ["verifier", "enroll", "--db", "bank", "--account", &payee, "--order", "statement.json"];
+    assert_eq!(fails(at, &enroll).0, 9);
+    assert!(!ok(at, &["verifier", "account", "--db", "bank"]).contains("ordered"));
+    let new = ["card", "new", "--order", "order.json", "--pin", "2580", "--image"];
+    assert_eq!(fails(at, &[&new[..], &["b.img", "--statement", "statement.json"]].concat()).0, 9);
+    assert!(!at.join("b.img").exists());
+    assert_eq!(fails(at, &[&new[..], &["ada.img", "--statement", "new.json"]].concat()).0, 8);
+    assert!(at.join("ada.img").exists() && !at.join("new.json").exists());
+}
+
+/// A question whose answer does not come ends its line, and the error is one of its own.
+#[test]
+fn without_a_keyboard_the_error_stands_on_a_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (payer, _) = bank(at);
+    ok(at, &["verifier", "enroll", "--db", "bank", "--account", &payer, "--order", "order.json"]);
+    let (code, message) = fails(at, &["card", "new", "--image", "ada.img", "--order", "order.json"]);
+    assert_eq!(code, 9);
+    assert!(message.lines().any(|line| line.starts_with("onetap: nothing can be read")), "{message}");
+    assert!(message.contains("--help"), "{message}");
+}
+
+/// A full disk behind standard output is an error, not a panic.
+#[test]
+fn output_that_cannot_be_written_has_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["completions", "zsh"][..], &["conform", "list"], &["demo", "--list-profiles"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = onetap(folder.path(), arguments).stdout(full).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(9), "{arguments:?}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
+    }
+}
+
+/// No virtual reader: the card says so instead of waiting for ever.
+#[test]
+fn a_card_without_a_reader_gives_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (payer, _) = bank(at);
+    card(at, &payer);
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, message) = fails(at, &["card", "run", "--image", "ada.img", "--vpcd", &unused]);
+    assert_eq!(code, 4, "{message}");
+    assert!(message.contains("no virtual reader"), "{message}");
+    assert!(!at.join("ada.img.keys").exists());
 }
 
 #[test]
@@ -249,7 +321,9 @@ fn p_16_p_21_a_payment_by_hand_through_a_real_reader() {
 
 /// Presses keys until the card, which is being tapped meanwhile, shows the joint password.
 fn read_off_the_display(at: &Path) -> String {
-    for _ in 0..200 {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
         let output = run(at, &["--json", "card", "press", "--image", "ada.img", "read", "confirm"]);
         let Ok(reply) = serde_json::from_slice::<Value>(&output.stdout) else { continue };
         let last = reply["shown"].as_array().and_then(|shown| shown.last()).cloned().unwrap_or_default();

@@ -96,7 +96,7 @@ impl ReaderError {
             Self::NoReaders => {
                 "plug in a reader; for a virtual one install vsmartcard-vpcd and restart pcscd"
             }
-            Self::UnknownReader(_) => "list the readers and name one of them exactly",
+            Self::UnknownReader(_) => "list the readers (`onetap readers`) and name one of them",
             Self::NoCard | Self::Timeout => "put the card on the reader and hold it there",
             Self::CardRemoved => "hold the card still until the terminal says that it may go, and tap again",
             Self::CardReset | Self::InUse => "close other programs that use smart cards, and tap again",

@@ -204,6 +204,10 @@ impl<R: BufRead> Keyboard for LineKeyboard<R> {
         if limited.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        if line.len() == MAX_LINE && !line.ends_with('\n') {
+            // The rest must not pass for the next line, which may be sent as a password.
+            self.0.skip_until(b'\n')?;
+        }
         let typed = line.trim_end_matches(['\r', '\n']).len();
         line.truncate(typed);
         Ok(line)

@@ -145,6 +145,17 @@ fn p_26_a_card_of_another_operator_is_refused() {
     assert!(matches!(error, Error::Protocol(ProtocolError::WrongOperator)));
 }
 
+/// What is over the longest line must not be read as a line of its own, and sent.
+#[test]
+fn p_16_the_end_of_an_overlong_line_is_no_password() {
+    let typed = format!("{}12345678\n87654321\n", "x".repeat(128));
+    let mut keyboard = LineKeyboard(typed.as_bytes());
+    let first = VerificationPassword::type_in(&mut keyboard);
+    assert!(matches!(first.unwrap_err(), KeyboardError::NotAPassword(_)));
+    assert_eq!(keyboard.0, b"87654321\n");
+    VerificationPassword::type_in(&mut keyboard).unwrap();
+}
+
 #[test]
 fn p_16_only_what_can_be_a_password_comes_from_the_keyboard() {
     assert!(matches!(type_in("").unwrap_err(), KeyboardError::Io(_)));

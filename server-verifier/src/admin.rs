@@ -94,6 +94,7 @@ impl Verifier {
                 ],
             )?;
             let id = db.last_insert_rowid();
+            self.store.begin_audit(db, id)?;
             self.open_balance(db, id, options.currency, balance, now)?;
             let opening_balance = options.opening_balance;
             self.store.audit(db, id, now, &Event::AccountOpened { kind: options.kind, opening_balance })?;

@@ -120,6 +120,14 @@ pub(crate) struct Sealed<'a> {
 /// The seal of the entry that comes before a chain's first.
 pub(crate) const ORIGIN: Block = [0; 16];
 
+/// The tag over where a chain ends, which is kept in one place only: a chain that was cut short has
+/// seals that fit, but not this.
+pub(crate) fn head(crypto: &dyn Crypto, key: &Key256, account: i64, sequence: i64, last: &Block) -> Block {
+    let fixed = [account, sequence].map(i64::to_be_bytes).concat();
+    let hash = crypto.sha256(&[b"onetap/audit-head", &fixed, last]);
+    crypto.cmac(key, &[&hash])
+}
+
 /// The seal over an entry and the one before it.
 pub(crate) fn seal(crypto: &dyn Crypto, key: &Key256, before: &Block, entry: &Sealed<'_>) -> Block {
     let fixed = [entry.account, entry.sequence, entry.at.0].map(i64::to_be_bytes).concat();

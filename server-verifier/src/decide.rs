@@ -1,7 +1,7 @@
 //! The decision core: from the rows read under the account's lock and a request's proof to the answer and
 //! what is to be written. Pure: no clock, no store, no randomness.
 //!
-//! The order is that of `protocol.md`, "The server's decision": idempotency → C and the mark → T's
+//! The order is that of docs/spec/server.md: idempotency → C and the mark → T's
 //! terminal, amount, payee, payer, date → account not locked → password → limits and funds → execute.
 //! Up to the password step each refusal looks the same to the client; the audit log has the reason.
 
@@ -179,13 +179,13 @@ pub fn decide(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Decision {
 fn judge(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Commit {
     let case = Case::new(policy, rows, &attempt);
     let counter = attempt.authentic.header().counter;
-    let proven = attempt.authentic.is_proven();
+    let proven = attempt.authentic.is_proven() || matches!(attempt.password, PasswordCheck::Right(_));
     let commit = match place(rows.mark, counter, attempt.authentic.fingerprint()) {
         Err(why) => case.refuse(why, None),
         Ok(Place::Fresh(mark)) => case.fresh(mark, attempt),
         Ok(Place::Executed(mark)) => case.repeated(mark, attempt),
     };
-    let mark = commit.mark.filter(|_| proven || commit.tries == Tries::Right);
+    let mark = commit.mark.filter(|_| proven);
     Commit { mark, ..commit }
 }
 

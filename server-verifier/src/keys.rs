@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -50,11 +50,13 @@ struct KeyFile {
 }
 
 impl ServerKeys {
-    /// Makes new keys and writes them, all or nothing, to `directory`.
+    /// Makes new keys and writes them, all or nothing, to `directory`. Keys that are there are kept,
+    /// whoever made them: cards may rest on them.
     pub(crate) fn create(directory: &Path, bits: RsaBits, env: &Environment) -> Result<Self, ServiceError> {
-        let file = KeyFile::generate(bits, env)?;
-        file.write(directory)?;
-        Ok(file.parse(env)?)
+        if !directory.join(FILE).exists() {
+            KeyFile::generate(bits, env)?.write(directory, &hex::encode(env.random::<8>()))?;
+        }
+        Ok(Self::load(directory, env)?)
     }
 
     /// Makes new keys that live in memory only.
@@ -98,17 +100,22 @@ impl KeyFile {
         })
     }
 
-    /// Writes a second file, then renames it: a crash leaves the old state or the new one.
-    fn write(&self, directory: &Path) -> Result<(), KeyFileError> {
+    /// Writes a second file, of a name of its own, then gives it the name, unless that is taken
+    /// meanwhile: a crash or another process leaves one whole file.
+    fn write(&self, directory: &Path, suffix: &str) -> Result<(), KeyFileError> {
         let path = directory.join(FILE);
         let json = serde_json::to_vec_pretty(self).map(Zeroizing::new);
         let json = json.map_err(|_| KeyFileError::Damaged { path: path.clone() })?;
         let io = |source| KeyFileError::Io { path: path.clone(), source };
-        let new = directory.join("keys.json.new");
+        let new = directory.join(format!("{FILE}.{suffix}"));
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new).map_err(io)?;
-        file.write_all(&json).and_then(|()| file.sync_all()).map_err(io)?;
-        fs::rename(&new, &path).map_err(io)?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&new).map_err(io)?;
+        let written = file.write_all(&json).and_then(|()| file.sync_all());
+        let named = written.and_then(|()| match fs::hard_link(&new, &path) {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok(()),
+            named => named,
+        });
+        fs::remove_file(&new).and(named).map_err(io)?;
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
     }
 

@@ -235,6 +235,7 @@ fn first_rows(
     )?;
     let sql = "INSERT INTO accounts (account_id, holder, kind) VALUES (?1, ?2, 'operator')";
     db.execute(sql, params![OPERATOR, options.operator])?;
+    books::begin_audit(db, env.crypto, &keys.audit, OPERATOR)?;
     let event = Event::Initialised { operator: options.operator.clone() };
     books::append_audit(db, env.crypto, &keys.audit, OPERATOR, env.clock.now(), &event)?;
     Ok(())

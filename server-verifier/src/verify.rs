@@ -17,6 +17,7 @@ use onetap_apdu_spec::signed::{SignatureMessage, SignatureMessageError, signed_b
 use onetap_apdu_spec::suite::{Danger, Owed, Profile};
 use onetap_apdu_spec::txn::{TransactionError, TransactionMessage};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 /// Longest password object: D(E) by bare CBC of the longest E.
 const MAX_PASSWORD_OBJECT: usize = 1024;
@@ -245,7 +246,7 @@ impl Authentic<'_> {
             Expected::Opened(password) => password.matches(typed),
             Expected::Undecryptable => return PasswordCheck::Undecryptable,
             Expected::Digest => self.digest_of(typed).is_some_and(|digest| self.object_is(&digest)),
-            Expected::Signature => self.verify(&self.signed(Some(typed))).is_ok(),
+            Expected::Signature => self.verify(&Zeroizing::new(self.signed(Some(typed)))).is_ok(),
         };
         if !right {
             return PasswordCheck::Wrong;
@@ -254,7 +255,7 @@ impl Authentic<'_> {
         PasswordCheck::Right(Box::new(Verified { message, signature }))
     }
 
-    /// The signed bytes (`protocol.md`, "H and what is signed"). Only A1 and A2 with an unkeyed
+    /// The signed bytes (docs/spec/signing.md). Only A1 and A2 with an unkeyed
     /// digest need what was `typed`.
     fn signed(&self, typed: Option<&Password>) -> Vec<u8> {
         let header = self.header();

@@ -1,4 +1,4 @@
-//! The attacks that `protocol.md` names in brackets and that touch the server: each fails here, and
+//! The attacks of docs/threat-model.md and that touch the server: each fails here, and
 //! each test fails if its defence is taken out.
 
 mod support;

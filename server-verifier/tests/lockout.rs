@@ -51,6 +51,27 @@ fn unlocking_voids_a_counter_value_that_was_still_alive() {
     assert_eq!(world.why(), Some(Why::DeadCounter));
 }
 
+/// Where S is known to be valid only with the right password, it moves the mark then, locked or not:
+/// what was refused for the lock must not be executed after the unlock.
+#[test]
+fn attack_replay_after_the_unlock_where_the_password_proves_the_signature() {
+    for suite in ["danger-a1", "danger-a2+sha256"] {
+        let world = World::with(|policy| policy.danger_allow_weak_suites = true);
+        let mut card = world.card(suite);
+        let first = card.tap(world.payment(100));
+        for _ in 0..3 {
+            assert_eq!(world.send(&first.typed(WRONG)), Outcome::Refused);
+        }
+        assert!(world.locked());
+        let late = card.tap(world.payment(100));
+        assert_eq!(world.send(&late.request), Outcome::Refused);
+        assert_eq!(world.why(), Some(Why::AccountLocked));
+        world.verifier.unlock(&world.ada, "Grace", "holder called").unwrap();
+        assert_eq!(world.send(&late.request), Outcome::Refused, "{suite}");
+        assert_eq!(world.why(), Some(Why::DeadCounter), "{suite}");
+    }
+}
+
 #[test]
 fn unlocking_without_name_or_reason_is_refused() {
     let world = World::new();

@@ -58,6 +58,33 @@ fn init_twice_and_open_before_init_are_refused() {
     assert_eq!(fs::read(directory.path().join("keys.json")).unwrap(), keys);
 }
 
+/// The issuer master key is in there: without it every card that was made is lost.
+#[test]
+fn keys_survive_a_database_that_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = TestClock::new();
+    let init = || Verifier::init(directory.path(), options(|_| ()), environment(&clock));
+    drop(init().unwrap());
+    let keys = fs::read(directory.path().join("keys.json")).unwrap();
+    for file in ["verifier.db", "verifier.db-wal", "verifier.db-shm"] {
+        let _ = fs::remove_file(directory.path().join(file));
+    }
+    drop(init().unwrap());
+    assert_eq!(fs::read(directory.path().join("keys.json")).unwrap(), keys);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "keys and database, nothing else");
+}
+
+#[test]
+fn the_database_is_for_its_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let _world = World::on_disk(directory.path());
+    for file in ["keys.json", "verifier.db", "verifier.db-wal", "verifier.db-shm"] {
+        let mode = fs::metadata(directory.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file}");
+    }
+}
+
 #[test]
 fn foreign_newer_and_damaged_files_give_one_clear_error() {
     let clock = TestClock::new();
@@ -169,6 +196,28 @@ fn a_changed_removed_or_moved_audit_entry_shows() {
         raw(directory.path()).execute_batch(change).unwrap();
         let verified = world.verifier.audit_verify();
         assert!(matches!(verified, Err(ServiceError::AuditBroken { .. })), "{change}: {verified:?}");
+    }
+}
+
+/// Whoever writes to the database cuts the chain short, or empties it, and moves its end with it.
+#[test]
+fn attack_cut_the_end_of_an_audit_chain() {
+    for keep in [0, 3] {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::on_disk(directory.path());
+        let mut card = world.card(SUITE);
+        world.send(&card.tap(world.payment(100)).request);
+        let cut = format!(
+            "DELETE FROM audit WHERE account_id = 1 AND sequence > {keep};
+             UPDATE accounts SET audit_sequence = {keep}, audit_seal = coalesce((SELECT seal FROM audit
+             WHERE account_id = 1 AND sequence = {keep}), zeroblob(16)) WHERE account_id = 1"
+        );
+        raw(directory.path()).execute_batch(&cut).unwrap();
+        let verified = world.verifier.audit_verify();
+        assert!(matches!(verified, Err(ServiceError::AuditBroken { .. })), "{keep}: {verified:?}");
+        let next = card.tap(world.payment(100));
+        let decided = world.verifier.authorise(&world.client, "next", &next.request);
+        assert!(decided.is_err(), "the next entry must not make the chain whole again");
     }
 }
 

@@ -91,6 +91,7 @@ impl Holder<'_> {
         self.press(Key::Confirm)?;
         if self.lock().state() == CardState::Showing {
             seen(&self.screen());
+            self.time.wait(DEAD_TIME_MS);
             self.press(Key::Confirm)?;
         }
         Ok(())

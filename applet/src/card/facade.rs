@@ -60,7 +60,7 @@ pub enum CardError {
         known: u16,
     },
     /// The image's checksum holds but its content makes no sense.
-    #[error("the card's memory cannot be read; restore it from a backup or have a new card made")]
+    #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
     Unreadable,
     /// A computation failed.
     #[error("the card's cryptography failed: {0}")]

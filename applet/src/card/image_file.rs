@@ -1,6 +1,7 @@
-//! A card's memory as one file: a header and two slots. A commit writes the slot that holds the older
-//! image, in one write, so that the newer one is never touched. What counts is the slot with a right
-//! checksum and the higher sequence number.
+//! A card's memory as one file: a header and two slots. A commit writes one slot, in one write, while
+//! the other holds the image before, and then the other too: what a commit wiped is gone from the file,
+//! and damage to one slot does not bring it back. What counts is the slot with a right checksum and the
+//! higher sequence number.
 //!
 //! | where | what |
 //! |---|---|
@@ -150,6 +151,7 @@ impl Nvm for ImageFile {
         self.buffer.extend(len.to_be_bytes());
         self.buffer.extend(checksum(sequence, len, image));
         self.buffer.extend(image);
+        self.buffer.resize(SLOT_LEN, 0);
         self.write_slot(slot).map_err(|why| {
             // What may have been written must not count later. If this fails too, the slot holds at
             // worst a whole image that the caller took for lost.
@@ -157,6 +159,8 @@ impl Nvm for ImageFile {
             io_error("write", &self.path, why)
         })?;
         (self.sequence, self.current) = (sequence, slot);
+        // The commit stands even if this fails; the next one writes there first.
+        let _ = self.file.write_all_at(&self.buffer, offset(1 - slot));
         Ok(())
     }
 }

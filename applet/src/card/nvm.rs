@@ -34,8 +34,8 @@ pub enum NvmError {
     },
     /// Both copies of the image fail their checksum.
     #[error(
-        "{0} is damaged in both of its copies; restore the file from a backup taken while the card \
-         was closed, or have the issuer make a new card"
+        "{0} is damaged in both of its copies; have the issuer block this card and make a new one (an old \
+         copy of the file would sign with counter values that are used up)"
     )]
     Damaged(PathBuf),
     /// The image is larger than [`MAX_IMAGE`].

@@ -287,7 +287,8 @@ impl Controller {
         }
         match answer? {
             Answer::Revealed => self.revealed_at = now,
-            Answer::PinAccepted => {}
+            // The same finger must not do both: the confirm key waits once more.
+            Answer::PinAccepted => self.read_at = now,
         }
         Ok(())
     }

@@ -185,11 +185,13 @@ impl Memory {
 
     /// Reads a stored card.
     pub(crate) fn open(mut nvm: Box<dyn Nvm>) -> Result<(Self, Issued), CardError> {
-        let mut image = nvm.load()?.ok_or(CardError::Empty)?;
-        let (issued, fixed, changing) = read(&image)?;
+        let stored = nvm.load()?.ok_or(CardError::Empty)?;
+        let (issued, fixed, changing) = read(&stored)?;
         let pending =
             changing.pending.map(|pending| pending.restore().ok_or(CardError::Unreadable)).transpose()?;
-        image.resize(MAX_IMAGE, 0);
+        // Copied, not grown: growing would leave the keys behind in the old place.
+        let mut image = Zeroizing::new(vec![0; MAX_IMAGE.max(stored.len())]);
+        image.iter_mut().zip(stored.iter()).for_each(|(to, from)| *to = *from);
         Ok((Self { nvm, image, fixed, counters: changing.counters, pending }, issued))
     }
 

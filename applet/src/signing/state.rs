@@ -40,10 +40,12 @@ impl State {
         }
     }
 
-    /// Power gone, reset, selected anew or out of the field: what was not delivered is void.
+    /// Power gone, reset, selected anew or out of the field: what was not delivered is void, and a PIN
+    /// typed before does not count any more.
     pub(crate) fn interrupted(self) -> Self {
         match self {
             Self::Loaded(_) | Self::Signed(_) => Self::Idle,
+            Self::Showing(pending, _) => Self::Showing(pending, None),
             other => other,
         }
     }

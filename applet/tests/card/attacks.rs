@@ -1,4 +1,4 @@
-//! The attacks that `protocol.md` names in brackets, as far as the card defends against them.
+//! The attacks of docs/threat-model.md, as far as the card defends against them.
 
 use onetap_apdu_spec::command::{AID, CardState, MAX_UNCONFIRMED, Name};
 use onetap_apdu_spec::signed::SignatureMessage;

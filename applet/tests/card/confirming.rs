@@ -59,9 +59,27 @@ fn p_22_a_large_amount_takes_pin_and_key() {
         rig.type_pin(PIN);
         rig.card.press(Key::Confirm).unwrap();
         assert_eq!(rig.card.state(), CardState::Showing);
+        // The finger that confirmed the PIN does not confirm the payment too.
+        assert!(matches!(rig.card.press(Key::Confirm), Err(KeyRefused::NotYet)));
+        rig.pass(DEAD_TIME_MS);
         rig.card.press(Key::Confirm).unwrap();
         rig.password();
     }
+}
+
+/// In a field the reading starts anew, and with it what was typed: a PIN too.
+#[test]
+fn p_22_a_pin_does_not_outlast_a_reader() {
+    let mut rig = Rig::new();
+    rig.tap("1000.01");
+    rig.read();
+    rig.type_pin(PIN);
+    rig.card.press(Key::Confirm).unwrap();
+    rig.enter();
+    rig.leave();
+    rig.read();
+    assert!(matches!(rig.card.press(Key::Confirm), Err(KeyRefused::PinMissing)));
+    assert_eq!(rig.card.state(), CardState::Showing);
 }
 
 #[test]

@@ -67,17 +67,48 @@ fn one_card_is_open_in_one_place() {
 fn a_torn_write_leaves_the_image_before() {
     let (_folder, path) = path();
     let mut file = create(&path);
-    for n in 1..=4u8 {
+    for n in 1..=3u8 {
         file.commit(&[n; 50]).unwrap();
     }
+    let before = fs::read(&path).unwrap();
+    file.commit(&[4; 50]).unwrap();
     drop(file);
-    // The fourth commit is in the second slot; tear it at each byte.
-    let whole = fs::read(&path).unwrap();
-    for at in (0..44 + 50).step_by(3) {
-        let mut torn = whole.clone();
-        torn[HEADER + SLOT + at] ^= 0xFF;
+    let after = fs::read(&path).unwrap();
+    let load = |torn: &[u8]| {
         fs::write(&path, torn).unwrap();
-        assert_eq!(open(&path).unwrap().load().unwrap().unwrap()[..], [3; 50], "{at}");
+        open(&path).unwrap().load().unwrap().unwrap().to_vec()
+    };
+    // The fourth commit writes the second slot first, then the first one; tear both at each byte.
+    let second = HEADER + SLOT;
+    for at in (0..44 + 50).step_by(3) {
+        let torn = [&before[..second], &after[second..second + at], &before[second + at..]].concat();
+        assert_eq!(load(&torn), [3; 50], "{at}");
+        let torn = [&after[..HEADER + at], &before[HEADER + at..second], &after[second..]].concat();
+        assert_eq!(load(&torn), [4; 50], "{at}");
+    }
+}
+
+/// What a commit wiped is nowhere in the file, and damage to either slot does not undo the commit: no
+/// cancelled transaction comes back, no PIN try, no counter value (P-23).
+#[test]
+fn attack_damage_a_slot_to_bring_back_the_image_before() {
+    for commits in 2..=5u8 {
+        let (_folder, path) = path();
+        let mut file = create(&path);
+        for n in 1..commits {
+            file.commit(&[n; 500]).unwrap();
+        }
+        file.commit(&[commits; 50]).unwrap();
+        drop(file);
+        let whole = fs::read(&path).unwrap();
+        let earlier = (1..commits).any(|n| whole.windows(20).any(|bytes| bytes == [n; 20]));
+        assert!(!earlier, "{commits}");
+        for slot in [HEADER, HEADER + SLOT] {
+            let mut damaged = whole.clone();
+            damaged[slot + 50] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(open(&path).unwrap().load().unwrap().unwrap()[..], [commits; 50]);
+        }
     }
 }
 
@@ -94,7 +125,7 @@ fn damage_in_both_copies_is_told() {
     fs::write(&path, &bytes).unwrap();
     let why = open(&path).unwrap().load().unwrap_err();
     assert!(matches!(why, NvmError::Damaged(_)));
-    assert!(why.to_string().contains("backup"));
+    assert!(why.to_string().contains("make a new one"));
     bytes.truncate(HEADER + 10);
     fs::write(&path, &bytes).unwrap();
     assert!(matches!(open(&path).unwrap().load(), Err(NvmError::Damaged(_))));

@@ -13,7 +13,7 @@ use crate::files::ask;
 use crate::output::Output;
 use crate::pay::ask_password;
 
-const KEYS: &str = "card's keys [n]ext [p]revious [c]onfirm [x] cancel, digits of the PIN: ";
+const KEYS: &str = "card's keys [n]ext [p]revious [c]onfirm c[l]ear [x] cancel, digits of the PIN: ";
 
 /// Until the card shows the joint password or the transaction is cancelled.
 pub(super) fn confirm(world: &World, out: Output) -> Result<String, Failure> {
@@ -53,6 +53,7 @@ fn key_of(typed: char) -> Option<Key> {
         'n' => Some(Key::Next),
         'p' => Some(Key::Previous),
         'c' => Some(Key::Confirm),
+        'l' => Some(Key::Clear),
         'x' => Some(Key::Cancel),
         _ => typed.to_digit(10).and_then(|digit| u8::try_from(digit).ok()).map(Key::Digit),
     }

@@ -3,15 +3,16 @@
 use std::str::FromStr;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Crypto, Key256};
+use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::money::Currency;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq as _;
 
 use super::rows::{Account, AccountKind, EnrolledCard, Lock, Mark};
-use crate::audit::{Event, Sealed, seal};
+use crate::audit::{Event, ORIGIN, Sealed, head, seal};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 
@@ -150,6 +151,42 @@ pub(crate) fn set_mark(db: &Connection, account: i64, card: CardId, mark: &Mark)
     Ok(())
 }
 
+/// Begins the audit chain of an account that was made in this transaction.
+pub(crate) fn begin_audit(
+    db: &Connection,
+    crypto: &dyn Crypto,
+    key: &Key256,
+    account: i64,
+) -> Result<(), StoreError> {
+    set_audit_head(db, account, 0, &head(crypto, key, account, 0, &ORIGIN))
+}
+
+fn set_audit_head(db: &Connection, account: i64, sequence: i64, head: &Block) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3 WHERE account_id = ?1")?
+        .execute(params![account, sequence, head])?;
+    Ok(())
+}
+
+/// The place and the seal of the last entry, if the chain still ends where it did.
+fn last_entry(
+    db: &Connection,
+    crypto: &dyn Crypto,
+    key: &Key256,
+    account: i64,
+) -> Result<(i64, Block), StoreError> {
+    let sql = "SELECT audit_sequence, audit_seal FROM accounts WHERE account_id = ?1";
+    let (last, stored): (i64, Block) =
+        db.prepare_cached(sql)?.query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "SELECT seal FROM audit WHERE account_id = ?1 AND sequence = ?2";
+    let seal = db.prepare_cached(sql)?.query_row([account, last], |row| row.get(0)).optional()?;
+    let seal = seal.unwrap_or(ORIGIN);
+    if bool::from(head(crypto, key, account, last, &seal).ct_eq(&stored)) {
+        Ok((last, seal))
+    } else {
+        Err(StoreError::BadRow { what: "audit chain" })
+    }
+}
+
 /// Adds an entry to an account's audit chain and returns its place.
 pub(crate) fn append_audit(
     db: &Connection,
@@ -159,16 +196,13 @@ pub(crate) fn append_audit(
     at: Timestamp,
     event: &Event,
 ) -> Result<i64, StoreError> {
-    let head = "SELECT audit_sequence, audit_seal FROM accounts WHERE account_id = ?1";
-    let (last, before): (i64, [u8; 16]) =
-        db.prepare_cached(head)?.query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (last, before) = last_entry(db, crypto, key, account)?;
     let (sequence, json) = (last + 1, to_json(event)?);
     let seal = seal(crypto, key, &before, &Sealed { account, sequence, at, event: &json });
     db.prepare_cached(
         "INSERT INTO audit (account_id, sequence, at, event, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![account, sequence, at.0, json, seal])?;
-    db.prepare_cached("UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3 WHERE account_id = ?1")?
-        .execute(params![account, sequence, seal])?;
+    set_audit_head(db, account, sequence, &head(crypto, key, account, sequence, &seal))?;
     Ok(sequence)
 }

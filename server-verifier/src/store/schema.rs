@@ -1,5 +1,7 @@
 //! Opening a database file: settings, what kind of file it is, and which version.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +17,12 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// How long a connection waits for another's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Makes an empty file that only its owner may read; SQLite gives its other files the same mode.
+pub(crate) fn make_file(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|_| StoreError::CannotOpen)
+}
 
 /// Opens a connection with the settings that durability rests on.
 pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {

@@ -36,8 +36,8 @@ impl SqliteStore {
         audit_key: Key256,
         first: impl FnOnce(&Connection) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = schema::connect(path, flags)?;
+        schema::make_file(path)?;
+        let mut connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::use_wal(&connection)?;
         fill(&mut connection, first)?;
         Self::open(path, crypto, audit_key).map_err(E::from)
@@ -108,6 +108,11 @@ impl SqliteStore {
         event: &crate::audit::Event,
     ) -> Result<i64, StoreError> {
         books::append_audit(db, self.crypto, &self.audit_key, account, at, event)
+    }
+
+    /// Begins the audit chain of `account`, which was made in the same transaction.
+    pub(crate) fn begin_audit(&self, db: &Connection, account: i64) -> Result<(), StoreError> {
+        books::begin_audit(db, self.crypto, &self.audit_key, account)
     }
 
     /// Writes everything that a decision says.
@@ -309,7 +314,8 @@ mod tests {
     fn store(directory: &Path) -> SqliteStore {
         let first = |db: &Connection| {
             let sql = "INSERT INTO accounts (account_id, holder, kind) VALUES (0, 'test', 'operator')";
-            db.execute(sql, []).map(|_| ()).map_err(StoreError::from)
+            db.execute(sql, [])?;
+            books::begin_audit(db, default_provider(), &Key256::new([1; 32]), 0)
         };
         let key = Key256::new([1; 32]);
         SqliteStore::create(&directory.join("test.db"), default_provider(), key, first).unwrap()

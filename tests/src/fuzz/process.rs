@@ -258,6 +258,7 @@ impl Play {
             self.type_pin();
             let _ = self.card.press(Key::Confirm);
             if self.card.state() == CardState::Showing {
+                self.clock.advance(DEAD_TIME_MS);
                 let _ = self.card.press(Key::Confirm);
             }
         }

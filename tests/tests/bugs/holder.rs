@@ -88,6 +88,7 @@ pub(crate) const BUGS: &[Bug] = &[
         key: |i, key| {
             press(i, key);
             if key == Key::Confirm && look(i).joint_password().is_none() {
+                wait(i, Duration::from_millis(500)); // the dead time after the PIN
                 press(i, key);
             }
         },

@@ -138,6 +138,9 @@ fn takes_both(t: &mut Tester<'_>) -> Outcome {
     takes_the_pin(t)?;
     t.expect_no_password("confirm by the PIN alone")?;
     t.press(Key::Confirm)?;
+    t.expect_no_password("press the confirm key with the same finger")?;
+    t.wait(t.timing().dead_time)?;
+    t.press(Key::Confirm)?;
     t.joint_password().map(drop)
 }
 
