@@ -12,11 +12,12 @@ use onetap_apdu_spec::txn::{Transaction, TransactionMessage};
 use super::confirm::{Condition, condition};
 use super::controller::{Answer, ConfirmError, LocalChannel};
 use super::keys::{Confirmed, Decision, decide};
-use super::memory::{Counters, Issued, Memory, Pending, Tools};
+use super::memory::{Counters, Issued, Memory, Pending};
 use super::personalise::server_key;
 use super::pin::{PIN_TRIES, Pin, PinVerified};
 use super::signature::SigningKey;
 use super::state::State;
+use super::tools::Tools;
 use crate::card::{CardError, Environment, Millis, Nvm, NvmError};
 
 /// The applet.

@@ -6,7 +6,7 @@ use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::password::Password;
 
-use super::memory::Tools;
+use super::tools::Tools;
 
 /// E of this transaction; `None` if the profile has none.
 pub(crate) fn encrypt(

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
 use onetap_apdu_spec::personal::Personalisation;
-use onetap_apdu_spec::rng::Rng;
 use onetap_apdu_spec::txn::TransactionMessage;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -13,50 +11,12 @@ use zeroize::{Zeroize, Zeroizing};
 use super::confirm::KeyOnly;
 use super::password::Sealed;
 use super::pin::PinRecord;
+use super::tools::{Bytes, StorageKeys};
 use crate::card::{CardError, MAX_IMAGE, Millis, Nvm, NvmError};
 
 /// Version of the image's layout.
 const VERSION: u16 = 1;
 const PREFIX: usize = 6;
-
-/// A byte string that postcard copies whole instead of byte by byte.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Bytes(pub(crate) Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(|bytes| Self(bytes.to_vec()))
-    }
-}
-
-/// Keys that the card makes for itself; they never leave it. One key, one purpose.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StorageKeys {
-    /// Encrypts joint passwords at rest (P-23).
-    pub(crate) seal_encryption: Key256,
-    /// Authenticates them.
-    pub(crate) seal_mac: Key256,
-    /// Makes the PIN's check value.
-    pub(crate) pin_mac: Key256,
-}
-
-impl StorageKeys {
-    /// Draws them.
-    pub(crate) fn draw(rng: &mut dyn Rng) -> Self {
-        let mut key = || {
-            let mut bytes = Zeroizing::new([0; 32]);
-            rng.fill(&mut bytes[..]);
-            Key256::new(*bytes)
-        };
-        Self { seal_encryption: key(), seal_mac: key(), pin_mac: key() }
-    }
-}
 
 /// Fixed when the card is personalised.
 #[derive(Serialize, Deserialize)]
@@ -241,17 +201,4 @@ fn read(image: &[u8]) -> Result<(Issued, usize, Changing), CardError> {
     let issued = postcard::from_bytes(fixed).map_err(|_| CardError::Unreadable)?;
     let changing = postcard::from_bytes(changing).map_err(|_| CardError::Unreadable)?;
     Ok((issued, PREFIX + len, changing))
-}
-
-/// A 16-byte check value or IV, drawn.
-pub(crate) fn draw_block(rng: &mut dyn Rng) -> Block {
-    let mut block = Block::default();
-    rng.fill(&mut block);
-    block
-}
-
-/// What the applet's parts compute with.
-pub(crate) struct Tools<'a> {
-    pub(crate) crypto: &'static dyn Crypto,
-    pub(crate) rng: &'a mut dyn Rng,
 }

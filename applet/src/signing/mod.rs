@@ -25,6 +25,7 @@ pub(crate) mod personalise;
 pub(crate) mod pin;
 mod signature;
 mod state;
+mod tools;
 mod transceiver;
 
 pub(crate) use applet::SigningApplet;

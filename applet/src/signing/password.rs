@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use super::keys::Confirmed;
-use super::memory::{Bytes, StorageKeys, Tools, draw_block};
+use super::tools::{Bytes, StorageKeys, Tools, draw_block};
 
 /// A joint password at rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

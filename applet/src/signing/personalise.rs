@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 
 use super::SigningApplet;
 use super::confirm::KeyOnly;
-use super::memory::{Bytes, Counters, Issued, Memory, StorageKeys, Tools};
+use super::memory::{Counters, Issued, Memory};
 use super::pin::{PIN_TRIES, Pin, PinRecord};
 use super::signature::SigningKey;
+use super::tools::{Bytes, StorageKeys, Tools};
 use crate::card::{CardError, Environment, Nvm};
 
 /// Why an order cannot make a card.

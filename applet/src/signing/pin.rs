@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::memory::{StorageKeys, Tools, draw_block};
+use super::tools::{StorageKeys, Tools, draw_block};
 
 /// Wrong PINs in a row that block it.
 pub const PIN_TRIES: u8 = 3;

@@ -15,9 +15,10 @@ use onetap_apdu_spec::txn::TransactionMessage;
 
 use super::applet::SigningApplet;
 use super::encryption::encrypt;
-use super::memory::{Bytes, Counters, Pending, Signed, Tools};
+use super::memory::{Counters, Pending, Signed};
 use super::password;
 use super::state::State;
+use super::tools::{Bytes, Tools};
 use crate::card::NvmError;
 use crate::runtime::Applet;
 
