@@ -92,16 +92,22 @@ enum Press {
     Key(Key),
 }
 
+/// Names of the keys, but for the digits.
+const NAMES: [(&str, Press); 6] = [
+    ("read", Press::Read),
+    ("confirm", Press::Key(Key::Confirm)),
+    ("cancel", Press::Key(Key::Cancel)),
+    ("next", Press::Key(Key::Next)),
+    ("previous", Press::Key(Key::Previous)),
+    ("clear", Press::Key(Key::Clear)),
+];
+
 impl Press {
     fn word(self) -> String {
+        let named = NAMES.iter().find(|(_, press)| *press == self).map(|(name, _)| (*name).to_owned());
         match self {
-            Self::Read => "read".to_owned(),
-            Self::Key(Key::Confirm) => "confirm".to_owned(),
-            Self::Key(Key::Cancel) => "cancel".to_owned(),
-            Self::Key(Key::Next) => "next".to_owned(),
-            Self::Key(Key::Previous) => "previous".to_owned(),
-            Self::Key(Key::Clear) => "clear".to_owned(),
             Self::Key(Key::Digit(digit)) => digit.to_string(),
+            _ => named.unwrap_or_default(),
         }
     }
 }
@@ -109,22 +115,14 @@ impl Press {
 fn parse_keys(words: &[String]) -> Result<Vec<Press>, Failure> {
     let mut pressed = Vec::new();
     for word in words {
-        match word.as_str() {
-            "read" => pressed.push(Press::Read),
-            "confirm" => pressed.push(Press::Key(Key::Confirm)),
-            "cancel" => pressed.push(Press::Key(Key::Cancel)),
-            "next" => pressed.push(Press::Key(Key::Next)),
-            "previous" => pressed.push(Press::Key(Key::Previous)),
-            "clear" => pressed.push(Press::Key(Key::Clear)),
-            digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                pressed.extend(digits.bytes().map(|b| Press::Key(Key::Digit(b - b'0'))));
-            }
+        if let Some((_, press)) = NAMES.iter().find(|(name, _)| name == word) {
+            pressed.push(*press);
+        } else if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
+            pressed.extend(word.bytes().map(|b| Press::Key(Key::Digit(b - b'0'))));
+        } else {
             // Not echoed: it may be a mistyped PIN.
-            _ => {
-                return Err(Failure::Usage(
-                    "a key is read, next, previous, confirm, cancel, clear, or digits of the PIN".to_owned(),
-                ));
-            }
+            let keys = "a key is read, next, previous, confirm, cancel, clear, or digits of the PIN";
+            return Err(Failure::Usage(keys.to_owned()));
         }
     }
     Ok(pressed)

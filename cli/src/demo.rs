@@ -13,7 +13,6 @@ use onetap_server_verifier::Outcome;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::pay::outcome_name;
 use crate::verifier::balance;
 use narrate::Narrating;
 use report::{Entry, Report};
@@ -198,7 +197,7 @@ impl<'o> Story<'o> {
     fn decide(&mut self, request: &AuthorisationRequest) -> Result<&'static str, Failure> {
         self.attempts += 1;
         let outcome = self.world.send(&format!("attempt-{}", self.attempts), request)?;
-        let name = outcome_name(&outcome);
+        let name = outcome.name();
         match &outcome {
             Outcome::Executed(receipt) => {
                 let paid = self.money(receipt.amount);

@@ -122,7 +122,7 @@ fn report(outcome: &Outcome, out: Output) -> Result<(), Failure> {
             ),
         ),
         other => {
-            let name = outcome_name(other);
+            let name = other.name();
             if out.is_json() {
                 out.json_line(&serde_json::json!({ "result": name }))?;
             }
@@ -149,17 +149,4 @@ fn refusal(outcome: &Outcome) -> Failure {
         ),
     };
     Failure::Refused { what: what.to_owned(), advice }
-}
-
-/// An outcome in one word, for JSON.
-pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Executed(_) => "executed",
-        Outcome::Refused => "refused",
-        Outcome::InsufficientFunds => "insufficient-funds",
-        Outcome::LimitExceeded => "limit-exceeded",
-        Outcome::Malformed(_) => "malformed",
-        Outcome::Conflict => "conflict",
-        Outcome::Busy => "busy",
-    }
 }

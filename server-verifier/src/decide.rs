@@ -38,6 +38,22 @@ pub enum Outcome {
     Busy,
 }
 
+impl Outcome {
+    /// In one word, for programs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Executed(_) => "executed",
+            Self::Refused => "refused",
+            Self::InsufficientFunds => "insufficient-funds",
+            Self::LimitExceeded => "limit-exceeded",
+            Self::Malformed(_) => "malformed",
+            Self::Conflict => "conflict",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 /// An answer that is stored with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

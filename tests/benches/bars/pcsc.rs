@@ -9,14 +9,12 @@ use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
-use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Atr, Disposition, Reader as _, ReaderError, Transport};
 
 use crate::bare::{Answers, Bare, Manner};
 use crate::row::{Row, median};
-use crate::support::{
-    Fallible, Payer, SECOND_SLOT, WAIT, has_pcscd, session, virtual_readers, wait_for_removal,
-};
+use crate::support::{Fallible, Payer, SECOND_SLOT, WAIT, has_pcscd, session, virtual_readers};
 use crate::{ROUNDS, openssl_rsa_2048, seconds};
 
 /// APDUs of each card.
@@ -87,7 +85,7 @@ fn round_trip(ours: &mut dyn Transport, bare: &mut dyn Transport, apdu: &[u8]) -
 
 /// What a card gets that leaves its socket alone.
 fn naive(reader: &str, answers: Answers, apdu: &[u8], ours: f64) -> Fallible<Row> {
-    wait_for_removal(reader)?;
+    wait_for_removal(reader, WAIT)?;
     let _card = Bare::insert(SECOND_SLOT, answers, Manner::Naive)?;
     let mut reader = wait_for_card(Some(reader), WAIT)?;
     let mut naive = reader.connect()?;

@@ -16,11 +16,11 @@ use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_applet::Key;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
 use onetap_conformance::world::{Route, World};
-use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Reader as _, Transport};
 use onetap_server_verifier::Outcome;
 use onetap_server_verifier::verify::{Enrolled, Parsed, PasswordCheck, authenticate};
-use support::{Fallible, Payer, WAIT, has_pcscd, server_key, session, virtual_readers, wait_for_removal};
+use support::{Fallible, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
 /// One suite for each profile and method.
 const SIGNED: [&str; 8] = [
@@ -79,7 +79,7 @@ fn sign_through_pcsc(criterion: &mut Criterion, folder: &Path) -> Fallible<()> {
             stop.stop();
             result
         })?;
-        wait_for_removal(&reader)?;
+        wait_for_removal(&reader, WAIT)?;
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! A card with its image on disk, and all that can be done with it, for both benchmarks.
 
 use std::error::Error;
-use std::ffi::CString;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,19 +39,6 @@ pub(crate) fn virtual_readers() -> Fallible<[String; 2]> {
     names.retain(|name| name.starts_with("Virtual PCD"));
     names.sort();
     Ok(names.try_into().map_err(|names| format!("not two virtual readers: {names:?}"))?)
-}
-
-/// A new card must not come into a reader before the old one is missed, which vpcd sees by polling.
-pub(crate) fn wait_for_removal(reader: &str) -> Fallible<()> {
-    let context = pcsc::Context::establish(pcsc::Scope::User)?;
-    let mut states = [pcsc::ReaderState::new(CString::new(reader)?, pcsc::State::UNAWARE)];
-    loop {
-        context.get_status_change(WAIT, &mut states)?;
-        if states[0].event_state().contains(pcsc::State::EMPTY) {
-            return Ok(());
-        }
-        states[0].sync_current_state();
-    }
 }
 
 /// One RSA key for all cards, one for the server: making one takes longer than measuring a suite.

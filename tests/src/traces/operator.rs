@@ -76,14 +76,8 @@ impl Operator {
         let key = format!("trace-{}", self.requests.get());
         let locked_before = self.is_locked()?;
         Ok(match self.verifier.authorise(&self.client, &key, request)? {
-            Outcome::Executed(_) => "executed",
             Outcome::Refused if !locked_before && self.is_locked()? => "locked",
-            Outcome::Refused => "refused",
-            Outcome::InsufficientFunds => "insufficient-funds",
-            Outcome::LimitExceeded => "limit-exceeded",
-            Outcome::Malformed(_) => "malformed",
-            Outcome::Conflict => "conflict",
-            Outcome::Busy => "busy",
+            outcome => outcome.name(),
         }
         .to_owned())
     }
