@@ -2,8 +2,9 @@
 //! the generated conformance cases all read [`COMMANDS`].
 //!
 //! A card refuses in this order, and so each bad APDU has exactly one right status word:
-//! form of the APDU (6700) → CLA (6882, 6881, 6E00) → INS (6D00) → chaining (6884, 6883) → P1-P2 (6A86, for
-//! GET DATA 6A88) → Lc (6700) → application selected and state (6985), PIN (6983) → content (6A80, 6A82, 6A88).
+//! form of the APDU (6700) → CLA (6882, 6881, 6E00) → application selected (6985) → INS (6D00) → chaining
+//! (6884, 6883) → P1-P2 (6A86, for GET DATA 6A88) → Lc (6700) → state (6985), PIN (6983) → content (6A80, 6A82,
+//! 6A88).
 
 use crate::apdu::{CLA_CHAINING, CommandApdu};
 use crate::objects;

@@ -69,7 +69,7 @@ impl CardKeys {
     }
 }
 
-fn derive(crypto: &dyn Crypto, key: &Key256, label: &str, context: &[u8]) -> Key256 {
+pub(crate) fn derive(crypto: &dyn Crypto, key: &Key256, label: &str, context: &[u8]) -> Key256 {
     let mut out = zeroize::Zeroizing::new([0; 32]);
     let (first, second) = out.split_at_mut(16);
     first.copy_from_slice(&kdf_block(crypto, key, 1, label, context, 256));

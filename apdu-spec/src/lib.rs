@@ -8,7 +8,9 @@
 //! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
 //! | [`suite`], [`header`], [`keys`], [`digest`], [`envelope`], [`signed`] | profiles and the bytes that are signed |
 //! | [`password`], [`request`], [`personal`] | the joint password, what the terminal sends, what a card is given |
+//! | [`gp`] | GlobalPlatform: secure channel, commands, personalisation |
 //! | [`crypto`], [`rng`] | primitives and randomness, as traits |
+//! | [`decode`] | APDUs in words |
 //!
 //! Hexadecimal constants of the wire live here and nowhere else. Ids such as `P-09` cite the
 //! requirements of the patent, `docs/spec` explains the whole in prose.
@@ -27,10 +29,13 @@
 pub mod account;
 pub mod apdu;
 pub mod atr;
+pub mod class;
 pub mod command;
 pub mod crypto;
+pub mod decode;
 pub mod digest;
 pub mod envelope;
+pub mod gp;
 pub mod header;
 pub mod keys;
 pub mod money;

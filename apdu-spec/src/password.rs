@@ -122,6 +122,18 @@ impl PasswordPolicy {
         }
     }
 
+    /// Which characters.
+    #[must_use]
+    pub fn alphabet(&self) -> Alphabet {
+        self.alphabet
+    }
+
+    /// How many characters.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// Draws one password. Each character is equally likely: bytes that would favour some are
     /// thrown away.
     #[must_use]

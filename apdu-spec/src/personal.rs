@@ -1,5 +1,10 @@
 //! What a card is given when it is personalised, and what it gives back to be enrolled.
 
+use std::fmt;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
 use crate::crypto::{Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
 use crate::header::Binding;
 use crate::money::Currency;
@@ -38,6 +43,42 @@ pub struct ConfirmationPolicy {
     pub key_only_count: u16,
     /// … and so much in sum; beyond either the PIN is asked for.
     pub key_only_sum: u64,
+}
+
+/// Fewest digits of a PIN.
+pub const PIN_MIN: usize = 4;
+/// Most digits of a PIN.
+pub const PIN_MAX: usize = 12;
+
+/// The holder's PIN. Wiped when dropped, never printed.
+#[derive(Clone)]
+pub struct Pin(Zeroizing<String>);
+
+/// Text that is not a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a PIN: {PIN_MIN} to {PIN_MAX} digits")]
+pub struct NotAPin;
+
+impl Pin {
+    /// The digits. Named so that each place that needs them is easy to find.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Pin {
+    type Err = NotAPin;
+    fn from_str(text: &str) -> Result<Self, NotAPin> {
+        let fits = (PIN_MIN..=PIN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if fits { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(NotAPin) }
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pin(redacted)")
+    }
 }
 
 /// A card's public key, with proof that the card holds the private one. Not a secret.

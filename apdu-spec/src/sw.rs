@@ -53,6 +53,41 @@ impl StatusWord {
     /// The card failed inside; nothing is pending.
     pub const INTERNAL: Self = Self(0x6F00);
 
+    // What the card answers around its applets: channels, selection, GlobalPlatform.
+
+    /// Warning: the logical channel was closed already.
+    pub const CHANNEL_WAS_CLOSED: Self = Self(0x6200);
+    /// Warning: the card is locked (GlobalPlatform).
+    pub const CARD_LOCKED: Self = Self(0x6283);
+    /// The host's cryptogram is wrong (GlobalPlatform).
+    pub const AUTHENTICATION_FAILED: Self = Self(0x6300);
+    /// Security status not satisfied: no secure channel, or a wrong MAC.
+    pub const SECURITY_STATUS: Self = Self(0x6982);
+    /// The applet refused to be selected, or nothing is selected any more.
+    pub const SELECT_FAILED: Self = Self(0x6999);
+    /// Function not supported: no free logical channel.
+    pub const NOT_SUPPORTED: Self = Self(0x6A81);
+    /// Not enough memory.
+    pub const NO_SPACE: Self = Self(0x6A84);
+
+    /// 6Cxx: send the command again with exactly this Le (00: 256).
+    #[must_use]
+    pub fn exact_le(len: usize) -> Self {
+        Self::from_bytes(0x6C, u8::try_from(len).unwrap_or(0))
+    }
+
+    /// 63Cx: a comparison failed, so many tries are left (at most 15 can be told).
+    #[must_use]
+    pub fn tries_left(tries: u8) -> Self {
+        Self::from_bytes(0x63, 0xC0 | tries.min(15))
+    }
+
+    /// True for 62xx and 63xx: something happened, and there may be data beside the warning.
+    #[must_use]
+    pub const fn is_warning(self) -> bool {
+        matches!(self.0 >> 8, 0x62 | 0x63)
+    }
+
     /// SW1-SW2 as received.
     #[must_use]
     pub const fn from_bytes(sw1: u8, sw2: u8) -> Self {

@@ -20,8 +20,9 @@ use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_apdu_spec::text::DisplayText;
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
-use onetap_applet::card::{ImageFile, ImageOptions, Millis, VirtualClock};
+use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::front::InProcess;
+use onetap_applet::nvm::{ImageFile, ImageOptions};
 use onetap_applet::{Card, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key, SharedCard};
 
 const ROUNDS: usize = 4_000;
@@ -42,7 +43,12 @@ fn measure(path: &Path) -> Result<(), Box<dyn Error>> {
     let key_bytes = crypto.generate_rsa(RsaBits::B2048)?;
     let key = crypto.rsa_private(&key_bytes)?;
     let clock = VirtualClock::at(Millis(1));
-    let env = Environment { crypto, rng: Box::new(OsRng), clock: Box::new(clock.clone()) };
+    let env = Environment {
+        crypto,
+        rng: Box::new(OsRng),
+        clock: Box::new(clock.clone()),
+        ..Environment::default()
+    };
     let nvm = Box::new(ImageFile::create(path, ImageOptions::default())?);
     let order = order(server.public_spki())?;
     let (card, _) = Card::personalise_with_key(order, "2468".parse()?, &key_bytes, nvm, env)?;

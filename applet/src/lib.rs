@@ -4,7 +4,9 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`card`] | memory, clock, power, and the [`Card`] that holds all together |
-//! | `runtime` | APDUs in and out, chaining, GET RESPONSE, selection |
+//! | [`nvm`] | pages and a journal that a tear cannot divide |
+//! | [`runtime`] | the operating system of the card: Java Card semantics for Rust applets |
+//! | [`applets`] | two small example applets |
 //! | `signing` | the signing applet in the modules of P-25, and the display controller beside it |
 //! | [`front`] | the two ways in: a function call, and the virtual reader of vsmartcard |
 //!
@@ -15,7 +17,8 @@
 //!
 //! use onetap_apdu_spec::{apdu::Form, command::{AID, CardState, Name}};
 //! use onetap_apdu_spec::{personal::Personalisation, txn::Transaction};
-//! use onetap_applet::card::{MemoryNvm, Millis, VirtualClock};
+//! use onetap_applet::card::{Millis, VirtualClock};
+//! use onetap_applet::nvm::MemoryImage;
 //! use onetap_applet::front::InProcess;
 //! use onetap_applet::{Card, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key};
 //!
@@ -31,7 +34,7 @@
 //!                       "key_only_count": 5, "key_only_sum": 15000 } }"#)?;
 //! let clock = VirtualClock::at(Millis(0));
 //! let env = Environment { clock: Box::new(clock.clone()), ..Environment::default() };
-//! let nvm = Box::new(MemoryNvm::default());
+//! let nvm = Box::new(MemoryImage::default());
 //! let (card, _statement) = Card::personalise(order, "2468".parse()?, nvm, env)?;
 //! let card = Arc::new(Mutex::new(card));
 //!
@@ -75,9 +78,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod applets;
 pub mod card;
 pub mod front;
-mod runtime;
+pub mod nvm;
+pub mod runtime;
 mod signing;
 
 pub use card::{Card, CardError, Environment, SharedCard};

@@ -1,5 +1,6 @@
 //! The command line, as clap sees it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -84,17 +85,7 @@ pub(crate) enum Card {
         statement: Option<PathBuf>,
     },
     /// Put the card into a virtual reader (vsmartcard's vpcd) until interrupted
-    Run {
-        /// Image file
-        #[arg(long)]
-        image: PathBuf,
-        /// Where vpcd listens
-        #[arg(long, default_value = "127.0.0.1:35963")]
-        vpcd: String,
-        /// Leave the reader once the terminal has what it needs
-        #[arg(long)]
-        tap: bool,
-    },
+    Run(CardRun),
     /// Show what the card's display shows
     Show {
         /// Image file
@@ -110,6 +101,25 @@ pub(crate) enum Card {
         #[arg(required = true)]
         keys: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CardRun {
+    /// Image file
+    #[arg(long)]
+    pub(crate) image: PathBuf,
+    /// Where vpcd listens
+    #[arg(long, default_value = "127.0.0.1:35963")]
+    pub(crate) vpcd: String,
+    /// Leave the reader once the terminal has what it needs
+    #[arg(long)]
+    pub(crate) tap: bool,
+    /// Serve the card's panel there, a page with its display and keys (a free port if left out)
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    pub(crate) panel: Option<SocketAddr>,
+    /// No virtual reader: the panel is the only one
+    #[arg(long, requires = "panel", conflicts_with_all = ["vpcd", "tap"])]
+    pub(crate) no_vpcd: bool,
 }
 
 /// What is typed in if the transaction comes from no file.

@@ -1,6 +1,7 @@
 //! `onetap card`: make a card, put it into a virtual reader, look at its display, press its keys.
 
 mod control;
+mod panel;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::personal::Personalisation;
-use onetap_applet::card::{ImageFile, ImageOptions, NvmError};
-use onetap_applet::front::vpcd::{self, Left, Stop, VpcdConfig};
+use onetap_applet::front::panel::Panel;
+use onetap_applet::front::vpcd::{self, Left, Meeting, Stop, VpcdConfig};
+use onetap_applet::nvm::{ImageFile, ImageOptions, NvmError};
 use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Pin, Screen, SharedCard};
 use onetap_conformance::holder::Patience;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ pub(crate) fn run(command: &args::Card, out: Output) -> Result<(), Failure> {
         args::Card::New { image, order, pin, statement } => {
             new(image, order, pin.as_deref(), statement.as_deref(), out)
         }
-        args::Card::Run { image, vpcd, tap } => in_reader(image, vpcd, *tap, out),
+        args::Card::Run(options) => run_card(options, out),
         args::Card::Show { image } => keys(image, &[], out),
         args::Card::Press { image, keys: pressed } => {
             let pressed = parse_keys(pressed)?;
@@ -204,20 +206,46 @@ fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>) -> Result<
     }
 }
 
-fn in_reader(image: &Path, addr: &str, tap: bool, out: Output) -> Result<(), Failure> {
-    let addr = resolve(addr)?;
-    let card = patiently(|| open(image))?;
-    let _control = control::listen(image, &card)?;
-    let status = serde_json::json!({ "vpcd": addr.to_string() });
-    out.result(
-        &status,
-        format!("the card goes into the virtual reader at {addr}; press its keys with `onetap card press`"),
-    )?;
+fn run_card(options: &args::CardRun, out: Output) -> Result<(), Failure> {
+    let vpcd = if options.no_vpcd { None } else { Some(resolve(&options.vpcd)?) };
+    let card = patiently(|| open(&options.image))?;
+    let _control = control::listen(&options.image, &card)?;
+    let stop = Stop::new();
+    let panel = options.panel.map(|addr| panel::serve(&card, addr, vpcd.map(|_| &stop))).transpose()?;
+    announce(vpcd, panel.as_ref(), out)?;
     watch_display(&card, out);
-    let config = VpcdConfig { addr, leave_when_delivered: tap, give_up_after: Some(PATIENCE) };
-    match vpcd::serve(&card, &config, &Stop::new())? {
+    match vpcd {
+        Some(addr) => in_reader(&card, addr, options.tap, &stop),
+        None => loop {
+            // The panel's thread does the work, until this process is ended.
+            thread::park();
+        },
+    }
+}
+
+/// Says where the card can be reached.
+fn announce(vpcd: Option<SocketAddr>, panel: Option<&Panel>, out: Output) -> Result<(), Failure> {
+    let mut status = serde_json::Map::new();
+    let mut lines = Vec::new();
+    if let Some(addr) = vpcd {
+        status.insert("vpcd".to_owned(), addr.to_string().into());
+        lines.push(format!(
+            "the card goes into the virtual reader at {addr}; press its keys with `onetap card press`"
+        ));
+    }
+    if let Some(panel) = panel {
+        status.insert("panel".to_owned(), panel.url().into());
+        lines.push(format!("its panel: {}", panel.url()));
+    }
+    out.result(&status, lines.join("\n"))
+}
+
+fn in_reader(card: &SharedCard, addr: SocketAddr, tap: bool, stop: &Stop) -> Result<(), Failure> {
+    let config =
+        VpcdConfig { meeting: Meeting::At(addr), leave_when_delivered: tap, give_up_after: Some(PATIENCE) };
+    match vpcd::serve(card, &config, stop)? {
         Left::Stopped => Ok(()),
-        Left::Delivered => until_done(&card),
+        Left::Delivered => until_done(card),
     }
 }
 
@@ -269,8 +297,7 @@ fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failu
 }
 
 fn open(image: &Path) -> Result<SharedCard, Failure> {
-    let nvm = ImageFile::open(image, DURABLE)?;
-    let card = Card::open(Box::new(nvm), Environment::default())?;
+    let card = Card::open_file(image, DURABLE, Environment::default())?;
     Ok(Arc::new(Mutex::new(card)))
 }
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use onetap_applet::card::NvmError;
+use onetap_applet::front::panel::PanelError;
 use onetap_applet::front::vpcd::VpcdError;
+use onetap_applet::nvm::NvmError;
 use onetap_applet::{CardError, KeyRefused, NotAPin};
 use onetap_conformance::holder::HolderError;
 use onetap_pcsc_host::source::SourceError;
@@ -49,6 +50,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Vpcd(#[from] VpcdError),
     #[error(transparent)]
+    Panel(#[from] PanelError),
+    #[error(transparent)]
     Holder(#[from] HolderError),
     #[error("cannot {what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
@@ -65,7 +68,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NotAsExpected(_) => 1,
-            Self::Usage(_) | Self::Source(_) => 2,
+            Self::Usage(_) | Self::Source(_) | Self::Panel(PanelError::NotLoopback(_)) => 2,
             Self::Refused { .. } => 3,
             Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
             Self::Host(HostError::Card(_)) => 5,
@@ -74,6 +77,7 @@ impl Failure {
             Self::Server(_) => 7,
             Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
             Self::Keyboard(_)
+            | Self::Panel(PanelError::Listen { .. })
             | Self::File { .. }
             | Self::Content { .. }
             | Self::Input(_)

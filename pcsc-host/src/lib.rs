@@ -56,7 +56,6 @@
 //! ```
 
 pub mod atr;
-pub mod decode;
 pub mod error;
 pub mod exchange;
 pub mod monitor;
@@ -69,6 +68,7 @@ pub mod transport;
 
 pub use atr::Atr;
 pub use error::{CardStatusError, Error, ProtocolError, ReaderError};
+pub use onetap_apdu_spec::decode;
 pub use pay::{
     Clock, Keyboard, KeyboardError, LineKeyboard, SystemClock, Tapped, Terminal, VerificationPassword,
 };

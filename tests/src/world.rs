@@ -10,8 +10,9 @@ use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TransactionType;
-use onetap_applet::card::{ImageFile, ImageOptions, Millis, VirtualClock};
+use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::front::vpcd::{self, Stop, VpcdConfig};
+use onetap_applet::nvm::{ImageFile, ImageOptions};
 use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
 use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{

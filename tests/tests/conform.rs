@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
+use onetap_applet::front::vpcd::{Meeting, Stop, VpcdConfig, serve};
 use onetap_conformance::conform::{self, Filter, Verdict};
 use onetap_conformance::target::{InProcess, ReaderTarget, Vpcd};
 use onetap_pcsc_host::pcsc::wait_for_card;
@@ -139,7 +139,8 @@ fn p_03_our_card_conforms_through_pcsc() {
 fn a_card_in_a_reader_conforms_as_far_as_a_reader_reaches() {
     let Some(_slot) = slot() else { return };
     let (card, stop) = (InProcess::new().unwrap().card(), Stop::new());
-    let (config, switch) = (VpcdConfig { addr: addr(), ..VpcdConfig::default() }, stop.clone());
+    let (config, switch) =
+        (VpcdConfig { meeting: Meeting::At(addr()), ..VpcdConfig::default() }, stop.clone());
     let served = std::thread::spawn(move || serve(&card, &config, &switch));
     let reader = wait_for_card(Some(READER), Duration::from_secs(10)).unwrap();
     let mut target = ReaderTarget::new(format!("pcsc:{READER}"), Box::new(reader));

@@ -1,8 +1,8 @@
 //! The fast provider, on AWS-LC through `aws-lc-rs`.
 
 use aws_lc_rs::cipher::{
-    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
-    UnboundCipherKey,
+    AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
+    PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::error::Unspecified;
@@ -18,7 +18,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{cmac, digest};
 use zeroize::Zeroizing;
 
-use super::{Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
 use crate::suite::SignatureAlgorithm;
 
 /// The fast provider: assembly for the common processors, constant time.
@@ -41,7 +41,7 @@ impl Crypto for AwsLc {
     }
 
     fn cmac(&self, key: &Key256, parts: &[&[u8]]) -> Block {
-        infallible(cmac(key, parts))
+        infallible(cmac(cmac::AES_256, key.expose(), parts))
     }
 
     fn cbc_encrypt(&self, key: &Key256, iv: &Block, plaintext: &[u8]) -> Vec<u8> {
@@ -55,6 +55,23 @@ impl Crypto for AwsLc {
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         cbc_decrypt(key, iv, ciphertext).map_err(|_| CryptoError::BadCiphertext)
+    }
+
+    fn aes_cmac(&self, key: &AesKey, parts: &[&[u8]]) -> Block {
+        let algorithm = match key.bits() {
+            AesBits::B128 => cmac::AES_128,
+            AesBits::B192 => cmac::AES_192,
+            AesBits::B256 => cmac::AES_256,
+        };
+        infallible(cmac(algorithm, key.expose(), parts))
+    }
+
+    fn aes_cbc_encrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        infallible(encrypt_blocks(key, iv, blocks));
+    }
+
+    fn aes_cbc_decrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        infallible(decrypt_blocks(key, iv, blocks));
     }
 
     fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
@@ -77,9 +94,9 @@ impl Crypto for AwsLc {
     }
 }
 
-/// AES-256-CMAC, as AWS-LC returns it.
-fn cmac(key: &Key256, parts: &[&[u8]]) -> Result<Block, Unspecified> {
-    let key = cmac::Key::new(cmac::AES_256, key.expose())?;
+/// AES-CMAC, as AWS-LC returns it.
+fn cmac(algorithm: cmac::Algorithm, key: &[u8], parts: &[&[u8]]) -> Result<Block, Unspecified> {
+    let key = cmac::Key::new(algorithm, key)?;
     let mut mac = cmac::Context::with_key(&key);
     for part in parts {
         mac.update(part)?;
@@ -111,10 +128,33 @@ fn cbc_decrypt(key: &Key256, iv: &Block, ciphertext: &[u8]) -> Result<Zeroizing<
     Ok(buffer)
 }
 
+/// AES-CBC without padding, as AWS-LC returns it.
+fn encrypt_blocks(key: &AesKey, iv: &Block, blocks: &mut [Block]) -> Result<(), Unspecified> {
+    let iv = EncryptionContext::Iv128(iv.into());
+    EncryptingKey::cbc(unbound(key)?)?.less_safe_encrypt(blocks.as_flattened_mut(), iv)?;
+    Ok(())
+}
+
+/// The inverse of [`encrypt_blocks`].
+fn decrypt_blocks(key: &AesKey, iv: &Block, blocks: &mut [Block]) -> Result<(), Unspecified> {
+    let iv = DecryptionContext::Iv128(iv.into());
+    DecryptingKey::cbc(unbound(key)?)?.decrypt(blocks.as_flattened_mut(), iv)?;
+    Ok(())
+}
+
+fn unbound(key: &AesKey) -> Result<UnboundCipherKey, Unspecified> {
+    let algorithm = match key.bits() {
+        AesBits::B128 => &AES_128,
+        AesBits::B192 => &AES_192,
+        AesBits::B256 => &AES_256,
+    };
+    UnboundCipherKey::new(algorithm, key.expose())
+}
+
 /// Unwraps what can only fail if memory runs out, which Rust answers by aborting anyway.
 #[allow(clippy::expect_used, reason = "no input makes it fail")]
 fn infallible<T>(result: Result<T, Unspecified>) -> T {
-    result.expect("AES takes any key of 32 bytes and any message")
+    result.expect("AES takes any key of its length and any message")
 }
 
 /// A private key, parsed once for each of its two uses, and its public half in DER.

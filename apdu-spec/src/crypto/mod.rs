@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub use aws_lc::AwsLc;
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
-pub use secret::{Block, Digest, Key256};
+pub use secret::{AesBits, AesKey, Block, Digest, Key256};
 
 use crate::suite::SignatureAlgorithm;
 
@@ -30,6 +30,9 @@ pub enum CryptoError {
     /// The DER of a key does not parse, or its size is not one of [`RsaBits`].
     #[error("not an RSA key of 2048, 3072 or 4096 bits in DER")]
     BadKey,
+    /// The bytes are no AES key.
+    #[error("not an AES key of 16, 24 or 32 bytes")]
+    BadAesKey,
     /// A signature does not verify.
     #[error("the signature does not verify")]
     BadSignature,
@@ -108,6 +111,22 @@ pub trait Crypto: Debug + Send + Sync {
         iv: &Block,
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+
+    /// AES-CMAC (NIST SP 800-38B) under a key of any length, full 16 bytes. A test double that fakes
+    /// other primitives need not write this one and the next two: they are the default provider's.
+    fn aes_cmac(&self, key: &AesKey, parts: &[&[u8]]) -> Block {
+        default_provider().aes_cmac(key, parts)
+    }
+
+    /// AES-CBC without padding (NIST SP 800-38A), in place, over whole blocks.
+    fn aes_cbc_encrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        default_provider().aes_cbc_encrypt(key, iv, blocks);
+    }
+
+    /// The inverse of [`Crypto::aes_cbc_encrypt`]. Authenticate first.
+    fn aes_cbc_decrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        default_provider().aes_cbc_decrypt(key, iv, blocks);
+    }
 
     /// Makes an RSA key with public exponent 65537 and returns it as PKCS#8 DER.
     ///

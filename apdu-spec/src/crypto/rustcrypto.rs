@@ -1,6 +1,7 @@
 //! The pure-Rust provider, on the crates of the RustCrypto project.
 
-use aes::Aes256;
+use aes::{Aes128, Aes192, Aes256};
+use cbc::cipher::array::Array;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use cmac::{Cmac, KeyInit, Mac};
@@ -12,7 +13,7 @@ use rsa::{Oaep, Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
 use crate::suite::SignatureAlgorithm;
 
 /// The pure-Rust provider: portable and readable, the reference for [`AwsLc`](super::AwsLc).
@@ -58,6 +59,32 @@ impl Crypto for RustCrypto {
             .map_err(|_| CryptoError::BadCiphertext)
     }
 
+    fn aes_cmac(&self, key: &AesKey, parts: &[&[u8]]) -> Block {
+        match key.bits() {
+            AesBits::B128 => authenticate::<Cmac<Aes128>>(key, parts),
+            AesBits::B192 => authenticate::<Cmac<Aes192>>(key, parts),
+            AesBits::B256 => authenticate::<Cmac<Aes256>>(key, parts),
+        }
+    }
+
+    fn aes_cbc_encrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        let blocks = Array::cast_slice_from_core_mut(blocks);
+        match key.bits() {
+            AesBits::B128 => keyed::<cbc::Encryptor<Aes128>>(key, iv).encrypt_blocks(blocks),
+            AesBits::B192 => keyed::<cbc::Encryptor<Aes192>>(key, iv).encrypt_blocks(blocks),
+            AesBits::B256 => keyed::<cbc::Encryptor<Aes256>>(key, iv).encrypt_blocks(blocks),
+        }
+    }
+
+    fn aes_cbc_decrypt(&self, key: &AesKey, iv: &Block, blocks: &mut [Block]) {
+        let blocks = Array::cast_slice_from_core_mut(blocks);
+        match key.bits() {
+            AesBits::B128 => keyed::<cbc::Decryptor<Aes128>>(key, iv).decrypt_blocks(blocks),
+            AesBits::B192 => keyed::<cbc::Decryptor<Aes192>>(key, iv).decrypt_blocks(blocks),
+            AesBits::B256 => keyed::<cbc::Decryptor<Aes256>>(key, iv).decrypt_blocks(blocks),
+        }
+    }
+
     fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(|_| CryptoError::Provider)?;
         let key = RsaPrivateKey::new(&mut rng, u16::from(bits).into()).map_err(|_| CryptoError::Provider)?;
@@ -80,6 +107,24 @@ impl Crypto for RustCrypto {
         check_canonical(spki, &encode_public(&key)?)?;
         Ok(Box::new(PublicKey(key)))
     }
+}
+
+/// A MAC of all 16 bytes over the parts.
+#[allow(clippy::expect_used, reason = "the caller has matched the key's length")]
+fn authenticate<M: Mac + KeyInit>(key: &AesKey, parts: &[&[u8]]) -> Block {
+    let mut mac = <M as KeyInit>::new_from_slice(key.expose()).expect("the key's length is the cipher's");
+    for part in parts {
+        Mac::update(&mut mac, part);
+    }
+    let mut tag = Block::default();
+    tag.copy_from_slice(&mac.finalize().into_bytes());
+    tag
+}
+
+/// A mode of operation under a key whose length the caller has matched.
+#[allow(clippy::expect_used, reason = "the caller has matched the key's length")]
+fn keyed<C: KeyIvInit>(key: &AesKey, iv: &Block) -> C {
+    C::new_from_slices(key.expose(), iv).expect("key and IV have the cipher's lengths")
 }
 
 /// A private key, parsed, and its public half in DER.

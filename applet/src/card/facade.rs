@@ -1,43 +1,31 @@
 //! The card as a thing: it lies in a field or not, is powered or not, takes APDUs, has keys and a
 //! display.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::ResponseApdu;
-use onetap_apdu_spec::atr::ATR;
+use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{CardState, CardStatus};
-use onetap_apdu_spec::crypto::{Crypto, CryptoError, default_provider};
+use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::rng::{OsRng, Rng};
 use onetap_apdu_spec::sw::StatusWord;
+use zeroize::Zeroizing;
 
-use super::clock::{Clock, SystemClock};
-use super::nvm::{Nvm, NvmError};
-use super::power::Power;
-use crate::runtime::Runtime;
-use crate::signing::SigningApplet;
+use super::clock::Millis;
+use super::environment::{Environment, PreparedKey};
+use super::event::{Event, Observer, Watchers};
+use super::power::{Interface, Power};
+use crate::nvm::{Image, ImageFile, ImageOptions, Nvm, NvmError, replace_format_1};
+use crate::runtime::{Fault, Module, Options, Runtime};
 use crate::signing::controller::{Controller, KeyRefused};
 use crate::signing::display::Screen;
+use crate::signing::format_1::Old;
 use crate::signing::keys::Key;
-use crate::signing::personalise::{OrderError, personalise};
+use crate::signing::personalise::{IssueError, OrderError};
 use crate::signing::pin::Pin;
-
-/// What a card gets from the world: with the same seed and clock, one run replays another.
-pub struct Environment {
-    /// The provider of cryptography.
-    pub crypto: &'static dyn Crypto,
-    /// Where keys and joint passwords come from.
-    pub rng: Box<dyn Rng>,
-    /// The card's battery-backed clock.
-    pub clock: Box<dyn Clock>,
-}
-
-impl Default for Environment {
-    /// The real ones: the fast provider, the operating system's randomness, the machine's clock.
-    fn default() -> Self {
-        Self { crypto: default_provider(), rng: Box::new(OsRng), clock: Box::new(SystemClock) }
-    }
-}
+use crate::signing::signer::Local;
+use crate::signing::{self, NAME, SigningApplet};
 
 /// Why a card cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,17 +36,12 @@ pub enum CardError {
     /// The memory.
     #[error(transparent)]
     Nvm(#[from] NvmError),
-    /// The memory holds no card.
-    #[error("this memory holds no card yet; personalise one first (`onetap card new`)")]
-    Empty,
-    /// The image was made by a newer version.
-    #[error("the card's memory has layout {found}, this program knows {known}; use a newer version of it")]
-    Version {
-        /// Its layout.
-        found: u16,
-        /// The newest layout known here.
-        known: u16,
-    },
+    /// The operating system of the card.
+    #[error("the card's operating system: {0}")]
+    Fault(#[from] Fault),
+    /// The card refused to be made.
+    #[error("the card refused with {0}")]
+    Refused(StatusWord),
     /// The image's checksum holds but its content makes no sense.
     #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
     Unreadable,
@@ -69,9 +52,11 @@ pub enum CardError {
 
 /// A card with a display and keys of its own.
 pub struct Card {
-    runtime: Runtime<SigningApplet>,
+    runtime: Runtime,
     controller: Controller,
     power: Power,
+    interface: Interface,
+    watchers: Watchers,
 }
 
 /// A card that several front doors share.
@@ -90,16 +75,20 @@ impl Card {
     /// Makes a card in empty memory. It makes its own RSA key, which takes a moment.
     ///
     /// # Errors
-    /// [`CardError`]; then the memory is as before.
+    /// [`CardError`]; then the memory holds no card that could be opened.
     #[allow(clippy::needless_pass_by_value, reason = "the PIN is used up")]
     pub fn personalise(
         order: Personalisation,
         pin: Pin,
-        nvm: Box<dyn Nvm>,
+        image: Box<dyn Image>,
         env: Environment,
     ) -> Result<(Self, EnrolmentStatement), CardError> {
-        let (applet, statement) = personalise(order, &pin, None, nvm, env)?;
-        Ok((Self::with(applet), statement))
+        let mut card = Self::blank(image, env)?;
+        let statement = card
+            .runtime
+            .with(&NAME, |applet: &mut SigningApplet, cx| applet.personalise(cx, order, &pin))
+            .ok_or(CardError::Refused(StatusWord::INTERNAL))??;
+        Ok((card, statement))
     }
 
     /// As [`Card::personalise`], with a signing key in PKCS#8 brought along: for tests and vectors. A
@@ -107,80 +96,161 @@ impl Card {
     ///
     /// # Errors
     /// [`CardError`].
-    #[allow(clippy::needless_pass_by_value, reason = "the PIN is used up")]
     pub fn personalise_with_key(
         order: Personalisation,
         pin: Pin,
         pkcs8: &[u8],
-        nvm: Box<dyn Nvm>,
+        image: Box<dyn Image>,
         env: Environment,
     ) -> Result<(Self, EnrolmentStatement), CardError> {
-        let (applet, statement) = personalise(order, &pin, Some(pkcs8), nvm, env)?;
-        Ok((Self::with(applet), statement))
+        let prepared = PreparedKey(Zeroizing::new(pkcs8.to_vec()));
+        Self::personalise(order, pin, image, Environment { keys: Box::new(prepared), ..env })
     }
 
-    /// Opens a card that was personalised before. A transaction that was delivered when the card was
-    /// last in use waits on its display, unless its time is up.
+    /// A card with a blank signing applet, in empty memory.
+    fn blank(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let nvm = match Nvm::format(image) {
+            Err(NvmError::Exists(_)) => return Err(OrderError::NotEmpty.into()),
+            nvm => nvm?,
+        };
+        let mut runtime = Runtime::format(nvm, &modules(), env, Options::default())?;
+        runtime.install(&NAME, NAME, [0; 3], &[]).map_err(CardError::Refused)?;
+        Ok(Self::with(runtime))
+    }
+
+    /// Opens a card that was made before. A transaction that was delivered when the card was last in use
+    /// waits on its display, unless its time is up.
     ///
     /// # Errors
     /// [`CardError`].
-    pub fn open(nvm: Box<dyn Nvm>, env: Environment) -> Result<Self, CardError> {
-        let mut card = Self::with(SigningApplet::open(nvm, env)?);
+    pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let runtime = Runtime::open(Nvm::open(image)?, &modules(), env, Options::default())?;
+        let mut card = Self::with(runtime);
         card.pass_time()?;
         Ok(card)
     }
 
-    fn with(applet: SigningApplet) -> Self {
-        Self { runtime: Runtime::new(applet), controller: Controller::new(), power: Power::Off }
+    /// Opens a card in a file. One of format 1 is replaced by one of today, in one step.
+    ///
+    /// # Errors
+    /// [`CardError`]; then the file is as before.
+    pub fn open_file(path: &Path, options: ImageOptions, env: Environment) -> Result<Self, CardError> {
+        match ImageFile::open(path, options) {
+            Err(NvmError::Format1(_)) => {
+                replace_format_1(path, options, |old, image| Self::convert(old, image, env))
+            }
+            image => Self::open(Box::new(image?), env),
+        }
+    }
+
+    fn convert(old: &[u8], image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let old = Old::parse(old).ok_or(CardError::Unreadable)?;
+        let mut card = Self::blank(image, env)?;
+        let taken = card.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.take_over(cx, old));
+        taken.unwrap_or(Err(StatusWord::INTERNAL)).map_err(CardError::Refused)?;
+        card.pass_time()?;
+        Ok(card)
+    }
+
+    fn with(runtime: Runtime) -> Self {
+        Self {
+            runtime,
+            controller: Controller::new(),
+            power: Power::Off,
+            interface: Interface::Contact,
+            watchers: Watchers::default(),
+        }
+    }
+
+    /// Lets the display controller work with the applet over their local channel. Without a signing applet
+    /// on the card there is nothing to show or confirm.
+    fn local<R>(
+        &mut self,
+        work: impl FnOnce(&mut Controller, &mut Local<'_, '_>, Option<Millis>) -> R,
+    ) -> Option<R> {
+        let controller = &mut self.controller;
+        self.runtime.with(&NAME, |applet: &mut SigningApplet, cx| {
+            let now = cx.now();
+            work(controller, &mut Local { applet, cx }, now)
+        })
     }
 
     /// The card comes into a reader's field. The display goes dark.
     pub fn enter_field(&mut self) {
         self.tick();
         // In RAM the joint password is gone in any case; there is nothing to write for it.
-        let _ = self.controller.enter_field(self.runtime.applet_mut());
+        let _ = self.local(|controller, applet, _| controller.enter_field(applet));
+        self.watchers.tell(&Event::Field(true));
+        self.tell_screen();
     }
 
     /// The card leaves the field: power goes, and what was not delivered is void (P-19).
     pub fn leave_field(&mut self) {
         self.tick();
         self.power_off();
-        let now = self.runtime.applet().now();
-        self.controller.leave_field(now, self.runtime.applet_mut());
+        let _ = self.local(|controller, applet, now| controller.leave_field(now, applet));
+        self.watchers.tell(&Event::Field(false));
     }
 
     /// The reader switches power on. Only in the field.
     pub fn power_on(&mut self) {
+        self.start(&Event::PowerOn);
+    }
+
+    fn start(&mut self, how: &Event<'_>) {
         if self.controller.is_present() {
             self.runtime.reset();
             self.power = Power::On;
+            self.watchers.tell(how);
         }
     }
 
     /// The reader switches power off. The card may still be there.
     pub fn power_off(&mut self) {
         self.runtime.reset();
+        if self.power == Power::On {
+            self.watchers.tell(&Event::PowerOff);
+        }
         self.power = Power::Off;
     }
 
     /// The reader resets the card.
     pub fn reset(&mut self) {
-        self.power_on();
+        self.start(&Event::Reset);
     }
 
-    /// The answer to reset.
+    /// The answer to reset, as readers of the card's interface give it.
     #[must_use]
     pub fn atr(&self) -> &[u8] {
-        &ATR
+        match self.interface {
+            Interface::Contact => &ATR,
+            Interface::Contactless => &CONTACTLESS_ATR,
+        }
+    }
+
+    /// Meets readers over another interface from now on. A new card is a contact card.
+    pub fn set_interface(&mut self, interface: Interface) {
+        self.interface = interface;
     }
 
     /// One command APDU, one response APDU: at least two bytes, whatever came in. Without power: 6F00.
     pub fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
+        let mut response = Vec::new();
+        self.transmit_into(command, &mut response);
+        response
+    }
+
+    /// As [`Card::transmit`], into a buffer that is overwritten.
+    #[inline]
+    pub fn transmit_into(&mut self, command: &[u8], response: &mut Vec<u8>) {
         if self.power == Power::Off {
-            return ResponseApdu::from(StatusWord::INTERNAL).to_bytes();
+            *response = ResponseApdu::from(StatusWord::INTERNAL).to_bytes();
+            return;
         }
         self.tick();
-        self.runtime.transmit(command)
+        self.watchers.tell(&Event::Command(command));
+        self.runtime.transmit(command, response);
+        self.watchers.tell(&Event::Response(response));
     }
 
     /// True if part of the last response waits for GET RESPONSE.
@@ -193,11 +263,11 @@ impl Card {
     /// tried again at the next tick, and cannot be confirmed meanwhile.
     pub fn tick(&mut self) {
         let _ = self.pass_time();
+        self.tell_screen();
     }
 
-    fn pass_time(&mut self) -> Result<(), NvmError> {
-        let now = self.runtime.applet().now();
-        self.controller.tick(now, self.runtime.applet_mut())
+    fn pass_time(&mut self) -> Result<(), Fault> {
+        self.local(|controller, applet, now| controller.tick(now, applet)).unwrap_or(Ok(()))
     }
 
     /// The holder presses a key.
@@ -205,31 +275,67 @@ impl Card {
     /// # Errors
     /// [`KeyRefused`]: why it did nothing, and what to do.
     pub fn press(&mut self, key: Key) -> Result<(), KeyRefused> {
-        let now = self.runtime.applet().now();
-        self.controller.press(key, now, self.runtime.applet_mut())
+        self.watchers.tell(&Event::Key(key.into()));
+        let pressed = self.local(|controller, applet, now| controller.press(key, now, applet));
+        self.tell_screen();
+        pressed.unwrap_or(Err(KeyRefused::Damaged))
     }
 
     /// What the display shows.
     pub fn screen(&mut self) -> Screen {
         self.tick();
-        self.controller.screen(self.runtime.applet())
+        self.local(|controller, applet, _| controller.screen(applet)).unwrap_or_else(Screen::blank)
+    }
+
+    /// Tells `observer` of everything that happens from now on.
+    pub fn watch(&mut self, observer: Box<dyn Observer>) {
+        self.watchers.add(observer);
+        self.tell_screen();
+    }
+
+    fn tell_screen(&mut self) {
+        if !self.watchers.is_empty() {
+            let screen = self.local(|controller, applet, _| controller.screen(applet));
+            self.watchers.tell_screen(screen.unwrap_or_else(Screen::blank));
+        }
     }
 
     /// The name of the state.
     #[must_use]
     pub fn state(&self) -> CardState {
-        self.status().state
+        self.runtime.peek(&NAME, SigningApplet::state).unwrap_or(CardState::Idle)
     }
 
     /// The card status, as GET DATA gives it.
     #[must_use]
-    pub fn status(&self) -> CardStatus {
-        self.runtime.applet().status()
+    pub fn status(&mut self) -> CardStatus {
+        let status = self.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.status(cx));
+        status.unwrap_or(CardStatus {
+            state: CardState::Idle,
+            unconfirmed: 0,
+            pin_blocked: false,
+            worn_out: false,
+        })
     }
 
     /// True while the card is in a reader's field.
     #[must_use]
     pub fn in_field(&self) -> bool {
         self.controller.is_present()
+    }
+}
+
+/// The modules in every card's ROM.
+fn modules() -> [Module; 1] {
+    [signing::module()]
+}
+
+impl From<IssueError> for CardError {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Order(why) => why.into(),
+            IssueError::Crypto(why) => why.into(),
+            IssueError::Fault(why) => why.into(),
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! The hardware: non-volatile memory, clock, power, and the [`Card`] that holds all together.
+//! The hardware: clock, power, and the [`Card`] that holds all together.
 
 mod clock;
+mod environment;
+mod event;
 mod facade;
-mod image_file;
-mod nvm;
 mod power;
 
 pub use clock::{Clock, Millis, SystemClock, VirtualClock};
-pub use facade::{Card, CardError, Environment, SharedCard};
-pub use image_file::{ImageFile, ImageOptions};
-pub use nvm::{MAX_IMAGE, MemoryNvm, Nvm, NvmError};
+pub use environment::{Environment, KeyMaker, NewKeys, PreparedKey};
+pub use event::{Event, KeyName, Observer};
+pub use facade::{Card, CardError, SharedCard};
+pub use power::Interface;

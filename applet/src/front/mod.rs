@@ -1,6 +1,8 @@
 //! The two ways in: from the same process, and as a card in the virtual reader of vsmartcard.
 
 mod in_process;
+#[cfg(feature = "panel")]
+pub mod panel;
 pub mod vpcd;
 
 use std::sync::{MutexGuard, PoisonError};

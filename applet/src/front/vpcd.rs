@@ -6,7 +6,7 @@
 //! acknowledgement is armed again before each read, and each answer is one write.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,63 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Room for the largest message.
 const BUFFER: usize = 2 + u16::MAX as usize;
 
+/// Where the card and its reader meet.
+#[derive(Debug, Clone)]
+pub enum Meeting {
+    /// vpcd listens there, one port for each of its slots: the usual way.
+    At(SocketAddr),
+    /// vpcd's reversed mode: the card listens, and a reader whose DEVICENAME is `host:port` comes to it.
+    Here(Arc<TcpListener>),
+}
+
+impl Meeting {
+    /// Listens for a reader in reversed mode. Port 0: any that is free.
+    ///
+    /// # Errors
+    /// [`VpcdError::Listen`].
+    pub fn listen(addr: SocketAddr) -> Result<Self, VpcdError> {
+        let listener = TcpListener::bind(addr).map_err(|source| VpcdError::Listen { addr, source })?;
+        Ok(Self::Here(Arc::new(listener)))
+    }
+
+    /// The address of it.
+    ///
+    /// # Errors
+    /// The operating system does not tell.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::At(addr) => Ok(*addr),
+            Self::Here(listener) => listener.local_addr(),
+        }
+    }
+
+    fn wait_for_reader(&self) -> io::Result<TcpStream> {
+        match self {
+            Self::At(addr) => TcpStream::connect_timeout(addr, CONNECT_TIMEOUT),
+            Self::Here(listener) => listener.accept().map(|(stream, _)| stream),
+        }
+    }
+
+    fn is_reversed(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+}
+
 /// How to serve.
 #[derive(Debug, Clone)]
 pub struct VpcdConfig {
-    /// Where vpcd listens.
-    pub addr: SocketAddr,
+    /// Where the reader is.
+    pub meeting: Meeting,
     /// One tap: leave the field by itself once the terminal has all it needs.
     pub leave_when_delivered: bool,
-    /// Give up if no connection comes about for so long; never, if `None`.
+    /// Give up if no reader was there for so long from the start; never, if `None`. Once one was there, the
+    /// card waits for it to come back for ever.
     pub give_up_after: Option<Duration>,
 }
 
 impl Default for VpcdConfig {
     fn default() -> Self {
-        Self { addr: DEFAULT_ADDR, leave_when_delivered: false, give_up_after: None }
+        Self { meeting: Meeting::At(DEFAULT_ADDR), leave_when_delivered: false, give_up_after: None }
     }
 }
 
@@ -69,6 +112,14 @@ pub enum VpcdError {
         /// Why.
         source: io::Error,
     },
+    /// The address is taken, or none of this machine's.
+    #[error("cannot wait for a reader at {addr}: {source}; give an address of this machine that is free")]
+    Listen {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Takes the card out of the reader from another thread. Clones stop the same card.
@@ -78,7 +129,19 @@ pub struct Stop(Arc<(Mutex<Switch>, Condvar)>);
 #[derive(Debug, Default)]
 struct Switch {
     stopped: bool,
+    held: bool,
     connection: Option<TcpStream>,
+    /// Where the card waits for a reader in reversed mode.
+    listening: Option<SocketAddr>,
+}
+
+impl Switch {
+    fn cut(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Wakes the read; if the peer closed before, it is awake.
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
 }
 
 impl Stop {
@@ -92,11 +155,39 @@ impl Stop {
     pub fn stop(&self) {
         let mut switch = self.switch();
         switch.stopped = true;
-        if let Some(connection) = switch.connection.take() {
-            // Wakes the read; if the peer closed before, it is awake.
-            let _ = connection.shutdown(std::net::Shutdown::Both);
+        switch.cut();
+        if let Some(addr) = switch.listening {
+            // Wakes the wait for a reader; if that has ended already, nobody is there.
+            let _ = TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT);
         }
         self.0.1.notify_all();
+    }
+
+    /// Takes the card out of the reader at once and keeps it out until [`Stop::resume`].
+    pub fn hold(&self) {
+        let mut switch = self.switch();
+        switch.held = true;
+        switch.cut();
+    }
+
+    /// Lets the card go into the reader again.
+    pub fn resume(&self) {
+        self.switch().held = false;
+        self.0.1.notify_all();
+    }
+
+    /// True between [`Stop::hold`] and [`Stop::resume`].
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.switch().held
+    }
+
+    /// Waits until the card may go into the reader; true if it had to wait.
+    fn wait_while_held(&self) -> bool {
+        let held = self.is_held();
+        let wait = self.0.1.wait_while(self.switch(), |switch| switch.held && !switch.stopped);
+        drop(wait.unwrap_or_else(PoisonError::into_inner));
+        held
     }
 
     fn switch(&self) -> MutexGuard<'_, Switch> {
@@ -113,11 +204,16 @@ impl Stop {
         drop(wait.unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Lets [`Stop::stop`] wake a card that waits for its reader.
+    fn listen_at(&self, meeting: &Meeting) {
+        self.switch().listening = if meeting.is_reversed() { meeting.addr().ok() } else { None };
+    }
+
     /// Makes the connection one that [`Stop::stop`] can cut.
     fn guard(&self, connection: &TcpStream) -> io::Result<()> {
         let handle = connection.try_clone()?;
         let mut switch = self.switch();
-        if switch.stopped {
+        if switch.stopped || switch.held {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         switch.connection = Some(handle);
@@ -126,34 +222,68 @@ impl Stop {
 }
 
 /// Puts the card into the virtual reader and answers until it is stopped or, if so configured, until
-/// one transaction is delivered. Connects again, ever more slowly, whenever the reader goes away.
+/// one transaction is delivered. Whenever the reader goes away, waits for it to come back, looking ever
+/// more rarely.
 ///
 /// # Errors
 /// [`VpcdError::Unreachable`], only with [`VpcdConfig::give_up_after`].
 pub fn serve(card: &SharedCard, config: &VpcdConfig, stop: &Stop) -> Result<Left, VpcdError> {
-    let mut wait = BACK_OFF.0;
-    let mut last_seen = Instant::now();
+    let mut patience = Patience::new();
+    stop.listen_at(&config.meeting);
     while !stop.is_stopped() {
-        match TcpStream::connect_timeout(&config.addr, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                let contact = contact(card, config, stop, stream);
-                last_seen = Instant::now();
-                match contact {
-                    Ok(Ended::Delivered) => return Ok(Left::Delivered),
-                    // The reader spoke: the next connection may come soon.
-                    Ok(Ended::Closed { spoke: true }) => wait = BACK_OFF.0,
-                    Ok(Ended::Closed { spoke: false }) | Err(_) => {}
-                }
-            }
-            Err(source) if config.give_up_after.is_some_and(|limit| last_seen.elapsed() >= limit) => {
-                return Err(VpcdError::Unreachable { addr: config.addr, source });
-            }
-            Err(_) => {}
+        // In reversed mode a reader that comes meanwhile is sent away, see `Stop::guard`: one that is not
+        // answered would wait.
+        if !config.meeting.is_reversed() && stop.wait_while_held() {
+            patience = Patience::new();
+            continue;
         }
-        stop.sleep(wait);
-        wait = (wait * 2).min(BACK_OFF.1);
+        match config.meeting.wait_for_reader().map(|stream| contact(card, config, stop, stream)) {
+            Ok(Ok(Ended::Delivered)) => return Ok(Left::Delivered),
+            // The reader comes again by itself.
+            Ok(_) if config.meeting.is_reversed() => continue,
+            Ok(contact) => {
+                patience.met(contact.is_ok_and(|ended| matches!(ended, Ended::Closed { spoke: true })));
+            }
+            Err(source) => patience.missed(config, source)?,
+        }
+        stop.sleep(patience.next_wait());
     }
     Ok(Left::Stopped)
+}
+
+/// How long to wait for a reader that is not there.
+struct Patience {
+    since: Instant,
+    met: bool,
+    wait: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { since: Instant::now(), met: false, wait: BACK_OFF.0 }
+    }
+
+    /// There was a connection. If the reader spoke, the next one may come soon.
+    fn met(&mut self, spoke: bool) {
+        self.met = true;
+        if spoke {
+            self.wait = BACK_OFF.0;
+        }
+    }
+
+    fn missed(&self, config: &VpcdConfig, source: io::Error) -> Result<(), VpcdError> {
+        let over = config.give_up_after.is_some_and(|limit| self.since.elapsed() >= limit);
+        match config.meeting {
+            Meeting::At(addr) if over && !self.met => Err(VpcdError::Unreachable { addr, source }),
+            _ => Ok(()),
+        }
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(BACK_OFF.1);
+        wait
+    }
 }
 
 enum Ended {

@@ -1,216 +1,261 @@
-//! From command bytes to response bytes, in the one order of refusal that
-//! [`onetap_apdu_spec::command`] lays down.
+//! From command bytes to response bytes, in one order of refusal: form (6700), class (6E00, 6882, 6881), the
+//! runtime's own commands, then whatever the selected applet says.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
-use onetap_apdu_spec::command::{Command, CommandSpec, Name, recognise};
+use onetap_apdu_spec::apdu::CommandApdu;
+use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::Applet;
-use super::chain::Chain;
+use super::aid::Aid;
+use super::applet::{Applet, Module};
+use super::chain::{Chain, Head};
+use super::channels::BASIC;
+use super::commands::{Own, own_command};
+use super::context::Context;
+use super::fault::Fault;
+use super::outgoing::{Outgoing, Protocol, is_extended};
+use super::registry::Instance;
+use super::system::{CardLife, System};
+use crate::card::Environment;
+use crate::nvm::Nvm;
 
-/// The card's operating system around one applet.
-#[derive(Debug)]
-pub(crate) struct Runtime<A> {
-    applet: A,
-    selected: bool,
-    chain: Option<Chain>,
-    /// Response bytes that wait for GET RESPONSE.
-    waiting: Vec<u8>,
+/// How a runtime is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Logical channels, 1 … 20, the basic one included.
+    pub channels: u8,
+    /// What the reader speaks.
+    pub protocol: Protocol,
+    /// Bytes of transient memory for all applets together.
+    pub transient: usize,
 }
 
-impl<A: Applet> Runtime<A> {
-    /// Nothing selected.
-    pub(crate) fn new(applet: A) -> Self {
-        Self { applet, selected: false, chain: None, waiting: Vec::new() }
+impl Default for Options {
+    fn default() -> Self {
+        Self { channels: 4, protocol: Protocol::T1, transient: 8 * 1024 }
+    }
+}
+
+/// The card's operating system.
+pub struct Runtime {
+    pub(super) system: System,
+    pub(super) out: Outgoing,
+    chain: Chain,
+    protocol: Protocol,
+}
+
+impl Runtime {
+    /// A card without applets, in empty memory.
+    ///
+    /// # Errors
+    /// [`Fault::Nvm`].
+    pub fn format(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
+        let system = System::format(nvm, modules, env, options.transient, options.channels)?;
+        Ok(Self::with_system(system, options))
     }
 
-    /// The applet, for the card's display controller.
-    pub(crate) fn applet(&self) -> &A {
-        &self.applet
+    /// The card that the memory holds. An applet whose module is not among `modules`, or that cannot be
+    /// loaded, cannot be selected.
+    ///
+    /// # Errors
+    /// [`Fault`], if the registry cannot be read.
+    pub fn open(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
+        let system = System::open(nvm, modules, env, options.transient, options.channels)?;
+        Ok(Self::with_system(system, options))
     }
 
-    /// The applet, for the card's display controller.
-    pub(crate) fn applet_mut(&mut self) -> &mut A {
-        &mut self.applet
+    fn with_system(system: System, options: Options) -> Self {
+        let mut runtime =
+            Self { system, out: Outgoing::default(), chain: Chain::default(), protocol: options.protocol };
+        runtime.reset();
+        runtime
+    }
+
+    /// Makes an instance as the manufacturer does, without a security domain: all or nothing.
+    ///
+    /// # Errors
+    /// 6A88 no such module, 6985 the name is taken, 6A84 no room, or what the applet answered.
+    pub fn install(
+        &mut self,
+        module: &Aid,
+        aid: Aid,
+        privileges: [u8; 3],
+        parameters: &[u8],
+    ) -> Result<(), StatusWord> {
+        self.system.install(module, aid, privileges, parameters)
+    }
+
+    /// All instances, in the order of the registry.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.system.instances()
+    }
+
+    /// Lets something on the card (its display controller) call an applet directly, past all APDUs. `None`
+    /// if there is no such instance, it is not an `A`, or it panics.
+    pub fn with<A: Applet, R>(
+        &mut self,
+        aid: &Aid,
+        work: impl FnOnce(&mut A, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let at = self.system.position(aid)?;
+        let result = self.system.run(at, BASIC, |applet, cx| {
+            let applet: &mut dyn std::any::Any = applet;
+            Ok(applet.downcast_mut::<A>().map(|applet| work(applet, cx)))
+        });
+        result.ok().flatten()
+    }
+
+    /// Looks at an applet without letting it run.
+    #[must_use]
+    pub fn peek<A: Applet, R>(&self, aid: &Aid, look: impl FnOnce(&A) -> R) -> Option<R> {
+        let applet: &dyn std::any::Any = self.system.applet(self.system.position(aid)?)?;
+        applet.downcast_ref::<A>().map(look)
+    }
+
+    /// What the card gets from the world.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.system.env
+    }
+
+    /// Power gone, or reset: channels, selections and all that is transient go. Then the default applet, if
+    /// there is one, is selected.
+    pub fn reset(&mut self) {
+        self.chain.drop_parts();
+        self.out.clear();
+        self.system.reset();
+        if let Some(at) = self.system.default_instance() {
+            // If it refuses, nothing is selected.
+            let _ = self.system.select(at, BASIC, &mut self.out.reply);
+            self.out.clear();
+        }
     }
 
     /// True if part of a response waits for GET RESPONSE.
-    pub(crate) fn response_waits(&self) -> bool {
-        !self.waiting.is_empty()
+    #[must_use]
+    pub fn response_waits(&self) -> bool {
+        self.out.waits()
     }
 
-    /// Power gone, or reset: selection and all that is transient go.
-    pub(crate) fn reset(&mut self) {
-        self.selected = false;
-        self.chain = None;
-        self.waiting.clear();
-        self.applet.deselect();
+    /// One command, one response of at least two bytes, whatever the bytes are. `out` is overwritten.
+    #[inline]
+    pub fn transmit(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        let sw = self.respond(bytes, out);
+        out.extend_from_slice(&sw.to_bytes());
     }
 
-    /// One command, one response of at least two bytes, whatever the bytes are.
-    pub(crate) fn transmit(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let before = self.applet.snapshot();
-        match catch_unwind(AssertUnwindSafe(|| self.respond(bytes))) {
-            Ok(response) => response.to_bytes(),
-            Err(_) => {
-                self.chain = None;
-                self.waiting.clear();
-                self.applet.restore(before);
-                ResponseApdu::from(StatusWord::INTERNAL).to_bytes()
-            }
-        }
-    }
-
-    fn respond(&mut self, bytes: &[u8]) -> ResponseApdu {
-        // An open chain lives on only if this command is its next part.
-        let chain = self.chain.take();
-        let Ok(apdu) = CommandApdu::parse(bytes) else {
-            self.waiting.clear();
-            return StatusWord::WRONG_LENGTH.into();
+    #[inline]
+    fn respond(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> StatusWord {
+        let parsed = CommandApdu::parse(bytes);
+        let fits = |apdu: &CommandApdu<'_>| self.protocol == Protocol::T1 || !is_extended(bytes, apdu);
+        let Some(apdu) = parsed.ok().filter(fits) else {
+            self.forget();
+            return StatusWord::WRONG_LENGTH;
         };
-        match self.execute(&apdu, chain) {
-            Ok(data) => {
-                self.waiting = data;
-                self.next_bytes(apdu.ne)
-            }
+        if self.out.is_again(&apdu) {
+            return self.out.give(&apdu, self.protocol, out);
+        }
+        let sw = match self.execute(&apdu) {
+            Ok(()) => self.out.ready(StatusWord::OK),
+            Err(warning) if warning.is_warning() => self.out.ready(warning),
             Err(sw) => {
-                self.waiting.clear();
-                sw.into()
+                self.out.clear();
+                return sw;
             }
-        }
+        };
+        if sw == StatusWord::INTERNAL { sw } else { self.out.give(&apdu, self.protocol, out) }
     }
 
-    fn execute(&mut self, apdu: &CommandApdu<'_>, chain: Option<Chain>) -> Result<Vec<u8>, StatusWord> {
-        let row = recognise_in_chain(apdu, chain.as_ref())?;
-        if row.name == Name::GetResponse {
-            return if self.waiting.is_empty() {
-                Err(StatusWord::CONDITIONS)
-            } else {
-                Ok(std::mem::take(&mut self.waiting))
-            };
-        }
-        if row.name != Name::Select {
-            self.admit(row)?;
-        }
-        let more = apdu.cla & CLA_CHAINING != 0;
-        if chain.is_none() && !more {
-            return self.run(row, apdu);
-        }
-        let mut chain = chain.unwrap_or_else(|| Chain::begin(apdu));
-        chain.push(row, apdu.data)?;
-        if more {
-            self.chain = Some(chain);
-            return Ok(Vec::new());
-        }
-        self.run(row, &CommandApdu { data: chain.data(), ..*apdu })
+    fn forget(&mut self) {
+        self.chain.drop_parts();
+        self.out.clear();
     }
 
-    fn admit(&self, row: &CommandSpec) -> Result<(), StatusWord> {
-        if !self.selected {
+    /// Executes one APDU. Its response is in `self.out`. A chain that is open and not continued is dropped.
+    fn execute(&mut self, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
+        let was_open = self.chain.is_open();
+        let result = self.route(apdu);
+        if result.is_err() && was_open {
+            self.chain.drop_parts();
+        }
+        result
+    }
+
+    #[inline]
+    fn route(&mut self, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
+        let class = Class::parse(apdu.cla)?;
+        let selected = self.system.channels.selected(class.channel);
+        let traits = selected.map(|at| self.system.traits(at)).unwrap_or_default();
+        if class.secure && !traits.secure_messaging {
+            return Err(StatusWord::NO_SECURE_MESSAGING);
+        }
+        if !self.system.channels.is_open(class.channel) {
+            return Err(StatusWord::NO_CHANNELS);
+        }
+        if self.system.life == CardLife::Terminated {
             return Err(StatusWord::CONDITIONS);
         }
-        self.applet.admit(row)
-    }
-
-    fn run(&mut self, row: &CommandSpec, apdu: &CommandApdu<'_>) -> Result<Vec<u8>, StatusWord> {
-        match Command::parse(row, apdu)? {
-            Command::Select(aid) => self.select(aid),
-            command => self.applet.process(command),
+        if let Some(own) = own_command(class, apdu, selected.is_some(), traits.own_transport) {
+            return self.execute_own(own, class, apdu);
+        }
+        let Some(at) = selected else { return Err(StatusWord::CONDITIONS) };
+        if traits.own_transport {
+            let cla = class.base | (apdu.cla & onetap_apdu_spec::apdu::CLA_CHAINING);
+            return self.process(at, class.channel, &CommandApdu { cla, ..*apdu });
+        }
+        let command = CommandApdu { cla: class.base, ..*apdu };
+        if class.chaining || self.chain.is_open() {
+            self.chained(at, class, &command)
+        } else {
+            self.process(at, class.channel, &command)
         }
     }
 
-    /// An unknown name leaves the applet that is selected as it is.
-    fn select(&mut self, aid: &[u8]) -> Result<Vec<u8>, StatusWord> {
-        if !self.applet.answers_to(aid) {
-            return Err(StatusWord::NOT_FOUND);
+    fn execute_own(&mut self, own: Own, class: Class, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
+        if class.chaining {
+            return Err(StatusWord::NO_CHAINING);
         }
-        let fci = self.applet.select()?;
-        self.selected = true;
-        Ok(fci)
+        if self.chain.is_open() {
+            return Err(StatusWord::CHAIN_BROKEN);
+        }
+        match own {
+            Own::Select => self.select(class.channel, apdu),
+            Own::ManageChannel => self.manage_channel(class.channel, apdu),
+            Own::GetResponse => self.get_response(apdu),
+        }
     }
 
-    /// Sends what fits into Ne and announces the rest by 61xx; without Ne, announces all of it.
-    fn next_bytes(&mut self, ne: Option<u32>) -> ResponseApdu {
-        let wanted = ne.map_or(0, |ne| usize::try_from(ne).unwrap_or(usize::MAX));
-        let rest = self.waiting.split_off(wanted.min(self.waiting.len()));
-        let data = std::mem::replace(&mut self.waiting, rest);
-        let sw = match self.waiting.len() {
-            0 => StatusWord::OK,
-            left => StatusWord::bytes_left(left),
-        };
-        ResponseApdu { data, sw }
+    #[inline]
+    fn process(&mut self, at: usize, channel: u8, command: &CommandApdu<'_>) -> Result<(), StatusWord> {
+        self.out.clear();
+        let reply = &mut self.out.reply;
+        self.system.run(at, channel, |applet, cx| applet.process(cx, command, reply))
+    }
+
+    /// One part of a chain, or a command that comes while one is open.
+    fn chained(&mut self, at: usize, class: Class, part: &CommandApdu<'_>) -> Result<(), StatusWord> {
+        let head = Head::of(class, part);
+        // An applet sees in the class byte that it is asked about a part.
+        let cla = part.cla | if class.chaining { onetap_apdu_spec::apdu::CLA_CHAINING } else { 0 };
+        let asked = CommandApdu { cla, ..*part };
+        let admitted = self.system.run(at, class.channel, |applet, cx| applet.admit(cx, &asked));
+        if self.chain.is_open() && !self.chain.continues_with(head) {
+            return Err(broken(admitted));
+        }
+        self.out.clear();
+        self.chain.push(head, part.data, admitted?)?;
+        if class.chaining {
+            return Ok(());
+        }
+        let data = zeroize::Zeroizing::new(self.chain.take());
+        self.process(at, class.channel, &CommandApdu { data: &data, ..*part })
     }
 }
 
-/// Finds the command's row. While a chain is open, any other command is refused with 6883: after
-/// form, CLA and INS, before P1-P2 and Lc.
-fn recognise_in_chain(
-    apdu: &CommandApdu<'_>,
-    chain: Option<&Chain>,
-) -> Result<&'static CommandSpec, StatusWord> {
-    let broken = chain.is_some_and(|chain| !chain.continues_with(apdu));
-    match recognise(apdu) {
-        Ok(_) | Err(StatusWord::WRONG_P1P2 | StatusWord::NO_SUCH_OBJECT | StatusWord::WRONG_LENGTH)
-            if broken =>
-        {
-            Err(StatusWord::CHAIN_BROKEN)
-        }
-        result => result,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use onetap_apdu_spec::command::AID;
-
-    use super::*;
-
-    /// Panics at GET DATA, after it has changed its state.
-    struct Clumsy(u32);
-
-    impl Applet for Clumsy {
-        type Snapshot = u32;
-
-        fn answers_to(&self, aid: &[u8]) -> bool {
-            aid == AID
-        }
-        fn select(&mut self) -> Result<Vec<u8>, StatusWord> {
-            Ok(vec![7; 300])
-        }
-        fn deselect(&mut self) {}
-        fn admit(&self, _: &CommandSpec) -> Result<(), StatusWord> {
-            Ok(())
-        }
-        fn process(&mut self, command: Command<'_>) -> Result<Vec<u8>, StatusWord> {
-            self.0 += 1;
-            assert!(!matches!(command, Command::GetData(_)), "clumsy on purpose");
-            Ok(Vec::new())
-        }
-        fn snapshot(&self) -> u32 {
-            self.0
-        }
-        fn restore(&mut self, before: u32) {
-            self.0 = before;
-        }
-    }
-
-    fn sw(runtime: &mut Runtime<Clumsy>, name: Name, data: &[u8]) -> StatusWord {
-        let bytes = name.spec().apdu(None, data).encode(onetap_apdu_spec::apdu::Form::Short);
-        let short = CommandApdu { ne: Some(256), ..name.spec().apdu(None, data) };
-        let bytes = bytes.unwrap_or_else(|_| short.encode(onetap_apdu_spec::apdu::Form::Short).unwrap());
-        ResponseApdu::parse(&runtime.transmit(&bytes)).unwrap().sw
-    }
-
-    #[test]
-    fn a_panic_inside_is_6f00_and_the_card_goes_on() {
-        let mut runtime = Runtime::new(Clumsy(0));
-        assert_eq!(sw(&mut runtime, Name::Select, &AID).as_bytes_left(), Some(44));
-        assert_eq!(sw(&mut runtime, Name::GetData, &[]), StatusWord::INTERNAL);
-        assert_eq!(runtime.applet.0, 0, "as before");
-        assert!(!runtime.response_waits());
-        assert_eq!(sw(&mut runtime, Name::GetSignature, &[]), StatusWord::OK);
-        assert_eq!(runtime.applet.0, 1);
+/// Another command than the chain's next part: 6883, unless the applet does not even know the command.
+fn broken(admitted: Result<usize, StatusWord>) -> StatusWord {
+    match admitted {
+        Err(sw @ (StatusWord::WRONG_CLA | StatusWord::WRONG_INS | StatusWord::NO_CHAINING)) => sw,
+        _ => StatusWord::CHAIN_BROKEN,
     }
 }

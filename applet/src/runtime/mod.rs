@@ -1,46 +1,37 @@
-//! What every applet on the card needs around it and no applet does itself: APDUs in and out,
-//! chaining, GET RESPONSE, selection, and keeping a failure inside from becoming a dead card.
+//! The card's operating system: Java Card's semantics for applets written in Rust.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | `intake`, `commands`, `chain`, `outgoing` | APDUs in and out: classes, chaining, SELECT, MANAGE CHANNEL, GET RESPONSE, T=0 and T=1 |
+//! | `system`, `registry`, `channels` | which applets there are, which is selected where, who runs |
+//! | `memory`, `pin` | persistent and transient objects, transactions, PINs |
+//! | `manager` | what a security domain may do with all of these |
 
+mod aid;
+mod applet;
 mod chain;
+mod channels;
+mod commands;
+mod context;
+mod fault;
 mod intake;
+mod manager;
+mod memory;
+mod outgoing;
+mod pin;
+mod registry;
+mod reply;
+mod system;
 
-use onetap_apdu_spec::command::{Command, CommandSpec};
-use onetap_apdu_spec::sw::StatusWord;
-
-pub(crate) use intake::Runtime;
-
-/// An application on the card.
-pub(crate) trait Applet {
-    /// What [`Applet::restore`] needs to undo a command that failed inside.
-    type Snapshot;
-
-    /// True if `aid`, whole or partial, names this applet.
-    fn answers_to(&self, aid: &[u8]) -> bool;
-
-    /// Selects the applet and gives the FCI.
-    ///
-    /// # Errors
-    /// A status word, if it refuses.
-    fn select(&mut self) -> Result<Vec<u8>, StatusWord>;
-
-    /// Power went, or the card was reset.
-    fn deselect(&mut self);
-
-    /// Judges whether the applet accepts the command now, before its content is looked at.
-    ///
-    /// # Errors
-    /// The one right status word.
-    fn admit(&self, row: &CommandSpec) -> Result<(), StatusWord>;
-
-    /// Executes a command that [`Applet::admit`] let through.
-    ///
-    /// # Errors
-    /// The one right status word.
-    fn process(&mut self, command: Command<'_>) -> Result<Vec<u8>, StatusWord>;
-
-    /// Remembers the state before a command.
-    fn snapshot(&self) -> Self::Snapshot;
-
-    /// Goes back to it after a panic.
-    fn restore(&mut self, before: Self::Snapshot);
-}
+pub use aid::{AID_MAX, AID_MIN, Aid};
+pub use applet::{Applet, MAX_CHAIN, Module, StoreData};
+pub use context::Context;
+pub use fault::Fault;
+pub use intake::{Options, Runtime};
+pub use manager::Manager;
+pub use memory::{Clear, Field, Transient};
+pub use outgoing::Protocol;
+pub use pin::{OwnerPin, PinRecord};
+pub use registry::{DEFAULT_SELECTED, Instance, LOCKED, PERSONALISED, SECURITY_DOMAIN, SELECTABLE};
+pub use reply::{MAX_REPLY, Reply};
+pub use system::CardLife;

@@ -10,7 +10,8 @@ use super::confirm::Condition;
 use super::display::{Ask, Screen, View, password_screen};
 use super::keys::Key;
 use super::pin::{PIN_MAX, Pin};
-use crate::card::{Millis, NvmError};
+use crate::card::Millis;
+use crate::runtime::Fault;
 
 /// Absence from the field must last this long before the display wakes (P-20).
 pub const DEBOUNCE_MS: u64 = 300;
@@ -42,11 +43,11 @@ pub(crate) trait LocalChannel {
     /// What to show; only in Revealed.
     fn joint_password(&self) -> Option<&Password>;
     /// A key was pressed: there is a holder (resets the unconfirmed transactions).
-    fn holder_is_here(&mut self) -> Result<(), NvmError>;
+    fn holder_is_here(&mut self) -> Result<(), Fault>;
     /// The confirm key was pressed, perhaps after a PIN.
     fn confirm(&mut self, typed: Option<&Pin>) -> Result<Answer, ConfirmError>;
     /// Wipes what is pending or revealed.
-    fn cancel(&mut self) -> Result<(), NvmError>;
+    fn cancel(&mut self) -> Result<(), Fault>;
 }
 
 /// What came of confirming.
@@ -72,7 +73,7 @@ pub(crate) enum ConfirmError {
     #[error("the stored joint password is damaged")]
     Damaged,
     #[error(transparent)]
-    Memory(#[from] NvmError),
+    Memory(#[from] Fault),
 }
 
 /// Why a key did nothing, or not what the holder wanted.
@@ -110,7 +111,7 @@ pub enum KeyRefused {
     Damaged,
     /// The memory did not take the write; nothing was changed.
     #[error(transparent)]
-    Memory(#[from] NvmError),
+    Memory(#[from] Fault),
 }
 
 impl From<ConfirmError> for KeyRefused {
@@ -161,7 +162,7 @@ impl Controller {
     }
 
     /// The card enters a field: the screen goes dark, a joint password is gone for good.
-    pub(crate) fn enter_field(&mut self, applet: &mut impl LocalChannel) -> Result<(), NvmError> {
+    pub(crate) fn enter_field(&mut self, applet: &mut impl LocalChannel) -> Result<(), Fault> {
         self.presence = Presence::Present;
         self.forget_reading();
         if applet.state() == CardState::Revealed { applet.cancel() } else { Ok(()) }
@@ -176,11 +177,7 @@ impl Controller {
     }
 
     /// Time passed: time-outs, then the debounce.
-    pub(crate) fn tick(
-        &mut self,
-        now: Option<Millis>,
-        applet: &mut impl LocalChannel,
-    ) -> Result<(), NvmError> {
+    pub(crate) fn tick(&mut self, now: Option<Millis>, applet: &mut impl LocalChannel) -> Result<(), Fault> {
         if self.expired(now, applet) {
             applet.cancel()?;
             self.forget_reading();

@@ -1,22 +1,26 @@
-//! What the applet keeps in non-volatile memory. The image is: version (2), length (4) and bytes of what
-//! is fixed at personalisation, then what changes; both parts in postcard.
+//! What the applet keeps in non-volatile memory: what was fixed when it was personalised, small numbers
+//! that change, and the transaction that waits for its holder.
 
 use std::sync::Arc;
 
 use onetap_apdu_spec::personal::Personalisation;
 use onetap_apdu_spec::txn::TransactionMessage;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::confirm::KeyOnly;
 use super::password::Sealed;
-use super::pin::PinRecord;
+use super::pin::PIN_TRIES;
 use super::tools::{Bytes, StorageKeys};
-use crate::card::{CardError, MAX_IMAGE, Millis, Nvm, NvmError};
+use crate::card::Millis;
+use crate::runtime::{Context, Fault, Field, OwnerPin};
 
-/// Version of the image's layout.
-const VERSION: u16 = 1;
-const PREFIX: usize = 6;
+const ISSUED: Field<Issued> = Field::new(0);
+const COUNTERS: Field<Counters> = Field::new(1);
+const PENDING_NUMBER: u8 = 2;
+const PENDING: Field<StoredPending> = Field::new(PENDING_NUMBER);
+/// The holder's PIN; objects 3 and 4.
+pub(super) const PIN: OwnerPin = OwnerPin::new(3, PIN_TRIES);
 
 /// Fixed when the card is personalised.
 #[derive(Serialize, Deserialize)]
@@ -25,7 +29,6 @@ pub(crate) struct Issued {
     /// The signing key, PKCS#8 DER.
     pub(crate) signing_key: Bytes,
     pub(crate) storage: StorageKeys,
-    pub(crate) pin: PinRecord,
 }
 
 impl Drop for Issued {
@@ -35,14 +38,12 @@ impl Drop for Issued {
 }
 
 /// Small numbers that change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// C: the counter value signed with last. Only ever grows.
     pub(crate) counter: u32,
     /// Transactions signed since a key was last pressed.
     pub(crate) unconfirmed: u8,
-    /// PIN tries left.
-    pub(crate) pin_tries: u8,
     /// Key-only payments since the last PIN.
     pub(crate) key_only: KeyOnly,
 }
@@ -67,12 +68,6 @@ pub(crate) struct Pending {
 }
 
 #[derive(Serialize)]
-struct ChangingRef<'a> {
-    counters: &'a Counters,
-    pending: Option<PendingRef<'a>>,
-}
-
-#[derive(Serialize)]
 struct PendingRef<'a> {
     counter: u32,
     #[serde(with = "raw")]
@@ -83,20 +78,29 @@ struct PendingRef<'a> {
     delivered_at: Millis,
 }
 
+impl<'a> PendingRef<'a> {
+    fn of(pending: &'a Pending) -> Self {
+        let signed = &pending.signed;
+        Self {
+            counter: signed.counter,
+            transaction: signed.message.bytes(),
+            password: &signed.password,
+            signature_message: &signed.signature_message,
+            owed: signed.owed.as_ref(),
+            delivered_at: pending.delivered_at,
+        }
+    }
+}
+
 mod raw {
     pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 }
 
-#[derive(Deserialize)]
-struct Changing {
-    counters: Counters,
-    pending: Option<StoredPending>,
-}
-
-#[derive(Deserialize)]
-struct StoredPending {
+/// [`Pending`] as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPending {
     counter: u32,
     transaction: Bytes,
     password: Sealed,
@@ -119,62 +123,66 @@ impl StoredPending {
     }
 }
 
-/// The applet's non-volatile memory: a copy in RAM that changes only after a commit succeeded.
+/// The applet's persistent memory: a copy in RAM that changes only after a commit succeeded.
 pub(crate) struct Memory {
-    nvm: Box<dyn Nvm>,
-    /// The image: the part fixed at personalisation stays, what follows is written anew.
-    image: Zeroizing<Vec<u8>>,
-    fixed: usize,
     counters: Counters,
     pending: Option<Arc<Pending>>,
 }
 
 impl Memory {
-    /// Stores a new card.
-    pub(crate) fn create(nvm: Box<dyn Nvm>, issued: &Issued, counters: Counters) -> Result<Self, CardError> {
-        let mut image = Zeroizing::new(vec![0; MAX_IMAGE]);
-        let room = image.get_mut(PREFIX..).unwrap_or_default();
-        let fixed = postcard::to_slice(issued, room).map_err(|_| NvmError::TooLarge(MAX_IMAGE))?.len();
-        let [.., a, b, c, d] = fixed.to_be_bytes();
-        let [v, w] = VERSION.to_be_bytes();
-        image.iter_mut().zip([v, w, a, b, c, d]).for_each(|(to, from)| *to = from);
-        let mut memory = Self { nvm, image, fixed: PREFIX + fixed, counters, pending: None };
-        memory.commit(counters, None)?;
-        Ok(memory)
+    /// Stores a new card's memory, with the transaction that is open.
+    pub(crate) fn create(cx: &mut Context<'_>, issued: &Issued) -> Result<Self, Fault> {
+        let counters = Counters::default();
+        cx.set(&ISSUED, issued)?;
+        cx.set(&COUNTERS, &counters)?;
+        Ok(Self { counters, pending: None })
     }
 
-    /// Reads a stored card.
-    pub(crate) fn open(mut nvm: Box<dyn Nvm>) -> Result<(Self, Issued), CardError> {
-        let stored = nvm.load()?.ok_or(CardError::Empty)?;
-        let (issued, fixed, changing) = read(&stored)?;
-        let pending =
-            changing.pending.map(|pending| pending.restore().ok_or(CardError::Unreadable)).transpose()?;
-        // Copied, not grown: growing would leave the keys behind in the old place.
-        let mut image = Zeroizing::new(vec![0; MAX_IMAGE.max(stored.len())]);
-        image.iter_mut().zip(stored.iter()).for_each(|(to, from)| *to = *from);
-        Ok((Self { nvm, image, fixed, counters: changing.counters, pending }, issued))
+    /// Stores what an older image held, with the transaction that is open.
+    pub(super) fn restore(
+        cx: &mut Context<'_>,
+        issued: &Issued,
+        counters: Counters,
+        pending: Option<StoredPending>,
+    ) -> Result<(), Fault> {
+        Self::create(cx, issued)?;
+        cx.set(&COUNTERS, &counters)?;
+        pending.map_or(Ok(()), |pending| cx.set(&PENDING, &pending))
     }
 
-    /// Replaces what changes, in one atomic write. After an error all is as before.
+    /// Reads what is stored; `None` before the card was personalised.
+    pub(crate) fn open(cx: &Context<'_>) -> Result<Option<(Self, Issued)>, Fault> {
+        let Some(issued) = cx.find(&ISSUED)? else { return Ok(None) };
+        let stored: Option<StoredPending> = cx.find(&PENDING)?;
+        let pending = match stored {
+            None => None,
+            Some(stored) => Some(stored.restore().ok_or(Fault::NoSuchObject(PENDING_NUMBER))?),
+        };
+        Ok(Some((Self { counters: cx.get(&COUNTERS)?, pending }, issued)))
+    }
+
+    /// Replaces what changes, in one step. After an error all is as before.
     pub(crate) fn commit(
         &mut self,
+        cx: &mut Context<'_>,
         counters: Counters,
         pending: Option<Arc<Pending>>,
-    ) -> Result<(), NvmError> {
-        let changing = ChangingRef {
-            counters: &counters,
-            pending: pending.as_ref().map(|pending| PendingRef {
-                counter: pending.signed.counter,
-                transaction: pending.signed.message.bytes(),
-                password: &pending.signed.password,
-                signature_message: &pending.signed.signature_message,
-                owed: pending.signed.owed.as_ref(),
-                delivered_at: pending.delivered_at,
-            }),
+    ) -> Result<(), Fault> {
+        let same = match (&self.pending, &pending) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (None, None) => true,
+            _ => false,
         };
-        let room = self.image.get_mut(self.fixed..).unwrap_or_default();
-        let len = postcard::to_slice(&changing, room).map_err(|_| NvmError::TooLarge(MAX_IMAGE))?.len();
-        self.nvm.commit(self.image.get(..self.fixed + len).unwrap_or_default())?;
+        cx.transaction(|cx| {
+            if counters != self.counters {
+                cx.set(&COUNTERS, &counters)?;
+            }
+            match &pending {
+                _ if same => Ok(()),
+                Some(pending) => cx.set(&Field::new(PENDING_NUMBER), &PendingRef::of(pending)),
+                None => cx.remove(&PENDING),
+            }
+        })?;
         (self.counters, self.pending) = (counters, pending);
         Ok(())
     }
@@ -188,17 +196,4 @@ impl Memory {
     pub(crate) fn pending(&self) -> Option<&Arc<Pending>> {
         self.pending.as_ref()
     }
-}
-
-fn read(image: &[u8]) -> Result<(Issued, usize, Changing), CardError> {
-    let (&[v, w, a, b, c, d], rest) = image.split_first_chunk::<PREFIX>().ok_or(CardError::Unreadable)?;
-    let version = u16::from_be_bytes([v, w]);
-    if version != VERSION {
-        return Err(CardError::Version { found: version, known: VERSION });
-    }
-    let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).map_err(|_| CardError::Unreadable)?;
-    let (fixed, changing) = rest.split_at_checked(len).ok_or(CardError::Unreadable)?;
-    let issued = postcard::from_bytes(fixed).map_err(|_| CardError::Unreadable)?;
-    let changing = postcard::from_bytes(changing).map_err(|_| CardError::Unreadable)?;
-    Ok((issued, PREFIX + len, changing))
 }

@@ -18,14 +18,16 @@ pub(crate) mod confirm;
 pub(crate) mod controller;
 pub(crate) mod display;
 mod encryption;
+pub(crate) mod format_1;
 pub(crate) mod keys;
-pub(crate) mod memory;
+mod memory;
 mod password;
 pub(crate) mod personalise;
 pub(crate) mod pin;
 mod signature;
+pub(crate) mod signer;
 mod state;
 mod tools;
 mod transceiver;
 
-pub(crate) use applet::SigningApplet;
+pub(crate) use applet::{NAME, SigningApplet, module};

@@ -3,15 +3,13 @@
 use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, RsaPublic};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::suite::EncryptionMethod;
-use zeroize::Zeroizing;
 
-use super::SigningApplet;
-use super::confirm::KeyOnly;
-use super::memory::{Counters, Issued, Memory};
-use super::pin::{PIN_TRIES, Pin, PinRecord};
+use super::memory::{Issued, Memory, PIN};
+use super::pin::Pin;
 use super::signature::SigningKey;
-use super::tools::{Bytes, StorageKeys, Tools};
-use crate::card::{CardError, Environment, Nvm};
+use super::signer::Signer;
+use super::tools::{Bytes, StorageKeys};
+use crate::runtime::{Context, Fault};
 
 /// Why an order cannot make a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,34 +45,36 @@ pub enum OrderError {
     NotEmpty,
 }
 
-/// Makes a card in empty memory. `pkcs8` is a signing key brought along (tests, vectors); without, the
-/// card makes its own.
-pub(crate) fn personalise(
+/// Why a card cannot be personalised.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IssueError {
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Makes a blank applet the card of one holder, in one transaction.
+pub(super) fn personalise(
+    cx: &mut Context<'_>,
     order: Personalisation,
     pin: &Pin,
-    pkcs8: Option<&[u8]>,
-    mut nvm: Box<dyn Nvm>,
-    mut env: Environment,
-) -> Result<(SigningApplet, EnrolmentStatement), CardError> {
-    if nvm.load()?.is_some() {
-        return Err(OrderError::NotEmpty.into());
-    }
+) -> Result<(Signer, EnrolmentStatement), IssueError> {
     check(&order)?;
-    server_key(env.crypto, &order)?;
-    let signing_key = match pkcs8 {
-        Some(given) => Zeroizing::new(given.to_vec()),
-        None => env.crypto.generate_rsa(order.rsa_bits)?,
-    };
-    let key = SigningKey::parse(env.crypto, &signing_key).map_err(OrderError::SigningKey)?;
+    server_key(cx.crypto(), &order)?;
+    let signing_key = cx.make_rsa_key(order.rsa_bits)?;
+    let key = SigningKey::parse(cx.crypto(), &signing_key).map_err(OrderError::SigningKey)?;
     check_size(&key, order.rsa_bits)?;
     let statement = EnrolmentStatement::make(order.binding, key.private())?;
-    let storage = StorageKeys::draw(&mut *env.rng);
-    let pin = PinRecord::new(pin, &storage, &mut Tools { crypto: env.crypto, rng: &mut *env.rng });
-    let issued = Issued { order, signing_key: Bytes(signing_key.to_vec()), storage, pin };
-    let counters =
-        Counters { counter: 0, unconfirmed: 0, pin_tries: PIN_TRIES, key_only: KeyOnly::default() };
-    let memory = Memory::create(nvm, &issued, counters)?;
-    Ok((SigningApplet::new(memory, issued, env)?, statement))
+    let storage = StorageKeys::draw(cx.rng());
+    let issued = Issued { order, signing_key: Bytes(signing_key.to_vec()), storage };
+    let memory = cx.transaction(|cx| {
+        PIN.update(cx, pin.digits())?;
+        Memory::create(cx, &issued)
+    })?;
+    Ok((Signer::new(cx, memory, issued)?, statement))
 }
 
 fn check(order: &Personalisation) -> Result<(), OrderError> {

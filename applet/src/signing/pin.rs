@@ -1,14 +1,12 @@
-//! The holder's PIN: 4 to 12 digits, typed on the card's own keypad, three tries. What is stored is a
-//! salted CMAC under a key of the card. No command verifies a PIN.
+//! The holder's PIN: 4 to 12 digits, typed on the card's own keypad, three tries. The try
+//! counter and the comparison are the runtime's. No command verifies a PIN.
 
 use std::str::FromStr;
 
-use onetap_apdu_spec::crypto::Block;
-use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::tools::{StorageKeys, Tools, draw_block};
+use super::memory::PIN;
+use crate::runtime::{Context, Fault};
 
 /// Wrong PINs in a row that block it.
 pub const PIN_TRIES: u8 = 3;
@@ -34,34 +32,24 @@ impl FromStr for Pin {
     }
 }
 
+impl Pin {
+    /// The digits, as text.
+    pub(super) fn digits(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl std::fmt::Debug for Pin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Pin(redacted)")
     }
 }
 
-/// How the card knows its PIN.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct PinRecord {
-    salt: Block,
-    check: Block,
-}
-
-/// Proof that the right PIN was typed. Only [`PinRecord::verify`] makes one.
+/// Proof that the right PIN was typed. Only [`verify`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PinVerified(());
 
-impl PinRecord {
-    /// Stores a PIN.
-    pub(crate) fn new(pin: &Pin, keys: &StorageKeys, tools: &mut Tools<'_>) -> Self {
-        let salt = draw_block(tools.rng);
-        let check = tools.crypto.cmac(&keys.pin_mac, &[&salt, pin.0.as_bytes()]);
-        Self { salt, check }
-    }
-
-    /// Compares in constant time. The caller has persisted the try before.
-    pub(crate) fn verify(&self, pin: &Pin, keys: &StorageKeys, tools: &Tools<'_>) -> Option<PinVerified> {
-        let check = tools.crypto.cmac(&keys.pin_mac, &[&self.salt, pin.0.as_bytes()]);
-        bool::from(check.ct_eq(&self.check)).then_some(PinVerified(()))
-    }
+/// Verifies a typed PIN: a try is taken, persistently, before anything is compared.
+pub(super) fn verify(cx: &mut Context<'_>, pin: &Pin) -> Result<Option<PinVerified>, Fault> {
+    Ok(PIN.check(cx, pin.digits())?.then_some(PinVerified(())))
 }

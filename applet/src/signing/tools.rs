@@ -25,8 +25,6 @@ pub(crate) struct StorageKeys {
     pub(crate) seal_encryption: Key256,
     /// Authenticates them.
     pub(crate) seal_mac: Key256,
-    /// Makes the PIN's check value.
-    pub(crate) pin_mac: Key256,
 }
 
 impl StorageKeys {
@@ -37,7 +35,7 @@ impl StorageKeys {
             rng.fill(&mut bytes[..]);
             Key256::new(*bytes)
         };
-        Self { seal_encryption: key(), seal_mac: key(), pin_mac: key() }
+        Self { seal_encryption: key(), seal_mac: key() }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::Alias;
-use onetap_apdu_spec::command::{CardState, Command, CommandSpec, MAX_UNCONFIRMED, Name, aid_matches, fci};
+use onetap_apdu_spec::command::{CardState, Command, CommandSpec, MAX_UNCONFIRMED, Name};
 use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::objects;
@@ -13,14 +13,13 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::{self, Tag};
 use onetap_apdu_spec::txn::TransactionMessage;
 
-use super::applet::SigningApplet;
 use super::encryption::encrypt;
 use super::memory::{Counters, Pending, Signed};
 use super::password;
+use super::signer::Signer;
 use super::state::State;
 use super::tools::{Bytes, Tools};
-use crate::card::NvmError;
-use crate::runtime::Applet;
+use crate::runtime::{Context, Fault, Reply};
 
 /// Why a command failed inside.
 #[derive(Debug)]
@@ -33,8 +32,8 @@ enum Failure {
     Crypto,
 }
 
-impl From<NvmError> for Failure {
-    fn from(_: NvmError) -> Self {
+impl From<Fault> for Failure {
+    fn from(_: Fault) -> Self {
         Self::Memory
     }
 }
@@ -58,56 +57,36 @@ impl From<Failure> for StatusWord {
 
 const OUT_OF_ORDER: Failure = Failure::Refused(StatusWord::CONDITIONS);
 
-impl Applet for SigningApplet {
-    type Snapshot = (State, u32);
-
-    fn answers_to(&self, aid: &[u8]) -> bool {
-        aid_matches(aid)
-    }
-
-    fn select(&mut self) -> Result<Vec<u8>, StatusWord> {
-        self.interrupt();
-        Ok(fci())
-    }
-
-    fn deselect(&mut self) {
-        self.interrupt();
-    }
-
-    fn admit(&self, row: &CommandSpec) -> Result<(), StatusWord> {
+impl Signer {
+    /// Judges whether a command is accepted now, before its content is looked at.
+    pub(super) fn admit(&self, cx: &Context<'_>, row: &CommandSpec) -> Result<(), StatusWord> {
         if !row.allowed_in(self.state.name()) {
             return Err(StatusWord::CONDITIONS);
         }
-        if row.name == Name::PutTxn { self.admit_transaction() } else { Ok(()) }
+        if row.name == Name::PutTxn { self.admit_transaction(cx) } else { Ok(()) }
     }
 
-    fn process(&mut self, command: Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    /// Executes a command that was admitted.
+    pub(super) fn execute(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: Command<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
         match command {
-            Command::GetData(tag) => self.get_data(tag),
-            Command::PutTxn(message) => self.put_txn(*message),
-            Command::GetSignature => self.get_signature(),
-            Command::GetEncPassword => self.get_enc_password(),
+            Command::GetData(tag) => self.get_data(cx, tag, reply),
+            Command::PutTxn(message) => self.put_txn(cx, *message),
+            Command::GetSignature => self.get_signature(cx, reply),
+            Command::GetEncPassword => self.get_enc_password(cx, reply),
             // The runtime answers these itself.
             Command::Select(_) | Command::GetResponse => Err(OUT_OF_ORDER),
         }
         .map_err(StatusWord::from)
     }
 
-    fn snapshot(&self) -> Self::Snapshot {
-        (self.state.clone(), self.memory.counters().counter)
-    }
-
-    fn restore(&mut self, (state, counter): Self::Snapshot) {
-        // A counter value that was taken is never used again: then the transaction is void.
-        let unused = self.memory.counters().counter == counter;
-        self.state = if unused { state } else { State::Idle };
-    }
-}
-
-impl SigningApplet {
-    fn admit_transaction(&self) -> Result<(), StatusWord> {
-        let status = self.status();
-        if status.unconfirmed >= MAX_UNCONFIRMED || status.worn_out || self.now().is_none() {
+    fn admit_transaction(&self, cx: &Context<'_>) -> Result<(), StatusWord> {
+        let status = self.status(cx);
+        if status.unconfirmed >= MAX_UNCONFIRMED || status.worn_out || cx.now().is_none() {
             Err(StatusWord::CONDITIONS)
         } else if status.pin_blocked {
             Err(StatusWord::PIN_BLOCKED)
@@ -122,62 +101,74 @@ impl SigningApplet {
     }
 
     /// The name under which the next transaction has to name the payer.
-    fn next_alias(&self) -> Result<Alias, Failure> {
-        Ok(self.keys.alias(self.env.crypto, self.next_counter()?))
+    fn next_alias(&self, cx: &Context<'_>) -> Result<Alias, Failure> {
+        Ok(self.keys.alias(cx.crypto(), self.next_counter()?))
     }
 
-    fn get_data(&self, tag: Tag) -> Result<Vec<u8>, Failure> {
-        match tag {
-            objects::PAYER_ALIAS => Ok(tlv::object(tag, self.next_alias()?.as_str().as_bytes())),
-            objects::CARD_STATUS => Ok(tlv::object(tag, &self.status().to_bytes())),
-            _ => Err(Failure::Refused(StatusWord::NO_SUCH_OBJECT)),
-        }
+    fn get_data(&self, cx: &Context<'_>, tag: Tag, reply: &mut Reply) -> Result<(), Failure> {
+        let object = match tag {
+            objects::PAYER_ALIAS => tlv::object(tag, self.next_alias(cx)?.as_str().as_bytes()),
+            objects::CARD_STATUS => tlv::object(tag, &self.status(cx).to_bytes()),
+            _ => return Err(Failure::Refused(StatusWord::NO_SUCH_OBJECT)),
+        };
+        reply.send(&object);
+        Ok(())
     }
 
-    fn put_txn(&mut self, message: TransactionMessage) -> Result<Vec<u8>, Failure> {
-        if message.transaction().payer != self.next_alias()? {
+    fn put_txn(&mut self, cx: &Context<'_>, message: TransactionMessage) -> Result<(), Failure> {
+        if message.transaction().payer != self.next_alias(cx)? {
             return Err(Failure::Refused(StatusWord::WRONG_DATA));
         }
         self.state = State::Loaded(Arc::new(message));
-        Ok(Vec::new())
+        Ok(())
     }
 
-    fn get_signature(&mut self) -> Result<Vec<u8>, Failure> {
-        match &self.state {
+    fn get_signature(&mut self, cx: &mut Context<'_>, reply: &mut Reply) -> Result<(), Failure> {
+        let signed = match &self.state {
             State::Loaded(message) => {
                 let message = Arc::clone(message);
-                self.sign(message)
+                self.sign(cx, message)?
             }
-            State::Signed(signed) => Ok(signed.signature_message.0.clone()),
-            State::Delivered(pending) => Ok(pending.signed.signature_message.0.clone()),
-            _ => Err(OUT_OF_ORDER),
-        }
+            State::Signed(signed) => Arc::clone(signed),
+            State::Delivered(pending) => Arc::clone(&pending.signed),
+            _ => return Err(OUT_OF_ORDER),
+        };
+        reply.send(&signed.signature_message.0);
+        Ok(())
     }
 
     /// Takes a counter value, persistently, and only then computes anything with it. If anything fails
     /// after that, the value is spent and the transaction void.
-    fn sign(&mut self, message: Arc<TransactionMessage>) -> Result<Vec<u8>, Failure> {
+    fn sign(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Arc<TransactionMessage>,
+    ) -> Result<Arc<Signed>, Failure> {
         let counters = self.memory.counters();
         let counter = self.next_counter()?;
         let unconfirmed = counters.unconfirmed.saturating_add(1);
-        self.memory.commit(Counters { counter, unconfirmed, ..counters }, None)?;
+        self.memory.commit(cx, Counters { counter, unconfirmed, ..counters }, None)?;
         self.state = State::Idle;
-        let signed = Arc::new(self.compute(message, counter)?);
-        let response = signed.signature_message.0.clone();
+        let signed = Arc::new(self.compute(cx, message, counter)?);
         if signed.owed.is_some() {
-            self.state = State::Signed(signed);
+            self.state = State::Signed(Arc::clone(&signed));
         } else {
-            self.deliver(signed)?;
+            self.deliver(cx, Arc::clone(&signed))?;
         }
-        Ok(response)
+        Ok(signed)
     }
 
     /// Joint password, E, S (P-06: all of it after T was received).
-    fn compute(&mut self, message: Arc<TransactionMessage>, counter: u32) -> Result<Signed, Failure> {
+    fn compute(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Arc<TransactionMessage>,
+        counter: u32,
+    ) -> Result<Signed, Failure> {
         let order = &self.issued.order;
         let header = Header { binding: order.binding, counter };
-        let crypto = self.env.crypto;
-        let mut tools = Tools { crypto, rng: &mut *self.env.rng };
+        let (crypto, rng) = cx.tools();
+        let mut tools = Tools { crypto, rng };
         let (password, sealed) = password::draw(order.password, &self.issued.storage, counter, &mut tools);
         let server = self.server_key.as_deref();
         let envelope = encrypt(&header, &self.keys, server, message.bytes(), &password, &mut tools)?;
@@ -193,25 +184,28 @@ impl SigningApplet {
     }
 
     /// Commits that the terminal has, with the answer to this command, all it needs.
-    fn deliver(&mut self, signed: Arc<Signed>) -> Result<(), Failure> {
-        let delivered_at = self.now().ok_or(OUT_OF_ORDER)?;
+    fn deliver(&mut self, cx: &mut Context<'_>, signed: Arc<Signed>) -> Result<(), Failure> {
+        let delivered_at = cx.now().ok_or(OUT_OF_ORDER)?;
         let pending = Arc::new(Pending { signed, delivered_at });
-        self.memory.commit(self.memory.counters(), Some(Arc::clone(&pending)))?;
+        self.memory.commit(cx, self.memory.counters(), Some(Arc::clone(&pending)))?;
         self.state = State::Delivered(pending);
         Ok(())
     }
 
-    fn get_enc_password(&mut self) -> Result<Vec<u8>, Failure> {
+    fn get_enc_password(&mut self, cx: &mut Context<'_>, reply: &mut Reply) -> Result<(), Failure> {
         let signed = match &self.state {
             State::Signed(signed) => Arc::clone(signed),
             State::Delivered(pending) => Arc::clone(&pending.signed),
             _ => return Err(OUT_OF_ORDER),
         };
-        let owed = signed.owed.clone().ok_or(Failure::Refused(StatusWord::NO_SUCH_OBJECT))?;
+        let Some(owed) = &signed.owed else {
+            return Err(Failure::Refused(StatusWord::NO_SUCH_OBJECT));
+        };
         if self.state.name() == CardState::Signed {
-            self.deliver(signed)?;
+            self.deliver(cx, Arc::clone(&signed))?;
         }
-        Ok(owed.0)
+        reply.send(&owed.0);
+        Ok(())
     }
 }
 

@@ -138,7 +138,8 @@ fn orders_that_make_no_card_are_refused_by_name() {
             Box::new(nvm.clone()),
             environment(&clock),
         );
-        assert_eq!(nvm.count(), 0);
+        let made = Card::open(Box::new(nvm), environment(&clock)).unwrap();
+        assert_eq!(made.state(), CardState::Idle, "blank");
         match card.map(drop) {
             Err(CardError::Order(why)) => why,
             other => panic!("{other:?}"),

@@ -88,6 +88,7 @@ fn faulty() -> (Rig, Faulty) {
         crypto: Box::leak(Box::new(faulty.clone())),
         rng: Box::new(Seeded(1)),
         clock: Box::new(clock),
+        ..Environment::default()
     };
     rig.card = Card::open(Box::new(rig.nvm.clone()), env).unwrap();
     (rig, faulty)

@@ -113,10 +113,11 @@ fn p_05_p_06_passwords_are_drawn_anew_for_each_transaction() {
 
 #[test]
 fn the_card_generates_its_own_key() {
-    use onetap_applet::card::{MemoryNvm, VirtualClock};
+    use onetap_applet::card::VirtualClock;
+    use onetap_applet::nvm::MemoryImage;
     let order = crate::rig::order(Suite::default());
     let env = crate::rig::environment(&VirtualClock::at(crate::rig::START));
-    let nvm = MemoryNvm::default();
+    let nvm = MemoryImage::default();
     let (_, statement) =
         onetap_applet::Card::personalise(order, crate::rig::PIN.parse().unwrap(), Box::new(nvm), env)
             .unwrap();

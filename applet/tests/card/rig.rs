@@ -18,9 +18,9 @@ use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::{Tag, object};
 use onetap_apdu_spec::txn::{Transaction, TransactionMessage, TransactionType};
-use onetap_applet::card::{MemoryNvm, Millis, Nvm, NvmError, VirtualClock};
+use onetap_applet::card::{Millis, VirtualClock};
+use onetap_applet::nvm::{Image, MemoryImage, NvmError};
 use onetap_applet::{Card, CardError, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key};
-use zeroize::Zeroizing;
 
 pub(crate) const CARD_KEY: &[u8] = include_bytes!("../data/card-key.pk8");
 pub(crate) const SERVER_KEY: &[u8] = include_bytes!("../data/server-key.pk8");
@@ -49,10 +49,10 @@ impl Rng for Seeded {
     }
 }
 
-/// Memory that counts its commits and fails from the n-th on, before or after storing it.
+/// Memory that counts its commits and, when told so, takes no more of them: a disk that is full.
 #[derive(Clone, Default)]
 pub(crate) struct TestNvm {
-    pub(crate) memory: MemoryNvm,
+    pub(crate) memory: MemoryImage,
     pub(crate) commits: Arc<AtomicUsize>,
     fail_from: Arc<AtomicUsize>,
 }
@@ -73,25 +73,43 @@ impl TestNvm {
     }
 
     pub(crate) fn image(&self) -> Vec<u8> {
-        self.memory.image().unwrap()
+        self.memory.bytes().to_vec()
+    }
+
+    fn is_full(&self) -> bool {
+        let fail_from = self.fail_from.load(Ordering::SeqCst);
+        fail_from != 0 && self.count() + 1 >= fail_from
     }
 }
 
-impl Nvm for TestNvm {
-    fn load(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, NvmError> {
-        self.memory.load()
+impl Image for TestNvm {
+    fn size(&self) -> usize {
+        self.memory.size()
     }
 
-    fn commit(&mut self, image: &[u8]) -> Result<(), NvmError> {
-        let n = self.commits.load(Ordering::SeqCst) + 1;
-        let fail_from = self.fail_from.load(Ordering::SeqCst);
-        if fail_from != 0 && n >= fail_from {
+    fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), NvmError> {
+        self.memory.read(offset, into)
+    }
+
+    /// What fills holes with zeros always fits.
+    fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), NvmError> {
+        if self.is_full() && offset < JOURNAL_END && bytes.iter().any(|byte| *byte != 0) {
             return Err(NvmError::Failed);
         }
-        self.commits.store(n, Ordering::SeqCst);
-        self.memory.commit(image)
+        self.memory.write(offset, bytes)
+    }
+
+    /// Each commit has one sync; so has taking one back.
+    fn sync(&mut self) -> Result<(), NvmError> {
+        if !self.is_full() {
+            self.commits.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
     }
 }
+
+/// Where the pages begin: header and two slots of the journal are before.
+const JOURNAL_END: usize = 4096 + 2 * 8192;
 
 pub(crate) fn order(suite: Suite) -> Personalisation {
     let rsa = suite.encryption() == EncryptionMethod::RsaOaep;
@@ -156,6 +174,12 @@ impl Rig {
         .unwrap();
         let keys = CardKeys::new(crypto(), order.card_key.clone());
         Self { card, nvm, clock, statement, order, keys }
+    }
+
+    /// Around a card that was personalised with [`order`] and opened elsewhere.
+    pub(crate) fn around(card: Card, clock: &VirtualClock) -> Self {
+        let blueprint = Self::new();
+        Self { card, clock: clock.clone(), ..blueprint }
     }
 
     /// The process dies and the card is opened again.
@@ -278,7 +302,12 @@ impl Rig {
 }
 
 pub(crate) fn environment(clock: &VirtualClock) -> Environment {
-    Environment { crypto: crypto(), rng: Box::new(Seeded(42)), clock: Box::new(clock.clone()) }
+    Environment {
+        crypto: crypto(),
+        rng: Box::new(Seeded(42)),
+        clock: Box::new(clock.clone()),
+        ..Environment::default()
+    }
 }
 
 pub(crate) fn transaction(alias: &str, amount: &str) -> Transaction {

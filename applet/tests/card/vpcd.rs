@@ -2,7 +2,7 @@
 //! connection, one tap, stopping.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use onetap_apdu_spec::apdu::Form;
 use onetap_apdu_spec::command::{AID, CardState, Name};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::SharedCard;
-use onetap_applet::front::vpcd::{Left, Stop, VpcdConfig, VpcdError, serve};
+use onetap_applet::front::vpcd::{Left, Meeting, Stop, VpcdConfig, VpcdError, serve};
 
 use crate::rig::{Rig, transaction};
 
@@ -22,10 +22,73 @@ struct Peer {
     served: JoinHandle<Result<Left, VpcdError>>,
 }
 
+/// In vpcd's reversed mode the reader comes to the card.
+struct Reversed {
+    addr: SocketAddr,
+    card: SharedCard,
+    stop: Stop,
+    served: JoinHandle<Result<Left, VpcdError>>,
+}
+
+fn start_reversed() -> Reversed {
+    let meeting = Meeting::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let addr = meeting.addr().unwrap();
+    let config = VpcdConfig { meeting, leave_when_delivered: false, give_up_after: None };
+    let card: SharedCard = Arc::new(Mutex::new(Rig::new().card));
+    let stop = Stop::new();
+    let (served_card, served_stop) = (Arc::clone(&card), stop.clone());
+    let served = spawn(move || serve(&served_card, &config, &served_stop));
+    Reversed { addr, card, stop, served }
+}
+
+fn come(reversed: &Reversed) -> TcpStream {
+    let stream = TcpStream::connect(reversed.addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+#[test]
+fn in_reversed_mode_the_reader_comes_and_comes_again() {
+    let reversed = start_reversed();
+    for _ in 0..3 {
+        let mut stream = come(&reversed);
+        exchange(&mut stream, Name::Select, &AID);
+        assert!(reversed.card.lock().unwrap().in_field());
+    }
+    reversed.stop.stop();
+    assert_eq!(reversed.served.join().unwrap().unwrap(), Left::Stopped);
+}
+
+#[test]
+fn a_reader_that_comes_while_the_field_is_off_is_sent_away() {
+    let reversed = start_reversed();
+    let mut first = come(&reversed);
+    exchange(&mut first, Name::Select, &AID);
+    reversed.stop.hold();
+    assert_eq!(first.read(&mut [0; 1]).unwrap(), 0, "out of the reader");
+    let mut second = come(&reversed);
+    assert!(second.read(&mut [0; 1]).is_ok_and(|read| read == 0), "and kept out");
+    reversed.stop.resume();
+    let mut third = come(&reversed);
+    exchange(&mut third, Name::Select, &AID);
+    reversed.stop.stop();
+    assert_eq!(reversed.served.join().unwrap().unwrap(), Left::Stopped);
+}
+
+#[test]
+fn a_card_that_waits_for_its_reader_can_be_stopped() {
+    let reversed = start_reversed();
+    reversed.stop.stop();
+    assert_eq!(reversed.served.join().unwrap().unwrap(), Left::Stopped);
+}
+
 fn start(leave_when_delivered: bool) -> Peer {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let config =
-        VpcdConfig { addr: listener.local_addr().unwrap(), leave_when_delivered, give_up_after: None };
+    let config = VpcdConfig {
+        meeting: Meeting::At(listener.local_addr().unwrap()),
+        leave_when_delivered,
+        give_up_after: None,
+    };
     let card: SharedCard = Arc::new(Mutex::new(Rig::new().card));
     let stop = Stop::new();
     let (served_card, served_stop) = (Arc::clone(&card), stop.clone());
@@ -130,7 +193,7 @@ fn without_a_reader_it_waits_longer_each_time_and_can_give_up() {
     let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let card: SharedCard = Arc::new(Mutex::new(Rig::new().card));
     let give_up_after = Some(Duration::from_millis(50));
-    let config = VpcdConfig { addr, leave_when_delivered: false, give_up_after };
+    let config = VpcdConfig { meeting: Meeting::At(addr), leave_when_delivered: false, give_up_after };
     let started = Instant::now();
     let why = serve(&card, &config, &Stop::new()).unwrap_err();
     assert!(started.elapsed() >= Duration::from_millis(50));

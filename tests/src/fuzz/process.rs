@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, ResponseApdu};
+use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, CardState, CardStatus, MAX_UNCONFIRMED, Name, recognise};
 use onetap_apdu_spec::crypto::{Key256, RsaBits};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
@@ -17,7 +18,8 @@ use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::Tag;
 use onetap_apdu_spec::txn::{Transaction, TransactionMessage, TransactionType};
-use onetap_applet::card::{MemoryNvm, Millis, Nvm as _, VirtualClock};
+use onetap_applet::card::{Millis, VirtualClock};
+use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key, PENDING_MS, REVEALED_MS};
 
 use super::mutate::Dice;
@@ -126,14 +128,19 @@ fn image(suite: Suite) -> Option<Vec<u8>> {
         password: PasswordPolicy::default(),
         confirmation: samples::confirmation(),
     };
-    let nvm = MemoryNvm::default();
+    let nvm = MemoryImage::default();
     let env = environment(&VirtualClock::at(START));
     Card::personalise(order, samples::PIN.parse().ok()?, Box::new(nvm.clone()), env).ok()?;
-    nvm.image()
+    Some(nvm.bytes().to_vec())
 }
 
 fn environment(clock: &VirtualClock) -> Environment {
-    Environment { crypto: &StandIn, rng: Box::new(Dice::new(1)), clock: Box::new(clock.clone()) }
+    Environment {
+        crypto: &StandIn,
+        rng: Box::new(Dice::new(1)),
+        clock: Box::new(clock.clone()),
+        ..Environment::default()
+    }
 }
 
 impl Rng for Dice {
@@ -144,7 +151,7 @@ impl Rng for Dice {
 
 struct Play {
     card: Card,
-    nvm: MemoryNvm,
+    nvm: MemoryImage,
     clock: VirtualClock,
     powered: bool,
     /// Everything the card said since it was new.
@@ -157,8 +164,7 @@ struct Play {
 impl Play {
     #[allow(clippy::expect_used, reason = "a card that does not open is a finding")]
     fn new(suite: usize) -> Self {
-        let mut nvm = MemoryNvm::default();
-        nvm.commit(&CARDS[suite % CARDS.len()]).expect("an image fits");
+        let nvm = MemoryImage::from_bytes(CARDS[suite % CARDS.len()].clone());
         let clock = VirtualClock::at(START);
         let card = Card::open(Box::new(nvm.clone()), environment(&clock)).expect("a card opens");
         let (responses, signed) = (Vec::new(), BTreeMap::new());
@@ -349,16 +355,29 @@ impl Play {
 
 /// A refusal changes nothing; what is accepted leads where the command table says.
 fn check_transition(bytes: &[u8], sw: StatusWord, before: CardState, after: CardState) {
-    let row = CommandApdu::parse(bytes).ok().and_then(|apdu| Some((recognise(&apdu).ok()?, apdu)));
     let accepted = sw == StatusWord::OK || sw.as_bytes_left().is_some();
-    let allowed = match row {
-        Some((row, apdu)) if accepted && apdu.cla & CLA_CHAINING == 0 => {
-            row.states.iter().any(|(from, to)| *from == before && to.contains(&after))
-        }
+    let apdu = CommandApdu::parse(bytes).ok().filter(|_| accepted).and_then(|apdu| as_applied(&apdu));
+    let allowed = match apdu {
+        // Closing a channel deselects, which voids what was not delivered.
+        Some(apdu) if apdu.ins == MANAGE_CHANNEL => before == after || after == CardState::Idle,
+        Some(apdu) if apdu.cla & CLA_CHAINING == 0 => recognise(&apdu)
+            .is_ok_and(|row| row.states.iter().any(|(from, to)| *from == before && to.contains(&after))),
         _ => before == after,
     };
     assert!(allowed, "{sw}: from {before:?} to {after:?}");
 }
+
+/// The command as the application sees it: whichever its channel, and whichever occurrence and answer SELECT
+/// asks for.
+fn as_applied<'a>(apdu: &CommandApdu<'a>) -> Option<CommandApdu<'a>> {
+    let class = Class::parse(apdu.cla).ok()?;
+    let cla = class.base | (apdu.cla & CLA_CHAINING);
+    let by_name = class.base == 0 && apdu.ins == Name::Select.spec().ins;
+    Some(CommandApdu { cla, p2: if by_name { 0 } else { apdu.p2 }, ..*apdu })
+}
+
+/// INS of MANAGE CHANNEL.
+const MANAGE_CHANNEL: u8 = 0x70;
 
 /// The high bit makes it a top-up.
 fn transaction(payer: Alias, amount: u8) -> Option<TransactionMessage> {

@@ -11,7 +11,8 @@ use onetap_apdu_spec::password::{Password, PasswordPolicy};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
-use onetap_applet::card::{MemoryNvm, Millis, VirtualClock};
+use onetap_applet::card::{Millis, VirtualClock};
+use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
 use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, PENDING_MS, REVEALED_MS};
 use onetap_pcsc_host::ReaderError;
@@ -123,13 +124,18 @@ impl Made {
     fn new(order: Personalisation, server_key: Option<Arc<dyn RsaPrivate>>) -> Result<Self, CannotMake> {
         let crypto = default_provider();
         let clock = VirtualClock::at(Millis(0));
-        let env = Environment { crypto, rng: Box::new(OsRng), clock: Box::new(clock.clone()) };
+        let env = Environment {
+            crypto,
+            rng: Box::new(OsRng),
+            clock: Box::new(clock.clone()),
+            ..Environment::default()
+        };
         let (binding, card_key) = (order.binding, order.card_key.clone());
         let (card, statement) = Card::personalise_with_key(
             order,
             samples::PIN.parse()?,
             &keys()?.signing,
-            Box::new(MemoryNvm::default()),
+            Box::new(MemoryImage::default()),
             env,
         )?;
         let known = Known::new(crypto, binding, &statement.public_key, card_key, server_key)?;

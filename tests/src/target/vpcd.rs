@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::suite::Suite;
-use onetap_applet::front::vpcd::{Left, Stop, VpcdConfig, VpcdError, serve};
+use onetap_applet::front::vpcd::{Left, Meeting, Stop, VpcdConfig, VpcdError, serve};
 use onetap_pcsc_host::monitor::{Event, Monitor};
 use onetap_pcsc_host::pcsc::wait_for_card;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
@@ -90,7 +90,7 @@ impl Vpcd {
 impl Stage for Vpcd {
     fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
         let (card, stop) = (self.card.card(), Stop::new());
-        let config = VpcdConfig { addr: self.addr, ..VpcdConfig::default() };
+        let config = VpcdConfig { meeting: Meeting::At(self.addr), ..VpcdConfig::default() };
         let switch = stop.clone();
         let thread = thread::spawn(move || serve(&card, &config, &switch));
         match self.connect() {

@@ -1,5 +1,7 @@
 //! Bugs in how commands are taken.
 
+use onetap_apdu_spec::command::recognise;
+
 use super::*;
 
 pub(crate) const BUGS: &[Bug] = &[
@@ -50,13 +52,15 @@ pub(crate) const BUGS: &[Bug] = &[
         ..NONE
     },
     Bug {
-        name: "looks at the state before Lc",
-        caught_by: &["get-signature/length-before-unselected", "get-data/length-before-unselected"],
+        name: "looks at Lc before the selection",
+        caught_by: &["get-signature/unselected-before-length", "get-data/unselected-before-length"],
         transmit: |i, c| {
             let response = send(i, c);
-            let wrong_length = response == StatusWord::WRONG_LENGTH.to_bytes();
-            if wrong_length && send(i, &CommandBuilder::status().bytes()).len() == 2 {
-                return StatusWord::CONDITIONS.to_bytes().to_vec();
+            let apdu = CommandApdu::parse(c).ok();
+            let wrong_length =
+                apdu.is_some_and(|apdu| recognise(&apdu).err() == Some(StatusWord::WRONG_LENGTH));
+            if wrong_length && response == StatusWord::CONDITIONS.to_bytes() {
+                return StatusWord::WRONG_LENGTH.to_bytes().to_vec();
             }
             response
         },

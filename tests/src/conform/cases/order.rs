@@ -13,7 +13,7 @@ use crate::target::samples;
 #[derive(Clone, Copy)]
 struct Fault {
     name: &'static str,
-    /// The step of REQ-C-2 that finds it.
+    /// The step of REQ-C-2 that finds it, in tenths: step 2 ends with the selection.
     step: u8,
     sw: StatusWord,
     setting: Setting,
@@ -42,8 +42,9 @@ fn row_cases(row: &'static CommandSpec) -> Vec<Case> {
 
 fn go_together(first: &Fault, second: &Fault) -> bool {
     let settings = (first.setting, second.setting);
-    let both_data = first.step == 6 && second.step == 8;
-    first.step < second.step && settings != (Setting::OpenChain, Setting::Unselected) && !both_data
+    let both_data = first.step == 60 && second.step == 80;
+    // Without a selected application no chain can be open.
+    first.step < second.step && settings != (Setting::Unselected, Setting::OpenChain) && !both_data
 }
 
 fn pair_case(row: &'static CommandSpec, first: Fault, second: Fault) -> Case {
@@ -78,31 +79,31 @@ fn faults(row: &CommandSpec) -> Vec<Fault> {
         Parameters::Tags(_) => StatusWord::NO_SUCH_OBJECT,
     };
     let mut faults = vec![
-        fault("malformed", 1, StatusWord::WRONG_LENGTH, malform),
-        fault("secure-messaging", 2, StatusWord::NO_SECURE_MESSAGING, |_, c| c.cla |= 0b0000_1100),
-        fault("channel", 2, StatusWord::NO_CHANNELS, |_, c| c.cla |= 0b0000_0001),
-        fault("class", 2, StatusWord::WRONG_CLA, |_, c| c.cla |= 0b0010_0000),
-        fault("instruction", 3, StatusWord::WRONG_INS, |_, c| c.ins += 1),
-        fault("parameters", 5, parameters, |_, c| c.p1 ^= 1),
-        fault("length", 6, StatusWord::WRONG_LENGTH, bend_length),
+        fault("malformed", 10, StatusWord::WRONG_LENGTH, malform),
+        fault("secure-messaging", 20, StatusWord::NO_SECURE_MESSAGING, |_, c| c.cla |= 0b0000_1100),
+        fault("channel", 20, StatusWord::NO_CHANNELS, |_, c| c.cla |= 0b0000_0001),
+        fault("class", 20, StatusWord::WRONG_CLA, |_, c| c.cla |= 0b0010_0000),
+        fault("instruction", 30, StatusWord::WRONG_INS, |_, c| c.ins += 1),
+        fault("parameters", 50, parameters, |_, c| c.p1 ^= 1),
+        fault("length", 60, StatusWord::WRONG_LENGTH, bend_length),
     ];
     if !row.chaining {
-        faults.push(fault("chaining", 4, StatusWord::NO_CHAINING, |_, c| *c = c.clone().chained()));
-        let open = fault("open-chain", 4, StatusWord::CHAIN_BROKEN, |_, _| {});
+        faults.push(fault("chaining", 40, StatusWord::NO_CHAINING, |_, c| *c = c.clone().chained()));
+        let open = fault("open-chain", 40, StatusWord::CHAIN_BROKEN, |_, _| {});
         faults.push(Fault { setting: Setting::OpenChain, ..open });
     }
-    if row.name != Name::Select {
-        let unselected = fault("unselected", 7, StatusWord::CONDITIONS, |_, _| {});
+    if !matches!(row.name, Name::Select | Name::GetResponse) {
+        let unselected = fault("unselected", 25, StatusWord::CONDITIONS, |_, _| {});
         faults.push(Fault { setting: Setting::Unselected, ..unselected });
     }
     if row.name != Name::GetResponse && !row.allowed_in(CardState::Idle) {
-        faults.push(fault("state", 7, StatusWord::CONDITIONS, |_, _| {}));
+        faults.push(fault("state", 70, StatusWord::CONDITIONS, |_, _| {}));
     }
     match row.name {
         Name::Select => {
-            faults.push(fault("name", 8, StatusWord::NOT_FOUND, |_, c| c.data = b"OTHER".to_vec()));
+            faults.push(fault("name", 80, StatusWord::NOT_FOUND, |_, c| c.data = b"OTHER".to_vec()));
         }
-        Name::PutTxn => faults.push(fault("content", 8, StatusWord::WRONG_DATA, |_, c| c.data = vec![0; 9])),
+        Name::PutTxn => faults.push(fault("content", 80, StatusWord::WRONG_DATA, |_, c| c.data = vec![0; 9])),
         _ => {}
     }
     faults

@@ -2,7 +2,7 @@
 //! in Loaded, which every refusal must leave as it is (REQ-C-1).
 
 use onetap_apdu_spec::apdu::CLA_CHAINING;
-use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, DataField, Parameters};
+use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, DataField, Name, Parameters};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::Tag;
 
@@ -133,7 +133,10 @@ fn wrong_parameters(row: &CommandSpec) -> Vec<Vec<u8>> {
         Parameters::Exactly(..) => false,
         Parameters::Tags(tags) => tags.contains(&Tag(u16::from_be_bytes([p1, p2]))),
     };
-    bent.filter(|command| !names_an_object(command.p1, command.p2)).map(|command| command.bytes()).collect()
+    // Other occurrences and other answers are the card's to offer (ISO/IEC 7816-4 §11.2.2).
+    let is_other_select = |p2: u8| row.name == Name::Select && p2 & 0xF0 == 0 && p2 != 0;
+    let wrong = bent.filter(|c| !names_an_object(c.p1, c.p2) && !is_other_select(c.p2));
+    wrong.map(|command| command.bytes()).collect()
 }
 
 fn data_present(row: &CommandSpec) -> Vec<Vec<u8>> {
@@ -171,12 +174,16 @@ fn malformed(row: &CommandSpec) -> Vec<Vec<u8>> {
     bodies.into_iter().map(with).collect()
 }
 
+/// MANAGE CHANNEL (ISO/IEC 7816-4 §11.1.2), which a card may have beside the application.
+const MANAGE_CHANNEL: (u8, u8) = (0x00, 0x70);
+
 /// Every instruction that no row has, in both classes.
 fn unknown_instructions() -> Case {
     let run = |t: &mut Tester<'_>| {
         for row in COMMANDS {
             for ins in 0..=u8::MAX {
-                if COMMANDS.iter().any(|other| (other.cla, other.ins) == (row.cla, ins)) {
+                let known = COMMANDS.iter().any(|other| (other.cla, other.ins) == (row.cla, ins));
+                if known || (row.cla, ins) == MANAGE_CHANNEL {
                     continue;
                 }
                 let command = CommandBuilder { ins, ..well_formed(row) };

@@ -1,6 +1,6 @@
 //! SELECT.
 
-use onetap_apdu_spec::atr::ATR;
+use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{AID, CardState, Name, fci};
 use onetap_apdu_spec::sw::StatusWord;
 
@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
             .in_state(CardState::Loaded),
         Case::new("select/unknown-first", "an unknown AID selects nothing", CLAUSE, unknown_first)
             .from(Precondition::PoweredUp),
-        Case::new("select/after-reset", "a reset takes the selection away", "REQ-C-2 step 7", after_reset),
+        Case::new("select/after-reset", "a reset takes the selection away", "REQ-C-2 step 2", after_reset),
         Case::new(
             "select/atr",
             "the answer to reset tells what the card can do",
@@ -98,5 +98,6 @@ fn after_reset(t: &mut Tester<'_>) -> Outcome {
 
 fn atr(t: &mut Tester<'_>) -> Outcome {
     let got = t.reset()?;
-    t.same("compare the answer to reset", &ATR, &got)
+    let right = if got.len() == CONTACTLESS_ATR.len() { &CONTACTLESS_ATR[..] } else { &ATR };
+    t.same("compare the answer to reset", right, &got)
 }

@@ -70,5 +70,5 @@ fn unselected(row: &'static CommandSpec) -> Case {
         t.expect_state(CardState::Idle)
     };
     let title = format!("{} is refused with 6985 while no application is selected", row.title);
-    Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 7", run).from(Precondition::PoweredUp)
+    Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 2", run).from(Precondition::PoweredUp)
 }

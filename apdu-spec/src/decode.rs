@@ -1,12 +1,12 @@
-//! APDUs in words, from the command table: for `trace show` and for the demo's narration.
+//! APDUs in words, from the command table: for `trace show`, the demo's narration and the panel's log.
 
-use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
-use onetap_apdu_spec::command::{COMMANDS, CardStatus, CommandSpec, Name, fci};
-use onetap_apdu_spec::objects::{self, DATA_OBJECTS};
-use onetap_apdu_spec::signed::SignatureMessage;
-use onetap_apdu_spec::sw::StatusWord;
-use onetap_apdu_spec::tlv::{self, Tag, Template};
-use onetap_apdu_spec::txn::{Transaction, TransactionMessage, TransactionType};
+use crate::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
+use crate::command::{COMMANDS, CardStatus, CommandSpec, Name, fci};
+use crate::objects::{self, DATA_OBJECTS};
+use crate::signed::SignatureMessage;
+use crate::sw::StatusWord;
+use crate::tlv::{self, Tag, Template};
+use crate::txn::{Transaction, TransactionMessage, TransactionType};
 
 /// Most bytes of a value that are written out.
 const MAX_HEX: usize = 16;
@@ -159,7 +159,7 @@ mod tests {
 
     fn command(name: Name, tag: Option<Tag>, data: &[u8]) -> String {
         let apdu = CommandApdu { ne: None, ..name.spec().apdu(tag, data) };
-        describe_command(&apdu.encode(onetap_apdu_spec::apdu::Form::Extended).unwrap())
+        describe_command(&apdu.encode(crate::apdu::Form::Extended).unwrap())
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! GlobalPlatform (Card Specification v2.3.1, "GPCS", with Amendment D): how an issuer reaches a card,
+//! makes it, and manages it for life. Both ends, pure, no I/O.
+//!
+//! | module | what it settles |
+//! |---|---|
+//! | [`scp03`] | the secure channel, both ends |
+//! | [`keys`] | key sets, check values, diversification |
+//! | [`command`] | the commands, parsed and encoded |
+//! | [`install`], [`registry`], [`put_key`], [`store_data`] | what is inside them |
+//! | [`life_cycle`] | states of card and applications, privileges |
+//! | [`order`] | a personalisation order as data objects, and the card's answer |
+//! | [`ceremony`] | the issuer's whole conversation |
+//! | [`status`] | status words of GlobalPlatform |
+
+pub mod apdu;
+pub mod ceremony;
+pub mod command;
+pub mod install;
+pub mod keys;
+pub mod life_cycle;
+pub mod order;
+mod padding;
+pub mod put_key;
+pub mod registry;
+pub mod scp03;
+pub mod status;
+pub mod store_data;
+
+pub use apdu::OwnedApdu;
+pub use command::{GpCommand, Ins};
+pub use keys::{DataKey, KeySet, KeyVersion};
+
+use crate::objects;
+use crate::tlv::{self, Tag};
+
+/// The issuer security domain (GPCS §4.6.1; the AID that cards ship with).
+pub const ISD_AID: [u8; 8] = [0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00];
+/// The executable load file (package) that holds the signing applet: its AID without the version.
+pub const PACKAGE_AID: [u8; 7] = [0xF0, b'O', b'N', b'E', b'T', b'A', b'P'];
+
+/// Application identifier (ISO/IEC 7816-4 §12.2.3): 5 to 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Aid {
+    len: u8,
+    /// The AID, then zeros.
+    bytes: [u8; Self::MAX],
+}
+
+impl Aid {
+    /// Fewest bytes.
+    pub const MIN: usize = 5;
+    /// Most bytes.
+    pub const MAX: usize = 16;
+
+    /// `None` unless there are 5 to 16 bytes.
+    #[must_use]
+    pub fn new(aid: &[u8]) -> Option<Self> {
+        let len = u8::try_from(aid.len()).ok().filter(|_| (Self::MIN..=Self::MAX).contains(&aid.len()))?;
+        let mut bytes = [0; Self::MAX];
+        bytes[..aid.len()].copy_from_slice(aid);
+        Some(Self { len, bytes })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// For the constants of this crate, whose lengths the compiler sees.
+const fn known<const N: usize>(aid: [u8; N]) -> Aid {
+    const { assert!(N >= Aid::MIN && N <= Aid::MAX) };
+    let mut bytes = [0; Aid::MAX];
+    let (head, _) = bytes.split_at_mut(N);
+    head.copy_from_slice(&aid);
+    #[allow(clippy::cast_possible_truncation, reason = "at most 16")]
+    let len = N as u8;
+    Aid { len, bytes }
+}
+
+/// The issuer security domain.
+pub const ISD: Aid = known(ISD_AID);
+/// The signing applet: its module and its instance.
+pub const SIGNING_APPLET: Aid = known(crate::command::AID);
+/// The signing applet's package.
+pub const SIGNING_PACKAGE: Aid = known(PACKAGE_AID);
+
+impl std::fmt::Display for Aid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode_upper(self.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for Aid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// Largest data field of a command, in the answer to SELECT.
+const MAX_COMMAND_DATA: Tag = Tag(0x9F65);
+
+/// The issuer security domain's answer to SELECT: AID and largest command data field (GPCS §11.9.3.1).
+#[must_use]
+pub fn isd_fci() -> Vec<u8> {
+    let mut inner = tlv::object(objects::AID_NAME, &ISD_AID);
+    tlv::write(objects::FCI_PROPRIETARY, &tlv::object(MAX_COMMAND_DATA, &[0xFF]), &mut inner);
+    tlv::object(objects::FCI, &inner)
+}
+
+/// Card data, for GET DATA (GPCS §H.2).
+pub const CARD_DATA: Tag = Tag(0x66);
+/// Key information template, for GET DATA (GPCS §11.3.3.1).
+pub const KEY_INFORMATION: Tag = Tag(0xE0);
+
+/// Card recognition data: GlobalPlatform 2.3.1, SCP 03 with i = 70 (GPCS §H.2, §H.3).
+#[must_use]
+pub fn card_data() -> Vec<u8> {
+    /// {globalPlatform} is 1.2.840.114283.
+    const OID: Tag = Tag(0x06);
+    let oid = |last: &[u8]| tlv::object(OID, &[&[0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B], last].concat());
+    let mut inner = oid(&[1]);
+    tlv::write(Tag(0x60), &oid(&[2, 2, 3, 1]), &mut inner);
+    tlv::write(Tag(0x63), &oid(&[3]), &mut inner);
+    tlv::write(Tag(0x64), &oid(&[4, 3, 0x70]), &mut inner);
+    tlv::object(CARD_DATA, &tlv::object(Tag(0x73), &inner))
+}
+
+/// Length-value, as in INSTALL and PUT KEY.
+fn write_lv(value: &[u8], out: &mut Vec<u8>) {
+    // Callers write AIDs, privileges and parameters, all of fewer than 128 bytes.
+    out.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+    out.extend(value);
+}
+
+/// Takes one length-value off the front.
+fn take_lv<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (len, rest) = input.split_first()?;
+    let (value, rest) = rest.split_at_checked(usize::from(*len))?;
+    *input = rest;
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_aid_has_5_to_16_bytes() {
+        assert_eq!(Aid::new(&[1; 4]), None);
+        assert_eq!(Aid::new(&[1; 17]), None);
+        assert_eq!(Aid::new(&ISD_AID), Some(ISD));
+        assert_eq!(ISD.to_string(), "A000000151000000");
+        assert_ne!(Aid::new(&[0; 5]), Aid::new(&[0; 6]));
+    }
+
+    #[test]
+    fn what_the_card_says_of_itself() {
+        assert_eq!(hex::encode(isd_fci()), "6f108408a000000151000000a5049f6501ff");
+        assert_eq!(
+            hex::encode(card_data()),
+            "6631732f06072a864886fc6b01600c060a2a864886fc6b02020301630906072a864886fc6b03640b06092a864886fc6b040370"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! What a card gets from the world.
+
+use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, default_provider};
+use onetap_apdu_spec::rng::{OsRng, Rng};
+use zeroize::Zeroizing;
+
+use super::clock::{Clock, SystemClock};
+
+/// What a card gets from the world: with the same seed, keys and clock, one run replays another.
+pub struct Environment {
+    /// The provider of cryptography.
+    pub crypto: &'static dyn Crypto,
+    /// Where symmetric keys and joint passwords come from.
+    pub rng: Box<dyn Rng>,
+    /// The card's battery-backed clock.
+    pub clock: Box<dyn Clock>,
+    /// Where RSA keys come from.
+    pub keys: Box<dyn KeyMaker>,
+}
+
+impl Default for Environment {
+    /// The real ones: the fast provider, the operating system's randomness, the machine's clock, RSA keys
+    /// made anew.
+    fn default() -> Self {
+        Self {
+            crypto: default_provider(),
+            rng: Box::new(OsRng),
+            clock: Box::new(SystemClock),
+            keys: Box::new(NewKeys),
+        }
+    }
+}
+
+/// Makes the card's RSA keys.
+pub trait KeyMaker: Send {
+    /// An RSA private key, PKCS#8.
+    ///
+    /// # Errors
+    /// [`CryptoError`].
+    fn rsa(&mut self, crypto: &dyn Crypto, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+}
+
+/// Each key is made when it is asked for, as on a card for real use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewKeys;
+
+impl KeyMaker for NewKeys {
+    fn rsa(&mut self, crypto: &dyn Crypto, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        crypto.generate_rsa(bits)
+    }
+}
+
+/// One key made before, for tests and vectors, where the same run has to give the same bytes.
+pub struct PreparedKey(pub Zeroizing<Vec<u8>>);
+
+impl KeyMaker for PreparedKey {
+    fn rsa(&mut self, _: &dyn Crypto, _: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        Ok(self.0.clone())
+    }
+}

@@ -1,0 +1,114 @@
+//! Opening an image: which commit was the last, and were all its writes done?
+//!
+//! A commit writes its record and syncs; that is the point where it counts. Its pages, and the zeros over
+//! the record before, are synced by the *next* commit. So on the disk
+//!
+//! * a torn record of commit k + 1 stands beside a whole one of k: the state is k;
+//! * two whole records, k and k + 1, mean that the pages of both may be missing: both are written again;
+//! * one record, k + 1, means that its own pages may be missing and all others are there.
+//!
+//! The root in the record tells if that is so. What no check can tell apart is a record that was never
+//! written whole from one that was and then rotted *before* any of its pages arrived.
+
+use zeroize::Zeroizing;
+
+use super::journal::Record;
+use super::layout::{self, PAGE_LEN, Page, SLOT_LEN, page_at, slot_at};
+use super::objects::Objects;
+use super::plan::{Pages, writes};
+use super::{Image, NvmError};
+
+/// What was found, and made whole.
+pub(super) struct Recovered {
+    pub(super) objects: Objects,
+    pub(super) pages: Pages,
+    /// The last commit.
+    pub(super) record: Record,
+}
+
+/// Reads an image and finishes the last commit. Nothing is written unless all checks hold.
+///
+/// # Errors
+/// [`NvmError`].
+pub(super) fn recover(image: &mut dyn Image, pages: u16) -> Result<Recovered, NvmError> {
+    let journal = Journal::read(image)?;
+    let mut all = Zeroizing::new(vec![0; usize::from(pages) * PAGE_LEN]);
+    image.read(page_at(0), &mut all)?;
+    let found = all.clone();
+    let other_in_use = journal.other_in_use;
+    let recovered = journal.replay(&mut all).map_err(|why| NvmError::damaged(image, why))?;
+    for (at, (now, was)) in all.chunks_exact(PAGE_LEN).zip(found.chunks_exact(PAGE_LEN)).enumerate() {
+        if now != was {
+            image.write(page_at(0) + at * PAGE_LEN, now)?;
+        }
+    }
+    // What counts from now on is on the disk, before the slot that could restore it is used again.
+    image.sync()?;
+    if other_in_use {
+        image.write(slot_at(recovered.record.sequence() + 1), &[0; SLOT_LEN])?;
+    }
+    Ok(recovered)
+}
+
+struct Journal {
+    /// The whole record with the highest sequence.
+    last: Option<Record>,
+    /// The one before, if it is whole too.
+    before: Option<Record>,
+    /// Whether anything is in the slot that the last record is not in.
+    other_in_use: bool,
+}
+
+impl Journal {
+    fn read(image: &dyn Image) -> Result<Self, NvmError> {
+        let (even, even_in_use) = read_slot(image, 0)?;
+        let (odd, odd_in_use) = read_slot(image, 1)?;
+        let sequence = |record: &Option<Record>| record.as_ref().map(Record::sequence);
+        Ok(if sequence(&even) > sequence(&odd) {
+            Self { last: even, before: odd, other_in_use: odd_in_use }
+        } else {
+            Self { last: odd, before: even, other_in_use: even_in_use }
+        })
+    }
+
+    /// Brings the pages to the state after the last commit.
+    fn replay(self, all: &mut [u8]) -> Result<Recovered, &'static str> {
+        let last = self.last.ok_or("its journal has no whole record")?;
+        let adjacent = |before: &Record| before.sequence() + 1 == last.sequence();
+        if !self.before.as_ref().is_none_or(adjacent) {
+            return Err("its journal has records that do not belong together");
+        }
+        let newer = |page: Page<'_>| page.sequence > last.sequence();
+        if all.chunks_exact(PAGE_LEN).filter_map(Page::parse).any(newer) {
+            return Err("a page is newer than its journal");
+        }
+        for (at, bytes) in self.before.iter().chain([&last]).flat_map(writes) {
+            let to = all.get_mut(at - page_at(0)..).and_then(|rest| rest.get_mut(..PAGE_LEN));
+            to.ok_or("its journal names a page that is not there")?.copy_from_slice(bytes);
+        }
+        let pages = Pages::of(all);
+        if pages.root() != last.root() {
+            return Err("a page is missing or from another time");
+        }
+        Ok(Recovered { objects: Objects::rebuild(all)?, pages, record: last })
+    }
+}
+
+/// The record in the slot of even or odd sequences, and whether there is anything at all.
+fn read_slot(image: &dyn Image, parity: u64) -> Result<(Option<Record>, bool), NvmError> {
+    let mut slot = Zeroizing::new(vec![0; SLOT_LEN]);
+    image.read(slot_at(parity), &mut slot)?;
+    let record = Record::parse(&slot).filter(|record| record.sequence() % 2 == parity);
+    Ok((record, slot.iter().any(|byte| *byte != 0)))
+}
+
+/// Whether an image is as good as new: no header, no pages.
+///
+/// # Errors
+/// [`NvmError`].
+pub(super) fn is_fresh(image: &dyn Image) -> Result<bool, NvmError> {
+    let no_header = layout::Header::read(image)?.is_none();
+    let mut all = Zeroizing::new(vec![0; image.size() - page_at(0)]);
+    image.read(page_at(0), &mut all)?;
+    Ok(no_header && all.iter().all(|byte| *byte == 0))
+}

@@ -1,0 +1,213 @@
+//! What an applet can reach while it runs: its own memory, and the card's tools.
+
+use onetap_apdu_spec::crypto::Crypto;
+use onetap_apdu_spec::rng::Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::aid::Aid;
+use super::fault::Fault;
+use super::manager::Manager;
+use super::memory::{Field, Transient, missing};
+use super::registry::Instance;
+use super::system::System;
+use crate::card::Millis;
+use crate::nvm::ObjectId;
+
+/// The card as one applet instance sees it on one channel. It names only that instance's memory: this is
+/// the firewall between applets.
+pub struct Context<'a> {
+    pub(super) system: &'a mut System,
+    pub(super) owner: u8,
+    pub(super) channel: u8,
+}
+
+impl Context<'_> {
+    fn id(&self, number: u8) -> ObjectId {
+        ObjectId { owner: self.owner, number }
+    }
+
+    /// Reads a persistent object.
+    ///
+    /// # Errors
+    /// [`Fault::NoSuchObject`].
+    pub fn get<T: DeserializeOwned>(&self, field: &Field<T>) -> Result<T, Fault> {
+        self.find(field)?.ok_or_else(missing(field.number))
+    }
+
+    /// Reads a persistent object, if there is one.
+    ///
+    /// # Errors
+    /// [`Fault::NoSuchObject`], if it is of another type.
+    pub fn find<T: DeserializeOwned>(&self, field: &Field<T>) -> Result<Option<T>, Fault> {
+        self.system.memory.get(self.id(field.number))
+    }
+
+    /// Writes a persistent object: at once, or with the open transaction.
+    ///
+    /// # Errors
+    /// [`Fault::Nvm`], [`Fault::BufferFull`]; then the object is as before.
+    pub fn set<T: Serialize>(&mut self, field: &Field<T>, value: &T) -> Result<(), Fault> {
+        let id = self.id(field.number);
+        self.system.memory.set(id, value)
+    }
+
+    /// Writes a persistent object at once even if a transaction is open: no abort takes it back.
+    ///
+    /// # Errors
+    /// [`Fault::Nvm`]; then the object is as before.
+    pub fn set_now<T: Serialize>(&mut self, field: &Field<T>, value: &T) -> Result<(), Fault> {
+        let id = self.id(field.number);
+        self.system.memory.set_now(id, value)
+    }
+
+    /// Removes a persistent object, if there is one: at once, or with the open transaction.
+    ///
+    /// # Errors
+    /// [`Fault::Nvm`], [`Fault::BufferFull`]; then the object is as before.
+    pub fn remove<T>(&mut self, field: &Field<T>) -> Result<(), Fault> {
+        let id = self.id(field.number);
+        self.system.memory.remove(id)
+    }
+
+    /// Bytes of persistent memory that are free, for all applets together.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.system.memory.free()
+    }
+
+    /// Opens a transaction. It is aborted when the applet returns without [`Context::commit`].
+    ///
+    /// # Errors
+    /// [`Fault::TransactionOpen`]: transactions do not nest, and `install` runs in one.
+    pub fn begin(&mut self) -> Result<(), Fault> {
+        self.system.memory.begin()
+    }
+
+    /// Makes all writes since [`Context::begin`] true in one step, which a tear does not divide.
+    ///
+    /// # Errors
+    /// [`Fault::NoTransaction`], [`Fault::Nvm`]; then nothing was written.
+    pub fn commit(&mut self) -> Result<(), Fault> {
+        self.system.memory.commit()
+    }
+
+    /// Takes back all writes since [`Context::begin`].
+    ///
+    /// # Errors
+    /// [`Fault::NoTransaction`].
+    pub fn abort(&mut self) -> Result<(), Fault> {
+        if self.system.memory.abort() { Ok(()) } else { Err(Fault::NoTransaction) }
+    }
+
+    /// True between [`Context::begin`] and its end.
+    #[must_use]
+    pub fn transaction_open(&self) -> bool {
+        self.system.memory.transaction_open()
+    }
+
+    /// Bytes of the commit buffer that the open transaction has not taken.
+    #[must_use]
+    pub fn commit_capacity(&self) -> usize {
+        self.system.memory.commit_capacity()
+    }
+
+    /// All writes of `work` in one step; none, if it fails.
+    ///
+    /// # Errors
+    /// What `work` failed with, or [`Fault`].
+    pub fn transaction<R, E: From<Fault>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.begin()?;
+        match work(self) {
+            Ok(result) => self.commit().map(|()| result).map_err(E::from),
+            Err(why) => {
+                self.system.memory.abort();
+                Err(why)
+            }
+        }
+    }
+
+    /// Reads a transient object.
+    ///
+    /// # Errors
+    /// [`Fault::NoSuchObject`], if it is of another type.
+    pub fn transient<T: DeserializeOwned + Default>(&self, name: &Transient<T>) -> Result<T, Fault> {
+        self.system.transient.get(self.owner, self.channel, name)
+    }
+
+    /// Writes a transient object.
+    ///
+    /// # Errors
+    /// [`Fault::NoTransientSpace`].
+    pub fn set_transient<T: Serialize>(&mut self, name: &Transient<T>, value: &T) -> Result<(), Fault> {
+        self.system.transient.set(self.owner, self.channel, name, value)
+    }
+
+    /// The provider of cryptography.
+    #[must_use]
+    pub fn crypto(&self) -> &'static dyn Crypto {
+        self.system.env.crypto
+    }
+
+    /// The card's random numbers.
+    pub fn rng(&mut self) -> &mut dyn Rng {
+        &mut *self.system.env.rng
+    }
+
+    /// The provider and the random numbers together.
+    pub fn tools(&mut self) -> (&'static dyn Crypto, &mut dyn Rng) {
+        (self.system.env.crypto, &mut *self.system.env.rng)
+    }
+
+    /// Makes an RSA key pair (PKCS#8) on the card.
+    ///
+    /// # Errors
+    /// [`Fault::Crypto`].
+    pub fn make_rsa_key(
+        &mut self,
+        bits: onetap_apdu_spec::crypto::RsaBits,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+        let crypto = self.system.env.crypto;
+        Ok(self.system.env.keys.rsa(crypto, bits)?)
+    }
+
+    /// The card's battery-backed clock; `None` after the battery was lost.
+    #[must_use]
+    pub fn now(&self) -> Option<Millis> {
+        self.system.env.clock.now()
+    }
+
+    /// Logical channel, 0 … 19.
+    #[must_use]
+    pub fn channel(&self) -> u8 {
+        self.channel
+    }
+
+    /// The instance's AID.
+    #[must_use]
+    pub fn aid(&self) -> Option<Aid> {
+        self.instance().map(|instance| instance.aid)
+    }
+
+    /// The instance's entry in the registry; none while it is being installed.
+    #[must_use]
+    pub fn instance(&self) -> Option<&Instance> {
+        self.system.instance(self.owner)
+    }
+
+    /// Sets the instance's own life cycle state, below the bit that locks.
+    ///
+    /// # Errors
+    /// [`Fault::Nvm`]; then the state is as before.
+    pub fn set_life_cycle(&mut self, state: u8) -> Result<(), Fault> {
+        self.system.set_own_state(self.owner, state)
+    }
+
+    /// What a security domain may do with the card; `None` for every other applet.
+    pub fn manager(&mut self) -> Option<Manager<'_>> {
+        Manager::of(self.system, self.owner)
+    }
+}

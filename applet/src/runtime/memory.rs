@@ -1,0 +1,300 @@
+//! Persistent and transient memory as applets see it, and transactions over the former.
+//!
+//! An applet names its objects by constants, [`Field`] and [`Transient`], whose numbers are its own: it
+//! has no way to name another applet's.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::fault::Fault;
+use crate::nvm::{COMMIT_CAPACITY, Nvm, ObjectId, PAGE_LEN, PAGE_PAYLOAD};
+
+/// A persistent object of type `T`: survives reset, tear and the end of the process. Written at once, or
+/// with the transaction that is open.
+#[derive(Debug)]
+pub struct Field<T> {
+    pub(super) number: u8,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Field<T> {
+    /// The applet's object of this number.
+    #[must_use]
+    pub const fn new(number: u8) -> Self {
+        Self { number, value: PhantomData }
+    }
+}
+
+/// When transient memory is cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clear {
+    /// At power-on and reset. One copy for all channels.
+    OnReset,
+    /// When the applet is deselected, and at reset. One copy for each channel.
+    OnDeselect,
+}
+
+/// A transient object of type `T`: [`Default`] until written, never in the image, not part of transactions.
+#[derive(Debug)]
+pub struct Transient<T> {
+    pub(super) number: u8,
+    pub(super) clear: Clear,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Transient<T> {
+    /// Memory of the kind CLEAR_ON_RESET.
+    #[must_use]
+    pub const fn on_reset(number: u8) -> Self {
+        Self { number, clear: Clear::OnReset, value: PhantomData }
+    }
+
+    /// Memory of the kind CLEAR_ON_DESELECT.
+    #[must_use]
+    pub const fn on_deselect(number: u8) -> Self {
+        Self { number, clear: Clear::OnDeselect, value: PhantomData }
+    }
+}
+
+type Bytes = Zeroizing<Vec<u8>>;
+
+/// The card's persistent memory with at most one transaction open on it.
+pub(super) struct Memory {
+    nvm: Nvm,
+    /// What the open transaction has changed; reads see it, the image does not.
+    staged: Option<Vec<(ObjectId, Option<Bytes>)>>,
+    /// Where values are encoded.
+    scratch: Bytes,
+}
+
+/// Largest object in bytes: it has to fit the commit buffer.
+const OBJECT_MAX: usize = COMMIT_CAPACITY / PAGE_LEN * PAGE_PAYLOAD;
+/// What a page that is given back takes of the commit buffer, at most.
+const ERASED: usize = 2;
+
+impl Memory {
+    pub(super) fn new(nvm: Nvm) -> Self {
+        Self { nvm, staged: None, scratch: Zeroizing::new(vec![0; OBJECT_MAX]) }
+    }
+
+    pub(super) fn read(&self, id: ObjectId) -> Option<&[u8]> {
+        match self.staged.as_ref().and_then(|staged| staged.iter().find(|(at, _)| *at == id)) {
+            Some((_, bytes)) => bytes.as_ref().map(|bytes| bytes.as_slice()),
+            None => self.nvm.read(id),
+        }
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&self, id: ObjectId) -> Result<Option<T>, Fault> {
+        let Some(bytes) = self.read(id) else { return Ok(None) };
+        postcard::from_bytes(bytes).map(Some).map_err(|_| Fault::NoSuchObject(id.number))
+    }
+
+    /// Writes with the transaction, if one is open.
+    pub(super) fn set<T: Serialize>(&mut self, id: ObjectId, value: &T) -> Result<(), Fault> {
+        let bytes = encode(&mut self.scratch, value)?;
+        match &mut self.staged {
+            Some(staged) => stage(staged, &self.nvm, id, Some(bytes)),
+            None => Ok(self.nvm.commit(&[(id, Some(bytes))])?),
+        }
+    }
+
+    /// Writes at once, whatever becomes of the transaction that may be open: what a PIN's try counter needs.
+    pub(super) fn set_now<T: Serialize>(&mut self, id: ObjectId, value: &T) -> Result<(), Fault> {
+        let bytes = encode(&mut self.scratch, value)?;
+        self.nvm.commit(&[(id, Some(bytes))])?;
+        if let Some(staged) = &mut self.staged {
+            staged.retain(|(at, _)| *at != id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, id: ObjectId) -> Result<(), Fault> {
+        match &mut self.staged {
+            Some(staged) => stage(staged, &self.nvm, id, None),
+            None if self.nvm.read(id).is_some() => Ok(self.nvm.commit(&[(id, None)])?),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes all objects of an owner, with the transaction that is open.
+    pub(super) fn remove_all(&mut self, owner: u8) -> Result<(), Fault> {
+        let numbers: Vec<u8> = self.nvm.objects_of(owner).collect();
+        numbers.into_iter().try_for_each(|number| self.remove(ObjectId { owner, number }))
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), Fault> {
+        if self.staged.is_some() {
+            return Err(Fault::TransactionOpen);
+        }
+        self.staged = Some(Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        let staged = self.staged.take().ok_or(Fault::NoTransaction)?;
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<_> =
+            staged.iter().map(|(id, bytes)| (*id, bytes.as_ref().map(|bytes| bytes.as_slice()))).collect();
+        Ok(self.nvm.commit(&changes)?)
+    }
+
+    /// Forgets what the open transaction changed. True if there was one.
+    pub(super) fn abort(&mut self) -> bool {
+        self.staged.take().is_some()
+    }
+
+    pub(super) fn transaction_open(&self) -> bool {
+        self.staged.is_some()
+    }
+
+    /// Bytes of the commit buffer that are not taken.
+    pub(super) fn commit_capacity(&self) -> usize {
+        COMMIT_CAPACITY.saturating_sub(self.staged.as_ref().map_or(0, |staged| cost(staged, &self.nvm)))
+    }
+
+    pub(super) fn free(&self) -> usize {
+        self.nvm.free()
+    }
+}
+
+fn encode<'a, T: Serialize>(scratch: &'a mut Bytes, value: &T) -> Result<&'a [u8], Fault> {
+    match postcard::to_slice(value, scratch) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(Fault::BufferFull),
+    }
+}
+
+fn stage(
+    staged: &mut Vec<(ObjectId, Option<Bytes>)>,
+    nvm: &Nvm,
+    id: ObjectId,
+    bytes: Option<&[u8]>,
+) -> Result<(), Fault> {
+    let bytes = bytes.map(|bytes| Zeroizing::new(bytes.to_vec()));
+    let before = match staged.iter_mut().find(|(at, _)| *at == id) {
+        Some((_, old)) => Some(std::mem::replace(old, bytes)),
+        None => {
+            staged.push((id, bytes));
+            None
+        }
+    };
+    if cost(staged, nvm) <= COMMIT_CAPACITY {
+        return Ok(());
+    }
+    match before {
+        Some(before) => {
+            staged.iter_mut().filter(|(at, _)| *at == id).for_each(|(_, now)| now.clone_from(&before));
+        }
+        None => drop(staged.pop()),
+    }
+    Err(Fault::BufferFull)
+}
+
+/// What the commit buffer holds for these changes, at most: whole pages, and a note for each that goes.
+fn cost(staged: &[(ObjectId, Option<Bytes>)], nvm: &Nvm) -> usize {
+    let pages = |bytes: &[u8]| bytes.len().div_ceil(PAGE_PAYLOAD).max(1);
+    let written: usize =
+        staged.iter().flat_map(|(_, bytes)| bytes).map(|bytes| pages(bytes) * PAGE_LEN).sum();
+    let erased: usize =
+        staged.iter().filter_map(|(id, _)| nvm.read(*id)).map(|old| pages(old) * ERASED).sum();
+    written + erased
+}
+
+/// Transient memory of all applets: small, so a list is enough.
+pub(super) struct TransientMemory {
+    objects: Vec<TransientObject>,
+    /// Bytes that all objects together may take.
+    capacity: usize,
+}
+
+struct TransientObject {
+    owner: u8,
+    number: u8,
+    clear: Clear,
+    /// Only for [`Clear::OnDeselect`]; otherwise 0.
+    channel: u8,
+    bytes: Bytes,
+}
+
+impl TransientMemory {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { objects: Vec::new(), capacity }
+    }
+
+    fn position(&self, owner: u8, number: u8, clear: Clear, channel: u8) -> Option<usize> {
+        let channel = if clear == Clear::OnDeselect { channel } else { 0 };
+        self.objects.iter().position(|object| {
+            (object.owner, object.number, object.clear, object.channel) == (owner, number, clear, channel)
+        })
+    }
+
+    pub(super) fn get<T: DeserializeOwned + Default>(
+        &self,
+        owner: u8,
+        channel: u8,
+        name: &Transient<T>,
+    ) -> Result<T, Fault> {
+        let found = self.position(owner, name.number, name.clear, channel);
+        match found.and_then(|at| self.objects.get(at)) {
+            None => Ok(T::default()),
+            Some(object) => postcard::from_bytes(&object.bytes).map_err(|_| Fault::NoSuchObject(name.number)),
+        }
+    }
+
+    pub(super) fn set<T: Serialize>(
+        &mut self,
+        owner: u8,
+        channel: u8,
+        name: &Transient<T>,
+        value: &T,
+    ) -> Result<(), Fault> {
+        let bytes = postcard::to_stdvec(value).map_err(|_| Fault::NoTransientSpace)?;
+        let bytes = Zeroizing::new(bytes);
+        let at = self.position(owner, name.number, name.clear, channel);
+        let before = at.and_then(|at| self.objects.get(at)).map_or(0, |object| object.bytes.len());
+        let used: usize = self.objects.iter().map(|object| object.bytes.len()).sum();
+        if used - before + bytes.len() > self.capacity {
+            return Err(Fault::NoTransientSpace);
+        }
+        match at.and_then(|at| self.objects.get_mut(at)) {
+            Some(object) => object.bytes = bytes,
+            None => {
+                let channel = if name.clear == Clear::OnDeselect { channel } else { 0 };
+                self.objects.push(TransientObject {
+                    owner,
+                    number: name.number,
+                    clear: name.clear,
+                    channel,
+                    bytes,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The applet was deselected on a channel.
+    pub(super) fn deselected(&mut self, owner: u8, channel: u8) {
+        self.objects.retain(|object| {
+            (object.owner, object.channel, object.clear) != (owner, channel, Clear::OnDeselect)
+        });
+    }
+
+    /// The applet is gone.
+    pub(super) fn uninstalled(&mut self, owner: u8) {
+        self.objects.retain(|object| object.owner != owner);
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.objects.clear();
+    }
+}
+
+/// An object that should be there is not.
+pub(super) fn missing(number: u8) -> impl FnOnce() -> Fault {
+    move || Fault::NoSuchObject(number)
+}

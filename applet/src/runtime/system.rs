@@ -1,0 +1,377 @@
+//! All of the card but the APDU in hand: memory, registry, applets, channels.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use onetap_apdu_spec::sw::StatusWord;
+
+use super::aid::Aid;
+use super::applet::{Applet, Module};
+use super::channels::Channels;
+use super::context::Context;
+use super::fault::Fault;
+use super::memory::{Memory, TransientMemory};
+use super::registry::{Instance, LOCKED, Occurrence, SELECTABLE};
+use super::reply::Reply;
+use crate::card::Environment;
+use crate::nvm::{Nvm, ObjectId};
+
+/// The runtime itself as an owner of objects.
+const RUNTIME: u8 = 0;
+const REGISTRY: ObjectId = ObjectId { owner: RUNTIME, number: 0 };
+const CARD_STATE: ObjectId = ObjectId { owner: RUNTIME, number: 1 };
+/// Most instances that a card may have.
+const MAX_INSTANCES: u8 = 64;
+
+/// Life cycle states of the card (GlobalPlatform Card Specification §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum CardLife {
+    /// As made.
+    OpReady,
+    /// Being prepared.
+    Initialized,
+    /// In the holder's hands.
+    Secured,
+    /// Only the issuer's security domain can be selected.
+    Locked,
+    /// For good.
+    Terminated,
+}
+
+/// An instance and, unless it runs at this moment or cannot be loaded, its applet.
+struct Slot {
+    instance: Instance,
+    module: Module,
+    applet: Option<Box<dyn Applet>>,
+}
+
+/// See the module.
+pub(super) struct System {
+    pub(super) memory: Memory,
+    pub(super) transient: TransientMemory,
+    pub(super) env: Environment,
+    pub(super) channels: Channels,
+    pub(super) modules: Vec<Module>,
+    pub(super) life: CardLife,
+    /// Slot n is owner n + 1. Empty where an instance was deleted.
+    slots: Vec<Option<Slot>>,
+}
+
+fn slot_of(owner: u8) -> usize {
+    usize::from(owner).wrapping_sub(1)
+}
+
+impl System {
+    /// A card without instances.
+    pub(super) fn format(
+        nvm: Nvm,
+        modules: &[Module],
+        env: Environment,
+        transient: usize,
+        channels: u8,
+    ) -> Result<Self, Fault> {
+        let mut system = Self {
+            memory: Memory::new(nvm),
+            transient: TransientMemory::new(transient),
+            env,
+            channels: Channels::new(channels),
+            modules: modules.to_vec(),
+            life: CardLife::OpReady,
+            slots: Vec::new(),
+        };
+        system.memory.begin()?;
+        system.memory.set(CARD_STATE, &system.life)?;
+        system.write_registry()?;
+        system.memory.commit()?;
+        Ok(system)
+    }
+
+    /// The card that the memory holds. An applet that cannot be loaded is there, but cannot be selected.
+    pub(super) fn open(
+        nvm: Nvm,
+        modules: &[Module],
+        env: Environment,
+        transient: usize,
+        channels: u8,
+    ) -> Result<Self, Fault> {
+        let memory = Memory::new(nvm);
+        let life = memory.get(CARD_STATE)?.ok_or(Fault::NoSuchObject(CARD_STATE.number))?;
+        let registry: Vec<Instance> = memory.get(REGISTRY)?.ok_or(Fault::NoSuchObject(REGISTRY.number))?;
+        let mut system = Self {
+            memory,
+            transient: TransientMemory::new(transient),
+            env,
+            channels: Channels::new(channels),
+            modules: modules.to_vec(),
+            life,
+            slots: Vec::new(),
+        };
+        for instance in registry {
+            let Some(module) = system.module(&instance.module) else { continue };
+            let at = slot_of(instance.owner);
+            system.place(at, Slot { instance, module, applet: None });
+            system.load(at);
+        }
+        Ok(system)
+    }
+
+    fn place(&mut self, at: usize, slot: Slot) {
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        if let Some(place) = self.slots.get_mut(at) {
+            *place = Some(slot);
+        }
+    }
+
+    pub(super) fn module(&self, aid: &Aid) -> Option<Module> {
+        self.modules.iter().find(|module| module.aid == *aid).copied()
+    }
+
+    pub(super) fn instances(&self) -> impl DoubleEndedIterator<Item = &Instance> {
+        self.slots.iter().flatten().map(|slot| &slot.instance)
+    }
+
+    pub(super) fn instance(&self, owner: u8) -> Option<&Instance> {
+        self.slot(slot_of(owner)).map(|slot| &slot.instance)
+    }
+
+    fn slot(&self, at: usize) -> Option<&Slot> {
+        self.slots.get(at)?.as_ref()
+    }
+
+    fn slot_mut(&mut self, at: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(at)?.as_mut()
+    }
+
+    pub(super) fn applet(&self, at: usize) -> Option<&dyn Applet> {
+        self.slot(at)?.applet.as_deref()
+    }
+
+    #[inline]
+    pub(super) fn traits(&self, at: usize) -> super::applet::Traits {
+        self.slot(at).map(|slot| slot.module.traits).unwrap_or_default()
+    }
+
+    /// The slot of the instance of exactly this name.
+    pub(super) fn position(&self, aid: &Aid) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.as_ref().is_some_and(|slot| slot.instance.aid == *aid))
+    }
+
+    /// The slot that a name, whole or partial, means to a reader.
+    pub(super) fn find(&self, name: &[u8], occurrence: Occurrence, current: Option<usize>) -> Option<usize> {
+        let matches = |slot: &Slot| {
+            slot.instance.aid.answers_to(name)
+                && slot.applet.is_some()
+                && slot.instance.is_selectable()
+                && (self.life != CardLife::Locked || slot.instance.is_security_domain())
+        };
+        let current = current.filter(|at| self.slot(*at).is_some_and(matches));
+        let matching = (0..self.slots.len()).filter(|at| self.slot(*at).is_some_and(matches));
+        occurrence.pick(matching, current)
+    }
+
+    /// The instance that is selected on the basic channel at reset.
+    pub(super) fn default_instance(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| {
+            slot.as_ref().is_some_and(|slot| slot.instance.is_default() && slot.instance.is_selectable())
+        })
+    }
+
+    /// Lets the applet in a slot run on a channel. Afterwards no transaction is open. After a panic the
+    /// applet is loaded anew, and the answer is 6F00.
+    pub(super) fn run<R>(
+        &mut self,
+        at: usize,
+        channel: u8,
+        work: impl FnOnce(&mut dyn Applet, &mut Context<'_>) -> Result<R, StatusWord>,
+    ) -> Result<R, StatusWord> {
+        let Some(slot) = self.slots.get_mut(at).and_then(Option::as_mut) else {
+            return Err(StatusWord::CONDITIONS);
+        };
+        let (owner, taken) = (slot.instance.owner, slot.applet.take());
+        let Some(mut applet) = taken else { return Err(StatusWord::CONDITIONS) };
+        let mut cx = Context { system: self, owner, channel };
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut *applet, &mut cx)));
+        self.memory.abort();
+        match outcome {
+            Ok(result) => {
+                if let Some(slot) = self.slot_mut(at) {
+                    slot.applet = Some(applet);
+                }
+                result
+            }
+            Err(_) => {
+                self.load(at);
+                Err(StatusWord::INTERNAL)
+            }
+        }
+    }
+
+    /// Takes an applet up from what it stored.
+    fn load(&mut self, at: usize) {
+        let Some(slot) = self.slot(at) else { return };
+        let (owner, load) = (slot.instance.owner, slot.module.load);
+        let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
+        let applet = catch_unwind(AssertUnwindSafe(|| load(&mut cx)));
+        self.memory.abort();
+        if let Some(slot) = self.slot_mut(at) {
+            slot.applet = applet.ok().and_then(Result::ok);
+        }
+    }
+
+    /// Makes an instance: all or nothing.
+    pub(super) fn install(
+        &mut self,
+        module: &Aid,
+        aid: Aid,
+        privileges: [u8; 3],
+        parameters: &[u8],
+    ) -> Result<(), StatusWord> {
+        let module = self.module(module).ok_or(StatusWord::NO_SUCH_OBJECT)?;
+        if self.position(&aid).is_some() {
+            return Err(StatusWord::CONDITIONS);
+        }
+        let owner = self.free_owner().ok_or(StatusWord::NO_SPACE)?;
+        self.memory.begin().map_err(StatusWord::from)?;
+        let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
+        let made = catch_unwind(AssertUnwindSafe(|| (module.install)(&mut cx, parameters)));
+        let made = made.unwrap_or(Err(StatusWord::INTERNAL)).and_then(|applet| {
+            let instance = Instance { aid, module: module.aid, state: SELECTABLE, privileges, owner };
+            self.register(instance, module, applet)
+        });
+        self.memory.abort();
+        if made.is_err() {
+            self.transient.uninstalled(owner);
+        }
+        made
+    }
+
+    fn free_owner(&self) -> Option<u8> {
+        (1..=MAX_INSTANCES).find(|owner| self.slot(slot_of(*owner)).is_none())
+    }
+
+    /// Writes the registry with the applet's own objects, in the transaction that its installation is.
+    fn register(
+        &mut self,
+        instance: Instance,
+        module: Module,
+        applet: Box<dyn Applet>,
+    ) -> Result<(), StatusWord> {
+        let at = slot_of(instance.owner);
+        self.place(at, Slot { instance, module, applet: Some(applet) });
+        let written = self.write_registry().and_then(|()| self.memory.commit());
+        if written.is_err() {
+            self.vacate(at);
+        }
+        written.map_err(StatusWord::from)
+    }
+
+    fn vacate(&mut self, at: usize) {
+        if let Some(place) = self.slots.get_mut(at) {
+            *place = None;
+        }
+    }
+
+    fn write_registry(&mut self) -> Result<(), Fault> {
+        let registry: Vec<Instance> = self.instances().cloned().collect();
+        self.memory.set(REGISTRY, &registry)
+    }
+
+    /// Deletes an instance and all that it stored. Refused while it is selected.
+    pub(super) fn delete(&mut self, aid: &Aid) -> Result<(), StatusWord> {
+        let at = self.position(aid).ok_or(StatusWord::NO_SUCH_OBJECT)?;
+        if (0..onetap_apdu_spec::class::MAX_CHANNELS)
+            .any(|channel| self.channels.selected(channel) == Some(at))
+        {
+            return Err(StatusWord::CONDITIONS);
+        }
+        // Whatever the applet does now: it goes.
+        let _ = self.run(at, super::channels::BASIC, |applet, cx| {
+            applet.uninstall(cx);
+            Ok(())
+        });
+        let Some(slot) = self.slots.get_mut(at).and_then(Option::take) else {
+            return Err(StatusWord::NO_SUCH_OBJECT);
+        };
+        let owner = slot.instance.owner;
+        let gone = self.memory.begin().and_then(|()| {
+            self.memory.remove_all(owner)?;
+            self.write_registry()?;
+            self.memory.commit()
+        });
+        self.memory.abort();
+        if let Err(why) = gone {
+            self.place(at, slot);
+            return Err(why.into());
+        }
+        self.transient.uninstalled(owner);
+        Ok(())
+    }
+
+    /// Sets the life cycle state of an instance, the bit that locks included.
+    pub(super) fn set_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
+        let at = slot_of(owner);
+        let Some(slot) = self.slot_mut(at) else { return Ok(()) };
+        let before = std::mem::replace(&mut slot.instance.state, state);
+        let written = self.write_registry();
+        if written.is_err()
+            && let Some(slot) = self.slot_mut(at)
+        {
+            slot.instance.state = before;
+        }
+        written
+    }
+
+    /// As [`System::set_state`], for an instance that sets its own: it cannot unlock itself.
+    pub(super) fn set_own_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
+        let locked = self.instance(owner).map_or(0, |instance| instance.state & LOCKED);
+        self.set_state(owner, (state & !LOCKED) | locked)
+    }
+
+    pub(super) fn set_life(&mut self, life: CardLife) -> Result<(), Fault> {
+        self.memory.set(CARD_STATE, &life)?;
+        self.life = life;
+        Ok(())
+    }
+
+    /// Deselects what is selected on a channel.
+    pub(super) fn deselect(&mut self, channel: u8) {
+        let Some(at) = self.channels.selected(channel) else { return };
+        // What an applet does here cannot keep it selected.
+        let _ = self.run(at, channel, |applet, cx| {
+            applet.deselect(cx);
+            Ok(())
+        });
+        self.channels.select(channel, None);
+        if let Some(slot) = self.slot(at) {
+            self.transient.deselected(slot.instance.owner, channel);
+        }
+    }
+
+    /// Selects the applet in a slot; what was selected on the channel is deselected first.
+    pub(super) fn select(&mut self, at: usize, channel: u8, reply: &mut Reply) -> Result<(), StatusWord> {
+        let multiselectable = self.traits(at).multiselectable;
+        if !multiselectable && self.channels.is_selected_elsewhere(at, channel) {
+            return Err(StatusWord::CONDITIONS);
+        }
+        self.deselect(channel);
+        match self.run(at, channel, |applet, cx| applet.select(cx, reply)) {
+            Ok(()) => {
+                self.channels.select(channel, Some(at));
+                Ok(())
+            }
+            Err(_) => Err(StatusWord::SELECT_FAILED),
+        }
+    }
+
+    /// Power went or came, or the card was reset.
+    pub(super) fn reset(&mut self) {
+        self.transient.reset();
+        self.channels.reset();
+        for slot in self.slots.iter_mut().flatten() {
+            if let Some(applet) = &mut slot.applet {
+                applet.reset();
+            }
+        }
+    }
+}
