@@ -20,7 +20,7 @@ const FIRST_CHANNEL: u8 = 0x03;
 const RESERVED: u8 = 0x20;
 /// First channel that takes the further coding.
 const FIRST_FURTHER: u8 = 4;
-/// Secure messaging, as an applet sees it whichever coding was used.
+/// Secure messaging as GlobalPlatform does it, and as an applet sees it whichever coding was used.
 const SECURE: u8 = 0x04;
 
 /// A class byte, taken apart.
@@ -70,6 +70,29 @@ impl Class {
     }
 }
 
+/// True if CLA says that the command is secured as GlobalPlatform does it (GPCS §11.1.4).
+#[must_use]
+pub fn is_secured(cla: u8) -> bool {
+    if cla & FURTHER == 0 { cla & FIRST_SECURE == SECURE } else { cla & FURTHER_SECURE != 0 }
+}
+
+/// CLA with the secure messaging bit of GlobalPlatform set.
+#[must_use]
+pub fn secured(cla: u8) -> u8 {
+    cla | if cla & FURTHER == 0 { SECURE } else { FURTHER_SECURE }
+}
+
+/// CLA with the secure messaging bits cleared.
+#[must_use]
+pub fn unsecured(cla: u8) -> u8 {
+    cla & !if cla & FURTHER == 0 { FIRST_SECURE } else { FURTHER_SECURE }
+}
+
+/// CLA as GlobalPlatform authenticates it: the logical channel is left out (Amendment D §6.2.4).
+pub(crate) fn authenticated(cla: u8) -> u8 {
+    cla & (PROPRIETARY | CLA_CHAINING) | SECURE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +128,15 @@ mod tests {
             assert_eq!(back, cla & !CLA_CHAINING, "{cla:02X}");
         }
         assert_eq!(Class::on_channel(0, 20), None);
+    }
+
+    #[test]
+    fn the_secure_messaging_bit_is_where_the_class_has_it() {
+        for (plain, secure) in [(0x80, 0x84), (0x00, 0x04), (0x83, 0x87), (0xC0, 0xE0), (0x4F, 0x6F)] {
+            assert_eq!((secured(plain), unsecured(secure)), (secure, plain));
+            assert!(is_secured(secure) && !is_secured(plain));
+            assert_eq!(authenticated(secure), plain & 0x80 | 0x04);
+        }
+        assert!(!is_secured(0x8C) && !is_secured(0x88), "other kinds of secure messaging");
     }
 }

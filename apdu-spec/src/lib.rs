@@ -2,7 +2,7 @@
 //!
 //! | module | what it settles |
 //! |---|---|
-//! | [`apdu`], [`sw`], [`tlv`] | APDU cases 1-4, status words, BER-TLV with bounds (ISO/IEC 7816-4) |
+//! | [`apdu`], [`class`], [`aid`], [`sw`], [`tlv`] | APDU cases 1-4, class bytes, names of applications, status words, BER-TLV with bounds (ISO/IEC 7816-4) |
 //! | [`command`] | the command table [`command::COMMANDS`] and the parsed [`command::Command`] |
 //! | [`objects`] | every data object: tag, format, source |
 //! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
@@ -27,6 +27,7 @@
 //! ```
 
 pub mod account;
+pub mod aid;
 pub mod apdu;
 pub mod atr;
 pub mod class;

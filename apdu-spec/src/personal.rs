@@ -6,6 +6,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::crypto::{Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
+use crate::gp::KeySet;
 use crate::header::Binding;
 use crate::money::Currency;
 use crate::password::PasswordPolicy;
@@ -27,6 +28,17 @@ pub struct Personalisation {
     pub password: PasswordPolicy,
     /// When the holder needs what.
     pub confirmation: ConfirmationPolicy,
+}
+
+/// An order as the server writes it for whoever makes the card. A secret, to be deleted once the card is made.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct CardOrder {
+    /// What goes into the card.
+    #[serde(flatten)]
+    pub personalisation: Personalisation,
+    /// The keys by which its issuer will reach it (GlobalPlatform). Without, nobody will.
+    #[serde(default)]
+    pub management: Option<KeySet>,
 }
 
 /// How much it takes to confirm a transaction (P-21, P-22). Amounts in minor units of `currency`;

@@ -174,7 +174,11 @@ pub const MEANINGS: &[Meaning] = &[
         "malformed APDU, data where none belongs or none where some belongs, chain too long",
         "correct the command",
     ),
-    row(StatusWord::NO_CHANNELS, "a logical channel other than 0", "use channel 0"),
+    row(
+        StatusWord::NO_CHANNELS,
+        "a logical channel that is not open",
+        "use channel 0, or open the other one",
+    ),
     row(StatusWord::NO_SECURE_MESSAGING, "secure messaging indicated in CLA", "send the command in clear"),
     row(
         StatusWord::CHAIN_BROKEN,

@@ -1,7 +1,6 @@
 //! How many APDUs a second the whole runtime takes, on one core: echo of 16 bytes, SELECT, and a persistent
 //! write, unsynced and synced. `cargo run --release -p onetap-applet --example apdu_rate`
-
-#![allow(clippy::print_stdout, reason = "that is what it is for")]
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -6,9 +6,10 @@
 //! | [`card`] | memory, clock, power, and the [`Card`] that holds all together |
 //! | [`nvm`] | pages and a journal that a tear cannot divide |
 //! | [`runtime`] | the operating system of the card: Java Card semantics for Rust applets |
-//! | [`applets`] | two small example applets |
+//! | [`applets`] | two small example applets; [`tutorial`]: how to write one |
+//! | [`gp`] | the issuer security domain: GlobalPlatform |
 //! | `signing` | the signing applet in the modules of P-25, and the display controller beside it |
-//! | [`front`] | the two ways in: a function call, and the virtual reader of vsmartcard |
+//! | [`front`] | the ways in: a function call, the virtual reader of vsmartcard, and, with the feature `panel`, a page |
 //!
 //! A whole transaction, seen from the card:
 //!
@@ -81,9 +82,11 @@
 pub mod applets;
 pub mod card;
 pub mod front;
+pub mod gp;
 pub mod nvm;
 pub mod runtime;
 mod signing;
+pub mod tutorial;
 
 pub use card::{Card, CardError, Environment, SharedCard};
 pub use signing::confirm::Condition;

@@ -1,6 +1,7 @@
 //! The command line, as clap sees it.
 
-use std::net::SocketAddr;
+mod card;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,8 @@ use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_conformance::traces::Scenario;
+
+pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]
@@ -65,61 +68,9 @@ pub(crate) struct Demo {
     /// Play the holder: press the card's keys, type what it shows
     #[arg(long, conflicts_with = "json")]
     pub(crate) interactive: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Card {
-    /// Personalise a new card into an image file
-    New {
-        /// Image file to make
-        #[arg(long)]
-        image: PathBuf,
-        /// The issuer's order (from `verifier enroll --account`)
-        #[arg(long)]
-        order: PathBuf,
-        /// The holder's PIN, 4 to 12 digits; asked for if left out
-        #[arg(long, env = "ONETAP_PIN", hide_env_values = true)]
-        pin: Option<String>,
-        /// Where to write the enrolment statement (standard output if left out)
-        #[arg(long)]
-        statement: Option<PathBuf>,
-    },
-    /// Put the card into a virtual reader (vsmartcard's vpcd) until interrupted
-    Run(CardRun),
-    /// Show what the card's display shows
-    Show {
-        /// Image file
-        #[arg(long)]
-        image: PathBuf,
-    },
-    /// Press keys on the card: read (all pages), next, previous, confirm, cancel, clear, or a PIN's digits
-    Press {
-        /// Image file
-        #[arg(long)]
-        image: PathBuf,
-        /// Keys, in order
-        #[arg(required = true)]
-        keys: Vec<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CardRun {
-    /// Image file
-    #[arg(long)]
-    pub(crate) image: PathBuf,
-    /// Where vpcd listens
-    #[arg(long, default_value = "127.0.0.1:35963")]
-    pub(crate) vpcd: String,
-    /// Leave the reader once the terminal has what it needs
-    #[arg(long)]
-    pub(crate) tap: bool,
-    /// Serve the card's panel there, a page with its display and keys (a free port if left out)
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
-    pub(crate) panel: Option<SocketAddr>,
-    /// No virtual reader: the panel is the only one
-    #[arg(long, requires = "panel", conflicts_with_all = ["vpcd", "tap"])]
-    pub(crate) no_vpcd: bool,
+    /// Card, terminal and server side by side on a page, with a terminal that can lie
+    #[arg(long, conflicts_with_all = ["all_profiles", "pcsc", "interactive"])]
+    pub(crate) web: bool,
 }
 
 /// What is typed in if the transaction comes from no file.

@@ -3,6 +3,9 @@
 mod interactive;
 mod narrate;
 mod report;
+mod web;
+
+use std::path::Path;
 
 use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
@@ -12,6 +15,7 @@ use onetap_server_verifier::Outcome;
 
 use crate::args;
 use crate::exit::Failure;
+use crate::files;
 use crate::output::Output;
 use crate::verifier::balance;
 use narrate::Narrating;
@@ -30,12 +34,18 @@ pub(crate) fn run(options: &args::Demo, out: Output) -> Result<(), Failure> {
             out.result(&serde_json::json!({ "suite": suite, "danger": danger }), format!("{suite}{note}"))
         });
     }
+    if options.web {
+        return web::serve(options, out);
+    }
     let route = if options.pcsc { Route::first_virtual_reader()? } else { Route::InProcess };
     let suites: Vec<Suite> =
         if options.all_profiles { Suite::all().collect() } else { vec![options.profile] };
+    let folder = files::temporary_folder()?;
     let mut report = Report::default();
     for suite in suites {
-        let mut story = Story::new(suite, route.clone(), options, out)?;
+        let folder = folder.path().join(suite.to_string());
+        std::fs::create_dir(&folder).map_err(|source| Failure::file("make", &folder, source))?;
+        let mut story = Story::new(suite, route.clone(), &folder, options, out)?;
         let entry = if options.all_profiles { story.payment()? } else { story.whole()? };
         report.add(entry);
     }
@@ -49,19 +59,22 @@ struct Story<'o> {
     options: &'o args::Demo,
     out: Output,
     attempts: u32,
-    _folder: tempfile::TempDir,
 }
 
 impl<'o> Story<'o> {
-    fn new(suite: Suite, route: Route, options: &'o args::Demo, out: Output) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()
-            .map_err(|source| Failure::file("make a folder in", &std::env::temp_dir(), source))?;
+    fn new(
+        suite: Suite,
+        route: Route,
+        folder: &Path,
+        options: &'o args::Demo,
+        out: Output,
+    ) -> Result<Self, Failure> {
         let way = match &route {
             Route::InProcess => "in this process".to_owned(),
             Route::Pcsc(name, _) => format!("through pcscd, reader {name}"),
         };
-        let world = World::new(folder.path(), suite, route)?;
-        let story = Self { suite, world, options, out, attempts: 0, _folder: folder };
+        let world = World::new(folder, suite, route)?;
+        let story = Self { suite, world, options, out, attempts: 0 };
         if options.all_profiles {
             return Ok(story);
         }

@@ -8,6 +8,7 @@ use onetap_applet::front::vpcd::VpcdError;
 use onetap_applet::nvm::NvmError;
 use onetap_applet::{CardError, KeyRefused, NotAPin};
 use onetap_conformance::holder::HolderError;
+use onetap_pcsc_host::gp::{self, IssuerError};
 use onetap_pcsc_host::source::SourceError;
 use onetap_pcsc_host::{Error as HostError, KeyboardError, ReaderError};
 use onetap_server_verifier::ServiceError;
@@ -24,7 +25,11 @@ Exit codes:
   6  protocol: it answered nonsense
   7  server: database, keys or policy
   8  card image, or a key that the card refuses
-  9  file or terminal input/output";
+  9  file or terminal input/output, the panel's port
+  130  interrupted in the middle (Ctrl-C, SIGTERM)";
+
+/// Interrupted by a signal, as shells count it.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,13 @@ pub(crate) enum Failure {
     Panel(#[from] PanelError),
     #[error(transparent)]
     Holder(#[from] HolderError),
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// One of several cards.
+    #[error("{image}: {source}")]
+    Among { image: PathBuf, source: Box<Failure> },
+    #[error("cannot {what}: {source}")]
+    System { what: &'static str, source: io::Error },
     #[error("cannot {what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{path} does not hold {what}: {source}")]
@@ -74,12 +86,15 @@ impl Failure {
             Self::Host(HostError::Card(_)) => 5,
             Self::Host(HostError::Protocol(_)) => 6,
             Self::Host(HostError::Transaction(_)) => 2,
+            Self::Issuer(error) => issuer_code(error),
+            Self::Among { source, .. } => source.code(),
             Self::Server(_) => 7,
             Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
             Self::Keyboard(_)
             | Self::Panel(PanelError::Listen { .. })
             | Self::File { .. }
             | Self::Content { .. }
+            | Self::System { .. }
             | Self::Input(_)
             | Self::Output(_) => 9,
         }
@@ -92,6 +107,15 @@ impl Failure {
             Self::Source(error) => Some(error.advice().to_owned()),
             Self::Keyboard(error) => Some(error.advice()),
             Self::Refused { advice, .. } => Some((*advice).to_owned()),
+            Self::Issuer(error) => Some(gp::advice(error).to_owned()),
+            Self::Among { source, .. } => source.advice(),
+            Self::System { .. } => {
+                Some("close other programs, or run fewer cards; the system has no more to give".to_owned())
+            }
+            Self::Card(CardError::Nvm(NvmError::InUse(_))) => Some(
+                "end it there; while `onetap card run` has it, its issuer can reach it by --reader"
+                    .to_owned(),
+            ),
             Self::Server(error) => about_server(error).map(str::to_owned),
             Self::File { source, .. } => Some(about_file(source.kind()).to_owned()),
             Self::Content { .. } => Some("give the file that the command before this one wrote".to_owned()),
@@ -105,6 +129,16 @@ impl Failure {
 
     pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { what, path: path.to_owned(), source }
+    }
+}
+
+/// The issuer's errors are those of the reader, the card or the protocol.
+fn issuer_code(error: &IssuerError) -> u8 {
+    match error {
+        IssuerError::Transport(_) => 4,
+        IssuerError::Refused { .. } | IssuerError::Handshake(_) => 5,
+        IssuerError::OrderTooLong(_) => 2,
+        _ => 6,
     }
 }
 
@@ -127,6 +161,7 @@ fn about_server(error: &ServiceError) -> Option<&'static str> {
         ServiceError::NoSuchTerminal => Some("`onetap verifier account --terminal ID` registers it"),
         ServiceError::NoSuchAccount => Some("`onetap verifier account` lists the accounts"),
         ServiceError::CardNotOrdered => Some("`onetap verifier enroll --account NUMBER` orders one"),
+        ServiceError::NoSuchCard => Some("`onetap verifier account` lists the cards of each account"),
         _ => None,
     }
 }

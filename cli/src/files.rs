@@ -5,12 +5,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use onetap_applet::Pin;
 use onetap_pcsc_host::{Keyboard as _, LineKeyboard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+use crate::interrupt;
 
 /// Who may read a file that is written.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +91,31 @@ pub(crate) fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
     let line = LineKeyboard(io::stdin().lock()).read_line();
     end_prompt(line.is_err())?;
     line.map_err(Failure::Input)
+}
+
+/// Asks for a secret: typed at a terminal, it is not shown.
+pub(crate) fn ask_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+    if !io::stdin().is_terminal() {
+        return ask(question);
+    }
+    prompt(question)?;
+    rpassword::read_password().map(Zeroizing::new).map_err(Failure::Input)
+}
+
+/// The PIN given, or else asked for.
+pub(crate) fn pin(given: Option<&str>, question: &str) -> Result<Pin, Failure> {
+    match given {
+        Some(pin) => Ok(pin.parse()?),
+        None => Ok(ask_secret(question)?.trim().parse()?),
+    }
+}
+
+/// A folder that goes with the process, even if it is interrupted. Once in a process.
+pub(crate) fn temporary_folder() -> Result<TempDir, Failure> {
+    let folder = tempfile::tempdir()
+        .map_err(|source| Failure::file("make a folder in", &std::env::temp_dir(), source))?;
+    interrupt::remove_and_exit(folder.path().to_owned())?;
+    Ok(folder)
 }
 
 /// Writes a question to standard error.

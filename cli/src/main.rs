@@ -7,6 +7,7 @@ mod conform;
 mod demo;
 mod exit;
 mod files;
+mod interrupt;
 mod output;
 mod pay;
 mod targets;

@@ -65,7 +65,7 @@ fn order_card(
         return out.json_line(&order);
     };
     file.write_json(&order)?;
-    let card = order.binding.card;
+    let card = order.personalisation.binding.card;
     let prose =
         format!("card {card} ordered; make it with `onetap card new`, then delete {}", path.display());
     out.result(&json!({ "card": card, "order": path }), prose)

@@ -6,6 +6,7 @@
 //! | [`pay`] | one contact (P-04), then the password from the keyboard, then the request (P-16) |
 //! | [`session`] | the commands in their order, as types |
 //! | [`exchange`] | chaining, extended length, 61xx and 6Cxx |
+//! | [`gp`] | the issuer: cards made, unblocked, locked over GlobalPlatform |
 //! | [`transport`], [`pcsc`], [`atr`] | one contact with one card |
 //! | [`monitor`] | readers and cards that come and go |
 //! | [`trace`], [`decode`] | recorded exchanges: replay them, read them |
@@ -58,6 +59,7 @@
 pub mod atr;
 pub mod error;
 pub mod exchange;
+pub mod gp;
 pub mod monitor;
 pub mod pay;
 pub mod pcsc;

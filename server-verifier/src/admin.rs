@@ -2,10 +2,11 @@
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::RsaBits;
+use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::header::{Binding, CardId};
 use onetap_apdu_spec::money::{Currency, MAX_MINOR};
 use onetap_apdu_spec::password::PasswordPolicy;
-use onetap_apdu_spec::personal::{ConfirmationPolicy, EnrolmentStatement, Personalisation};
+use onetap_apdu_spec::personal::{CardOrder, ConfirmationPolicy, EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::txn::{PayeeName, TerminalId};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -167,8 +168,7 @@ impl Verifier {
         if found { Ok(Client { terminal }) } else { Err(ServiceError::NoSuchTerminal) }
     }
 
-    /// Orders a card for an account. The personalisation holds the card's key: hand it to the card
-    /// and forget it.
+    /// Orders a card for an account. The order holds the card's keys: hand it to the card and forget it.
     ///
     /// # Errors
     /// [`ServiceError::DangerRefused`], [`ServiceError::NoSuchAccount`],
@@ -177,7 +177,7 @@ impl Verifier {
         &self,
         number: &AccountNumber,
         options: &CardOptions,
-    ) -> Result<Personalisation, ServiceError> {
+    ) -> Result<CardOrder, ServiceError> {
         let suite = options.suite;
         self.policy.admits(suite).map_err(|danger| ServiceError::DangerRefused { suite, danger })?;
         let binding = self.new_binding(suite);
@@ -200,7 +200,14 @@ impl Verifier {
             self.store.audit(db, account.id, now, &Event::CardOrdered { card: binding.card, suite })?;
             Ok(())
         })?;
-        Ok(self.personalisation(binding, options))
+        let management = Some(self.management_keys(binding.card));
+        Ok(CardOrder { personalisation: self.personalisation(binding, options), management })
+    }
+
+    /// The keys by which the issuer reaches a card that it ordered: to unblock its PIN, to lock it.
+    #[must_use]
+    pub fn management_keys(&self, card: CardId) -> KeySet {
+        self.keys.management(&self.env, card)
     }
 
     fn new_binding(&self, suite: Suite) -> Binding {

@@ -8,6 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, RsaPrivate};
+use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::keys::IssuerMasterKey;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -68,6 +69,11 @@ impl ServerKeys {
     pub(crate) fn load(directory: &Path, env: &Environment) -> Result<Self, KeyFileError> {
         let file = KeyFile::read(directory)?;
         file.parse(env).map_err(|_| KeyFileError::Damaged { path: directory.join(FILE) })
+    }
+
+    /// The keys by which the issuer reaches a card it has made (GlobalPlatform).
+    pub(crate) fn management(&self, env: &Environment, card: CardId) -> KeySet {
+        KeySet::diversified(env.crypto, &self.issuer, card, KeyVersion::FIRST)
     }
 
     /// The key of one card.

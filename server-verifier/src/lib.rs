@@ -28,7 +28,7 @@
 //! // The card's maker takes this to the card; the card answers with its public key, which
 //! // `activate_card` enrols. From then on `authorise` judges what terminals send.
 //! let order = verifier.order_card(&ada, &CardOptions::new(currency))?;
-//! assert_eq!(order.binding.server, verifier.server_id());
+//! assert_eq!(order.personalisation.binding.server, verifier.server_id());
 //! assert_eq!(verifier.account(&ada)?.balance, 100_00);
 //! verifier.ledger_check()?;
 //! verifier.audit_verify()?;

@@ -110,7 +110,7 @@ fn attack_weak_card_of_an_earlier_policy_is_refused_at_decision_time() {
     let ada = account(&verifier, "Ada Lovelace", AccountKind::Current, OPENING);
     let mut card_options = CardOptions::new(eur());
     card_options.suite = "danger-a1".parse().unwrap();
-    let mut card = Card::make(verifier.order_card(&ada, &card_options).unwrap());
+    let mut card = Card::make(verifier.order_card(&ada, &card_options).unwrap().personalisation);
     verifier.activate_card(&card.statement()).unwrap();
     drop(verifier);
 
@@ -379,7 +379,7 @@ fn blocked_cards_do_not_pay_even_after_they_did() {
 #[test]
 fn enrolment_needs_the_ordered_card_and_its_key() {
     let world = World::new();
-    let order = world.verifier.order_card(&world.ada, &CardOptions::new(eur())).unwrap();
+    let order = world.verifier.order_card(&world.ada, &CardOptions::new(eur())).unwrap().personalisation;
     let card = Card::make(order);
     let mut forged = card.statement();
     forged.signature[9] ^= 1;

@@ -29,6 +29,7 @@ pub(crate) struct Browser {
     runtime: Runtime,
     client: Option<Client>,
     driver: Child,
+    _folder: tempfile::TempDir,
 }
 
 /// Light or dark, and how large.
@@ -44,7 +45,15 @@ pub(crate) const DESK: Look = Look { dark: false, width: 1100, height: 860 };
 impl Browser {
     /// Starts one, or says why this test is not performed.
     pub(crate) fn start() -> Option<Self> {
-        let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
+        // What the browser leaves behind goes with the test.
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("chromedriver");
+        command
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .env("TMPDIR", folder.path())
+            .env("HOME", folder.path());
+        let started = command.spawn();
         let mut driver = match started {
             Ok(driver) => driver,
             // Under `make test` everything is there.
@@ -60,7 +69,7 @@ impl Browser {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(options.as_object().unwrap().clone());
         let client = runtime.block_on(builder.connect(&format!("http://127.0.0.1:{port}")));
-        let browser = Self { runtime, client: Some(client.unwrap()), driver };
+        let browser = Self { runtime, client: Some(client.unwrap()), driver, _folder: folder };
         browser.set_look(DESK);
         Some(browser)
     }

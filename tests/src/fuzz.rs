@@ -14,11 +14,11 @@ use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::tlv::Template;
 use onetap_apdu_spec::txn::TransactionMessage;
 
-mod mutate;
+pub(crate) mod mutate;
 mod process;
 mod run;
 mod seeds;
-mod stand_in;
+pub(crate) mod stand_in;
 
 pub use process::process;
 pub use run::{Target, run};

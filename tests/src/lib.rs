@@ -7,12 +7,20 @@
 //! | [`world`], [`reader`], [`holder`] | an operator, a terminal, a card and its holder, to pay in |
 //! | [`render`] | tables of the specification from the code's own tables |
 //! | [`fuzz`] | properties that hold for any bytes |
+//! | [`tear`] | the power cut at every write |
+//! | [`kill`] | the process of a card killed at any instant |
+//! | [`model`] | random operations against a model of the card |
+//! | [`rig`] | a card at hand for these: memory, clock, keys |
 
 pub mod conform;
 pub mod fuzz;
 pub mod holder;
+pub mod kill;
+pub mod model;
 pub mod reader;
 pub mod render;
+pub mod rig;
 pub mod target;
+pub mod tear;
 pub mod traces;
 pub mod world;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, DataField, Parameters};
+use onetap_apdu_spec::gp::command::GP_COMMANDS;
 use onetap_apdu_spec::objects::DATA_OBJECTS;
 use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Owed, Profile, SignatureAlgorithm, Suite};
 use onetap_apdu_spec::sw::MEANINGS;
@@ -19,6 +20,7 @@ pub fn table(name: &str) -> Option<String> {
         "data-objects" => data_objects(),
         "codes" => codes(),
         "suites" => suites(),
+        "gp-commands" => gp_commands(),
         _ => return None,
     })
 }
@@ -137,6 +139,15 @@ fn suites() -> String {
         [format!("`{suite}`"), format!("`{}`", hex::encode_upper(suite.to_bytes())), owed.to_owned(), danger]
     });
     markdown(["suite", "bytes in H", "travels besides S", "refused by the default policy because"], rows)
+}
+
+fn gp_commands() -> String {
+    let rows = GP_COMMANDS.iter().map(|row| {
+        let served = if row.open { "yes" } else { "no: `6982`" };
+        let header = format!("`{:02X} {:02X}`", row.cla, row.name.code());
+        [row.title.to_owned(), header, served.to_owned(), row.clause.to_owned()]
+    });
+    markdown(["command", "CLA INS", "without a secure channel", "clause"], rows)
 }
 
 fn markdown<H: AsRef<str>, R: AsRef<[String]>>(

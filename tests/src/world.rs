@@ -123,7 +123,8 @@ impl World {
         let clock = VirtualClock::at(Millis(1_000_000));
         let env = CardEnvironment { clock: Box::new(clock.clone()), ..CardEnvironment::default() };
         let pin: Pin = PIN.parse().map_err(scenario)?;
-        let (card, statement) = Card::personalise(order, pin, Box::new(nvm), env)?;
+        let (card, statement) =
+            Card::issue(&order.personalisation, pin, order.management.as_ref(), Box::new(nvm), env)?;
         server.activate_card(&statement)?;
         let terminal = Terminal::new(terminal_id()?);
         let card = Arc::new(Mutex::new(card));

@@ -11,12 +11,16 @@ fn root() -> &'static Path {
 }
 
 fn markdown_files(dir: &Path) -> Vec<PathBuf> {
+    files_with(dir, "md")
+}
+
+fn files_with(dir: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(markdown_files(&path));
-        } else if path.extension().is_some_and(|ext| ext == "md") {
+            files.extend(files_with(&path, extension));
+        } else if path.extension().is_some_and(|ext| ext == extension) {
             files.push(path);
         }
     }
@@ -75,4 +79,31 @@ fn readme_commands_are_real() {
         seen += 1;
     }
     assert!(seen >= 2, "the README shows make demo and make test");
+}
+
+/// Each test that the threat model names is there.
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let text = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let rooms = ["apdu-spec", "applet", "pcsc-host", "server-verifier", "tests", "cli"];
+    let sources: String = rooms
+        .iter()
+        .flat_map(|room| ["src", "tests"].map(|part| root().join(room).join(part)))
+        .filter(|dir| dir.exists())
+        .flat_map(|dir| files_with(&dir, "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let rows = text.lines().filter(|line| line.starts_with("| TM-"));
+    let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|name| {
+        name.contains('_') && name.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+    });
+    let mut checked = 0;
+    for name in names {
+        assert!(
+            sources.contains(&format!("fn {name}(")),
+            "docs/threat-model.md names {name}, which is not there"
+        );
+        checked += 1;
+    }
+    assert!(checked > 50, "only {checked} names found");
 }

@@ -15,7 +15,7 @@ use super::scp03::{HandshakeError, HostSession, InitializeUpdate, SecurityError,
 use super::status;
 use super::store_data::{StoreData, TooLong};
 use super::{Aid, GpCommand, ISD, Ins, OwnedApdu, SIGNING_APPLET, SIGNING_PACKAGE};
-use crate::apdu::{CommandApdu, Form, MAX_EXTENDED_DATA, Malformed, ResponseApdu};
+use crate::apdu::{CommandApdu, Form, MAX_EXTENDED_DATA, MAX_SHORT_LE, Malformed, ResponseApdu};
 use crate::command::Name;
 use crate::crypto::{Crypto, CryptoError};
 use crate::personal::{EnrolmentStatement, Personalisation, Pin};
@@ -119,6 +119,22 @@ pub fn personalise<E>(
     Ok(statement)
 }
 
+/// The keys that the card has, without their values, as it tells anybody: which key set will open it. No
+/// try at the keys is spent.
+///
+/// # Errors
+/// [`CeremonyError`].
+pub fn key_information<E>(
+    crypto: &'static dyn Crypto,
+    transmit: Transmit<'_, E>,
+) -> Result<Vec<KeyInformation>, CeremonyError<E>> {
+    let mut anybody = Issuer { crypto, transmit, session: None, version: KeyVersion::INITIAL };
+    anybody.select()?;
+    let answer = anybody.plain(&GpCommand::GetData(IsdObject::KeyInformation).encode())?;
+    let answer = accept(Ins::GetData, answer)?;
+    KeyInformation::parse_all(&answer).ok_or(CeremonyError::BadAnswer(Ins::GetData))
+}
+
 /// The issuer, with a secure channel to a card's issuer security domain.
 pub struct Issuer<'t, E> {
     crypto: &'static dyn Crypto,
@@ -140,10 +156,7 @@ impl<'t, E> Issuer<'t, E> {
         transmit: Transmit<'t, E>,
     ) -> Result<Self, CeremonyError<E>> {
         let mut issuer = Self { crypto, transmit, session: None, version: keys.version() };
-        let selected = issuer.plain(&GpCommand::Select(ISD).encode())?;
-        if selected.sw != status::CARD_LOCKED {
-            accept(Ins::Select, selected)?;
-        }
+        issuer.select()?;
         let initialize = InitializeUpdate::new(rng, keys.version());
         let answer = issuer.plain(&initialize.command())?;
         let answer = accept(Ins::InitializeUpdate, answer)?;
@@ -208,7 +221,15 @@ impl<'t, E> Issuer<'t, E> {
     /// # Errors
     /// [`CeremonyError`].
     pub fn delete(&mut self, aid: Aid) -> Result<(), CeremonyError<E>> {
-        self.command(&GpCommand::Delete(Delete { aid, related: false })).map(|_| ())
+        self.command(&GpCommand::Delete(Delete::Content { aid, related: false })).map(|_| ())
+    }
+
+    /// Deletes a key set; not the last one.
+    ///
+    /// # Errors
+    /// [`CeremonyError`].
+    pub fn delete_keys(&mut self, version: KeyVersion) -> Result<(), CeremonyError<E>> {
+        self.command(&GpCommand::Delete(Delete::Keys(version))).map(|_| ())
     }
 
     /// Locks, unlocks or terminates.
@@ -277,12 +298,23 @@ impl<'t, E> Issuer<'t, E> {
     /// One command over the secure channel.
     fn exchange(&mut self, command: &GpCommand) -> Result<ResponseApdu, CeremonyError<E>> {
         let session = self.session.take().ok_or(CeremonyError::Closed)?;
-        let (waiting, bytes) = session.wrap(&command.encode().borrow())?;
+        // Every answer holds at least a MAC, whether the plain command would be answered with data or not.
+        let command = OwnedApdu { ne: Some(MAX_SHORT_LE), ..command.encode() };
+        let (waiting, bytes) = session.wrap(&command.borrow())?;
         let response = self.transceive(&bytes)?;
         let (session, response) = waiting.unwrap(&response)?;
         // A card that refuses for security has closed the channel.
-        self.session = (response.sw != status::SECURITY_NOT_SATISFIED).then_some(session);
+        self.session = (response.sw != StatusWord::SECURITY_STATUS).then_some(session);
         Ok(response)
+    }
+
+    /// Selects the issuer security domain, which answers on a locked card too.
+    fn select(&mut self) -> Result<(), CeremonyError<E>> {
+        let selected = self.plain(&GpCommand::Select(ISD).encode())?;
+        if selected.sw == StatusWord::CARD_LOCKED {
+            return Ok(());
+        }
+        accept(Ins::Select, selected).map(drop)
     }
 
     fn plain(&mut self, command: &OwnedApdu) -> Result<ResponseApdu, CeremonyError<E>> {

@@ -1,5 +1,6 @@
 //! INSTALL and DELETE (GPCS §11.5, §11.2).
 
+use super::keys::KeyVersion;
 use super::life_cycle::Privileges;
 use super::{Aid, take_lv, write_lv};
 use crate::sw::StatusWord;
@@ -9,6 +10,8 @@ use crate::tlv::{self, Tag, Template};
 const APPLICATION_PARAMETERS: Tag = Tag(0xC9);
 /// AID, inside DELETE and GET STATUS.
 pub(super) const AID: Tag = Tag(0x4F);
+/// Key version number, inside DELETE.
+const KEY_VERSION: Tag = Tag(0xD2);
 /// Most application specific parameters, so that INSTALL fits a secured command of the short form.
 pub const MAX_PARAMETERS: usize = 64;
 
@@ -101,13 +104,18 @@ fn read_parameters(field: &[u8]) -> Option<Vec<u8>> {
     (parameters.len() <= MAX_PARAMETERS).then_some(parameters)
 }
 
-/// DELETE of an application or package.
+/// DELETE (GPCS §11.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delete {
-    /// Which.
-    pub aid: Aid,
-    /// With a package, also the applications made of it.
-    pub related: bool,
+pub enum Delete {
+    /// An application or package.
+    Content {
+        /// Which.
+        aid: Aid,
+        /// With a package, also the applications made of it.
+        related: bool,
+    },
+    /// A key set.
+    Keys(KeyVersion),
 }
 
 const P2_RELATED: u8 = 0x80;
@@ -115,15 +123,29 @@ const P2_RELATED: u8 = 0x80;
 impl Delete {
     /// P2 and data field.
     pub(super) fn encode(self) -> (u8, Vec<u8>) {
-        (if self.related { P2_RELATED } else { 0 }, tlv::object(AID, self.aid.as_bytes()))
+        match self {
+            Self::Content { aid, related } => {
+                (if related { P2_RELATED } else { 0 }, tlv::object(AID, aid.as_bytes()))
+            }
+            Self::Keys(version) => (0, tlv::object(KEY_VERSION, &[version.get()])),
+        }
     }
 
     pub(super) fn parse(p1: u8, p2: u8, data: &[u8]) -> Result<Self, StatusWord> {
         if p1 != 0 || p2 & !P2_RELATED != 0 {
             return Err(StatusWord::WRONG_P1P2);
         }
-        let aid = read_objects(data, [AID]).and_then(|[aid]| Aid::new(&aid));
-        Ok(Self { aid: aid.ok_or(StatusWord::WRONG_DATA)?, related: p2 == P2_RELATED })
+        let related = p2 == P2_RELATED;
+        let content = read_objects(data, [AID]).and_then(|[aid]| Aid::new(&aid));
+        let version = read_objects(data, [KEY_VERSION]).and_then(|[version]| match version[..] {
+            [version] => KeyVersion::new(version),
+            _ => None,
+        });
+        match (content, version) {
+            (Some(aid), _) => Ok(Self::Content { aid, related }),
+            (_, Some(version)) if !related => Ok(Self::Keys(version)),
+            _ => Err(StatusWord::WRONG_DATA),
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::padding::{pad, unpad};
 use crate::crypto::{AesBits, AesKey, Block, Crypto, CryptoError};
 use crate::header::CardId;
 use crate::keys::{IssuerMasterKey, derive};
+use crate::rng::Rng;
 
 /// A key check value: tells two keys apart, tells nothing about either.
 pub type Kcv = [u8; 3];
@@ -67,6 +70,42 @@ pub struct KeySet {
     dek: AesKey,
 }
 
+/// A key set as it stands in an order: a number, and the keys in hexadecimal.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    version: u8,
+    enc: String,
+    mac: String,
+    dek: String,
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        [&mut self.enc, &mut self.mac, &mut self.dek].into_iter().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Serialize for KeySet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [enc, mac, dek] = self.keys().map(|key| hex::encode(key.expose()));
+        Written { version: self.version.get(), enc, mac, dek }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        let version =
+            KeyVersion::new(written.version).ok_or_else(|| D::Error::custom("a key version is 1 to 127"))?;
+        let key = |text: &str| {
+            let bytes = Zeroizing::new(hex::decode(text).map_err(D::Error::custom)?);
+            AesKey::try_from(&bytes[..]).map_err(D::Error::custom)
+        };
+        Self::new(version, key(&written.enc)?, key(&written.mac)?, key(&written.dek)?)
+            .map_err(D::Error::custom)
+    }
+}
+
 /// The three keys of a set have different lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of one set must have one length: give three keys of 16, 24 or 32 bytes")]
@@ -91,6 +130,17 @@ impl KeySet {
         } else {
             Err(MixedLengths)
         }
+    }
+
+    /// A key set (256 bits) of random keys.
+    #[must_use]
+    pub fn draw(version: KeyVersion, rng: &mut dyn Rng) -> Self {
+        let mut key = || {
+            let mut bytes = Zeroizing::new([0; 32]);
+            rng.fill(&mut bytes[..]);
+            AesKey::truncated(&bytes, AesBits::B256)
+        };
+        Self { version, enc: key(), mac: key(), dek: key() }
     }
 
     /// One card's own key set (256 bits), derived from the issuer's master key for card and version.

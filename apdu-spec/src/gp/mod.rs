@@ -26,9 +26,12 @@ pub mod scp03;
 pub mod status;
 pub mod store_data;
 
+pub use crate::aid::Aid;
 pub use apdu::OwnedApdu;
 pub use command::{GpCommand, Ins};
 pub use keys::{DataKey, KeySet, KeyVersion};
+
+use iso7816_tlv::ber;
 
 use crate::objects;
 use crate::tlv::{self, Tag};
@@ -38,65 +41,18 @@ pub const ISD_AID: [u8; 8] = [0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00];
 /// The executable load file (package) that holds the signing applet: its AID without the version.
 pub const PACKAGE_AID: [u8; 7] = [0xF0, b'O', b'N', b'E', b'T', b'A', b'P'];
 
-/// Application identifier (ISO/IEC 7816-4 §12.2.3): 5 to 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Aid {
-    len: u8,
-    /// The AID, then zeros.
-    bytes: [u8; Self::MAX],
-}
-
-impl Aid {
-    /// Fewest bytes.
-    pub const MIN: usize = 5;
-    /// Most bytes.
-    pub const MAX: usize = 16;
-
-    /// `None` unless there are 5 to 16 bytes.
-    #[must_use]
-    pub fn new(aid: &[u8]) -> Option<Self> {
-        let len = u8::try_from(aid.len()).ok().filter(|_| (Self::MIN..=Self::MAX).contains(&aid.len()))?;
-        let mut bytes = [0; Self::MAX];
-        bytes[..aid.len()].copy_from_slice(aid);
-        Some(Self { len, bytes })
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-/// For the constants of this crate, whose lengths the compiler sees.
-const fn known<const N: usize>(aid: [u8; N]) -> Aid {
-    const { assert!(N >= Aid::MIN && N <= Aid::MAX) };
-    let mut bytes = [0; Aid::MAX];
-    let (head, _) = bytes.split_at_mut(N);
-    head.copy_from_slice(&aid);
-    #[allow(clippy::cast_possible_truncation, reason = "at most 16")]
-    let len = N as u8;
-    Aid { len, bytes }
+/// For the constants of this crate.
+#[allow(clippy::expect_used, reason = "checked when this is compiled")]
+const fn known(aid: &[u8]) -> Aid {
+    Aid::new(aid).expect("5 to 16 bytes")
 }
 
 /// The issuer security domain.
-pub const ISD: Aid = known(ISD_AID);
+pub const ISD: Aid = known(&ISD_AID);
 /// The signing applet: its module and its instance.
-pub const SIGNING_APPLET: Aid = known(crate::command::AID);
+pub const SIGNING_APPLET: Aid = known(&crate::command::AID);
 /// The signing applet's package.
-pub const SIGNING_PACKAGE: Aid = known(PACKAGE_AID);
-
-impl std::fmt::Display for Aid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode_upper(self.as_bytes()))
-    }
-}
-
-impl std::fmt::Debug for Aid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
+pub const SIGNING_PACKAGE: Aid = known(&PACKAGE_AID);
 
 /// Largest data field of a command, in the answer to SELECT.
 const MAX_COMMAND_DATA: Tag = Tag(0x9F65);
@@ -127,6 +83,16 @@ pub fn card_data() -> Vec<u8> {
     tlv::object(CARD_DATA, &tlv::object(Tag(0x73), &inner))
 }
 
+/// Takes one BER-TLV object of at most [`MAX_TEMPLATE`](tlv::MAX_TEMPLATE) bytes off the front: the object,
+/// and how the one TLV parser reads it. The bound keeps its recursion short, whatever the bytes are.
+fn take_object<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], ber::Tlv)> {
+    let window = input.get(..tlv::MAX_TEMPLATE).unwrap_or(input);
+    let (parsed, rest) = ber::Tlv::parse(window);
+    let (object, rest) = input.split_at_checked(window.len().checked_sub(rest.len())?)?;
+    *input = rest;
+    Some((object, parsed.ok()?))
+}
+
 /// Length-value, as in INSTALL and PUT KEY.
 fn write_lv(value: &[u8], out: &mut Vec<u8>) {
     // Callers write AIDs, privileges and parameters, all of fewer than 128 bytes.
@@ -145,15 +111,6 @@ fn take_lv<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_aid_has_5_to_16_bytes() {
-        assert_eq!(Aid::new(&[1; 4]), None);
-        assert_eq!(Aid::new(&[1; 17]), None);
-        assert_eq!(Aid::new(&ISD_AID), Some(ISD));
-        assert_eq!(ISD.to_string(), "A000000151000000");
-        assert_ne!(Aid::new(&[0; 5]), Aid::new(&[0; 6]));
-    }
 
     #[test]
     fn what_the_card_says_of_itself() {

@@ -19,8 +19,8 @@
 
 use iso7816_tlv::ber;
 
-use super::DataKey;
 use super::store_data::MAX_PAYLOAD;
+use super::{DataKey, take_object};
 use crate::crypto::{Key256, RsaBits};
 use crate::header::{Binding, CardId, KeyId, ServerId};
 use crate::money::Currency;
@@ -212,9 +212,8 @@ pub fn parse_statement(answer: &[u8]) -> Option<EnrolmentStatement> {
 
 /// The value of the primitive object at the front, which is taken off.
 fn next_value(input: &mut &[u8]) -> Option<Vec<u8>> {
-    let (object, rest) = ber::Tlv::parse(input);
-    *input = rest;
-    match object.ok()?.value() {
+    let (_, object) = take_object(input)?;
+    match object.value() {
         ber::Value::Primitive(value) => Some(value.clone()),
         ber::Value::Constructed(_) => None,
     }

@@ -1,12 +1,11 @@
 //! The registry as GET STATUS shows it, SET STATUS, and the key information template (GPCS §11.4,
 //! §11.10, §11.3.3.1).
 
-use iso7816_tlv::ber;
-
-use super::Aid;
 use super::install::AID;
 use super::keys::KeyVersion;
 use super::life_cycle::{ApplicationLifeCycle, CardLifeCycle, Privileges};
+use super::{Aid, take_object};
+use crate::aid::AID_MAX;
 use crate::crypto::AesBits;
 use crate::sw::StatusWord;
 use crate::tlv::{self, Tag, Template};
@@ -87,7 +86,7 @@ impl GetStatus {
         let aid = super::install::read_objects(data, [AID])
             .map(|[aid]| aid)
             .or_else(|| super::install::read_objects(data, [AID, TAG_LIST]).map(|[aid, _]| aid))
-            .filter(|aid| aid.len() <= Aid::MAX);
+            .filter(|aid| aid.len() <= AID_MAX);
         Ok(Self { scope, aid: aid.ok_or(StatusWord::WRONG_DATA)?, next })
     }
 }
@@ -142,11 +141,8 @@ impl RegistryEntry {
     pub fn parse_all(scope: Scope, mut answer: &[u8]) -> Option<Vec<Self>> {
         let mut entries = Vec::new();
         while !answer.is_empty() {
-            let (parsed, rest) = ber::Tlv::parse(answer);
-            parsed.ok()?;
-            let (template, _) = answer.split_at_checked(answer.len().checked_sub(rest.len())?)?;
+            let (template, _) = take_object(&mut answer)?;
             entries.push(Self::read(scope, &Template::parse(template, ENTRY).ok()?)?);
-            answer = rest;
         }
         Some(entries)
     }

@@ -114,7 +114,7 @@ impl Assembler {
             return Err(StatusWord::WRONG_P1P2);
         }
         if self.payload.len() + block.data.len() > MAX_PAYLOAD {
-            return Err(super::status::NO_MEMORY);
+            return Err(StatusWord::NO_SPACE);
         }
         self.payload.extend_from_slice(&block.data);
         if block.last {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::crypto::{AwsLc, Crypto, RsaBits};
 use onetap_apdu_spec::gp::command::{GpCommand, Ins, IsdObject};
-use onetap_apdu_spec::gp::install::Install;
+use onetap_apdu_spec::gp::install::{Delete, Install};
 use onetap_apdu_spec::gp::life_cycle::{ApplicationLifeCycle, ApplicationState, CardLifeCycle, Privileges};
 use onetap_apdu_spec::gp::order::{self, Order};
 use onetap_apdu_spec::gp::registry::{Entry, KeyInformation, RegistryEntry, Scope, SetStatus};
@@ -88,7 +88,7 @@ impl BenchCard {
         let Some(session) = session.filter(|_| !opens) else {
             return self.open(&GpCommand::parse(apdu)?).map(ResponseApdu::ok);
         };
-        let (session, plain) = session.unwrap(apdu).map_err(|_| status::SECURITY_NOT_SATISFIED)?;
+        let (session, plain) = session.unwrap(apdu).map_err(|_| StatusWord::SECURITY_STATUS)?;
         let response = GpCommand::parse(&plain.borrow())
             .and_then(|command| self.secured(command, &session))
             .unwrap_or_else(|sw| {
@@ -114,7 +114,7 @@ impl BenchCard {
                 self.handshake = Some(handshake);
                 Ok(answer)
             }
-            _ => Err(status::SECURITY_NOT_SATISFIED),
+            _ => Err(StatusWord::SECURITY_STATUS),
         }
     }
 
@@ -152,7 +152,8 @@ impl BenchCard {
                 vec![]
             }
             GpCommand::Delete(delete) => {
-                self.find(delete.aid)?;
+                let Delete::Content { aid, .. } = delete else { return Err(StatusWord::CONDITIONS) };
+                self.find(aid)?;
                 self.applet = None;
                 vec![0]
             }

@@ -11,7 +11,7 @@ use onetap_apdu_spec::gp::put_key::{PutKey, WrongCheckValue};
 use onetap_apdu_spec::gp::registry::{Entry, GetStatus, KeyInformation, RegistryEntry, Scope, SetStatus};
 use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::gp::store_data::{Assembled, Assembler, MAX_PAYLOAD, StoreData};
-use onetap_apdu_spec::gp::{Aid, ISD, KeySet, KeyVersion, SIGNING_APPLET, SIGNING_PACKAGE, status};
+use onetap_apdu_spec::gp::{Aid, ISD, KeySet, KeyVersion, SIGNING_APPLET, SIGNING_PACKAGE};
 use onetap_apdu_spec::sw::StatusWord;
 use proptest::prelude::*;
 
@@ -49,7 +49,9 @@ fn any_content() -> impl Strategy<Value = GpCommand> {
                 GpCommand::Install(Install::MakeSelectable(new))
             }),
         any_aid().prop_map(|aid| GpCommand::Install(Install::Personalization(aid))),
-        (any_aid(), any::<bool>()).prop_map(|(aid, related)| GpCommand::Delete(Delete { aid, related })),
+        (any_aid(), any::<bool>())
+            .prop_map(|(aid, related)| GpCommand::Delete(Delete::Content { aid, related })),
+        (1..=0x7Fu8).prop_map(|version| GpCommand::Delete(Delete::Keys(KeyVersion::new(version).unwrap()))),
         (0..3usize, proptest::collection::vec(any::<u8>(), 0..=16), any::<bool>()).prop_map(
             |(scope, aid, next)| GpCommand::GetStatus(GetStatus { scope: Scope::ALL[scope], aid, next })
         ),
@@ -150,9 +152,10 @@ fn commands_stand_as_the_standard_has_them() {
             "80e620000e000008f04f4e455441500100000000",
         ),
         (
-            GpCommand::Delete(Delete { aid: SIGNING_APPLET, related: false }),
+            GpCommand::Delete(Delete::Content { aid: SIGNING_APPLET, related: false }),
             "80e400000a4f08f04f4e455441500100",
         ),
+        (GpCommand::Delete(Delete::Keys(KeyVersion::FIRST)), "80e4000003d2013000"),
         (
             GpCommand::GetStatus(GetStatus { scope: Scope::IssuerDomain, aid: vec![], next: false }),
             "80f28002024f0000",
@@ -204,6 +207,8 @@ fn each_bad_command_has_its_one_refusal() {
         ("80e620000e000008f04f4e455441500100000100", StatusWord::WRONG_DATA),
         ("80e400010a4f08f04f4e455441500100", StatusWord::WRONG_P1P2),
         ("80e40000044f02f04f00", StatusWord::WRONG_DATA),
+        ("80e4008003d2013000", StatusWord::WRONG_DATA),
+        ("80e4000003d2018000", StatusWord::WRONG_DATA),
         ("80f08002", StatusWord::WRONG_P1P2),
         ("80f0208005f04f4e4554", StatusWord::WRONG_P1P2),
         ("80f0408002f04f", StatusWord::WRONG_DATA),
@@ -233,7 +238,7 @@ fn blocks_out_of_order_or_without_end_are_refused() {
     let Ok(Assembled::Partial(full)) = Assembler::default().push(&block(0, MAX_PAYLOAD)) else {
         panic!("full")
     };
-    assert_eq!(full.push(&block(1, 1)).err(), Some(status::NO_MEMORY));
+    assert_eq!(full.push(&block(1, 1)).err(), Some(StatusWord::NO_SPACE));
     assert!(StoreData::split(&[0; MAX_PAYLOAD + 1], SecurityLevel::Full).is_err());
     let mut assembler = Assembler::default();
     for number in 0..255 {
@@ -269,6 +274,21 @@ fn keys_are_put_under_the_right_key_only_and_in_either_form() {
     }
     let replacing = PutKey::seal(&AwsLc, &data_key, KeyVersion::FIRST, &key_set(1, AesBits::B128));
     assert_eq!(GpCommand::PutKey(replacing).encode().header, [0x80, 0xD8, 0x30, 0x81]);
+}
+
+/// A hostile card nests templates as deep as an answer goes: refused, without a stack to match.
+#[test]
+fn deep_nesting_is_refused() {
+    let mut answer = Vec::new();
+    while answer.len() < 65_000 {
+        answer = onetap_apdu_spec::tlv::object(onetap_apdu_spec::tlv::Tag(0xE3), &answer);
+    }
+    for at in [0, answer.len() - 1_000, answer.len() - 100] {
+        for scope in Scope::ALL {
+            assert_eq!(RegistryEntry::parse_all(scope, &answer[at..]), None);
+        }
+        assert_eq!(onetap_apdu_spec::gp::order::parse_statement(&answer[at..]), None);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod aes;
 mod bench_card;
 mod ceremony;
 mod commands;
+mod computed;
 mod recorded;
 mod rig;
 mod session;

@@ -6,7 +6,7 @@ use onetap_apdu_spec::gp::scp03::{
     AuthenticationError, CardHandshake, HandshakeError, InitializeUpdate, SecurityError, SecurityLevel,
     SequenceCounter,
 };
-use onetap_apdu_spec::gp::{ISD_AID, KeySet, KeyVersion, status};
+use onetap_apdu_spec::gp::{ISD_AID, KeySet, KeyVersion};
 use onetap_apdu_spec::sw::StatusWord;
 use proptest::prelude::*;
 
@@ -221,8 +221,8 @@ fn the_terminal_refuses_another_card() {
         Err(HandshakeError::WrongCardCryptogram)
     );
     let authenticate = handshake(&keys).0.check(PROVIDERS[0], &keys, SecurityLevel::CMac, &good).unwrap();
-    let refused = authenticate.confirm(status::AUTHENTICATION_FAILED).unwrap_err();
-    assert_eq!(refused, HandshakeError::Refused(status::AUTHENTICATION_FAILED));
+    let refused = authenticate.confirm(StatusWord::AUTHENTICATION_FAILED).unwrap_err();
+    assert_eq!(refused, HandshakeError::Refused(StatusWord::AUTHENTICATION_FAILED));
 }
 
 /// Cards with a random challenge (i = 60) and with less than all of R-MAC and R-ENC are cards too.
@@ -269,8 +269,8 @@ fn the_card_refuses_another_terminal() {
     cut[4] = 15;
     let error = card.authenticate(&CommandApdu::parse(&cut).unwrap()).unwrap_err();
     assert_eq!((error, error.status()), (AuthenticationError::WrongLength, StatusWord::WRONG_LENGTH));
-    assert_eq!(AuthenticationError::BadMac.status(), status::SECURITY_NOT_SATISFIED);
-    assert_eq!(AuthenticationError::WrongHostCryptogram.status(), status::AUTHENTICATION_FAILED);
+    assert_eq!(AuthenticationError::BadMac.status(), StatusWord::SECURITY_STATUS);
+    assert_eq!(AuthenticationError::WrongHostCryptogram.status(), StatusWord::AUTHENTICATION_FAILED);
 }
 
 #[test]

@@ -59,6 +59,11 @@ pub enum Event<'a> {
 pub trait Observer: Send {
     /// Takes note of one event.
     fn observe(&mut self, event: &Event<'_>);
+
+    /// True once nobody reads its notes any more; then the card lets go of it.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// All who watch one card.
@@ -70,6 +75,7 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     pub(crate) fn add(&mut self, observer: Box<dyn Observer>) {
+        self.observers.retain(|before| !before.is_done());
         self.observers.push(observer);
     }
 
@@ -90,5 +96,33 @@ impl Watchers {
             self.tell(&Event::Screen(&screen));
             self.shown = screen;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use super::*;
+
+    struct Notes(Weak<()>);
+
+    impl Observer for Notes {
+        fn observe(&mut self, _: &Event<'_>) {}
+
+        fn is_done(&self) -> bool {
+            self.0.strong_count() == 0
+        }
+    }
+
+    #[test]
+    fn those_who_are_done_do_not_pile_up() {
+        let mut watchers = Watchers::default();
+        let reader = Arc::new(());
+        watchers.add(Box::new(Notes(Arc::downgrade(&reader))));
+        for _ in 0..1000 {
+            watchers.add(Box::new(Notes(Weak::new())));
+        }
+        assert_eq!(watchers.observers.len(), 2, "the one that is read, and the last one");
     }
 }

@@ -1,58 +1,26 @@
 //! The card as a thing: it lies in a field or not, is powered or not, takes APDUs, has keys and a
 //! display.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::ResponseApdu;
 use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{CardState, CardStatus};
-use onetap_apdu_spec::crypto::CryptoError;
-use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::sw::StatusWord;
-use zeroize::Zeroizing;
 
 use super::clock::Millis;
-use super::environment::{Environment, PreparedKey};
 use super::event::{Event, Observer, Watchers};
 use super::power::{Interface, Power};
-use crate::nvm::{Image, ImageFile, ImageOptions, Nvm, NvmError, replace_format_1};
-use crate::runtime::{Fault, Module, Options, Runtime};
+use crate::runtime::{Fault, Runtime};
 use crate::signing::controller::{Controller, KeyRefused};
 use crate::signing::display::Screen;
-use crate::signing::format_1::Old;
 use crate::signing::keys::Key;
-use crate::signing::personalise::{IssueError, OrderError};
-use crate::signing::pin::Pin;
 use crate::signing::signer::Local;
-use crate::signing::{self, NAME, SigningApplet};
-
-/// Why a card cannot be made or opened.
-#[derive(Debug, thiserror::Error)]
-pub enum CardError {
-    /// The order cannot make a card.
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    /// The memory.
-    #[error(transparent)]
-    Nvm(#[from] NvmError),
-    /// The operating system of the card.
-    #[error("the card's operating system: {0}")]
-    Fault(#[from] Fault),
-    /// The card refused to be made.
-    #[error("the card refused with {0}")]
-    Refused(StatusWord),
-    /// The image's checksum holds but its content makes no sense.
-    #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
-    Unreadable,
-    /// A computation failed.
-    #[error("the card's cryptography failed: {0}")]
-    Crypto(#[from] CryptoError),
-}
+use crate::signing::{NAME, SigningApplet};
 
 /// A card with a display and keys of its own.
 pub struct Card {
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     controller: Controller,
     power: Power,
     interface: Interface,
@@ -72,87 +40,7 @@ impl std::fmt::Debug for Card {
 }
 
 impl Card {
-    /// Makes a card in empty memory. It makes its own RSA key, which takes a moment.
-    ///
-    /// # Errors
-    /// [`CardError`]; then the memory holds no card that could be opened.
-    #[allow(clippy::needless_pass_by_value, reason = "the PIN is used up")]
-    pub fn personalise(
-        order: Personalisation,
-        pin: Pin,
-        image: Box<dyn Image>,
-        env: Environment,
-    ) -> Result<(Self, EnrolmentStatement), CardError> {
-        let mut card = Self::blank(image, env)?;
-        let statement = card
-            .runtime
-            .with(&NAME, |applet: &mut SigningApplet, cx| applet.personalise(cx, order, &pin))
-            .ok_or(CardError::Refused(StatusWord::INTERNAL))??;
-        Ok((card, statement))
-    }
-
-    /// As [`Card::personalise`], with a signing key in PKCS#8 brought along: for tests and vectors. A
-    /// card for real use makes its own.
-    ///
-    /// # Errors
-    /// [`CardError`].
-    pub fn personalise_with_key(
-        order: Personalisation,
-        pin: Pin,
-        pkcs8: &[u8],
-        image: Box<dyn Image>,
-        env: Environment,
-    ) -> Result<(Self, EnrolmentStatement), CardError> {
-        let prepared = PreparedKey(Zeroizing::new(pkcs8.to_vec()));
-        Self::personalise(order, pin, image, Environment { keys: Box::new(prepared), ..env })
-    }
-
-    /// A card with a blank signing applet, in empty memory.
-    fn blank(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let nvm = match Nvm::format(image) {
-            Err(NvmError::Exists(_)) => return Err(OrderError::NotEmpty.into()),
-            nvm => nvm?,
-        };
-        let mut runtime = Runtime::format(nvm, &modules(), env, Options::default())?;
-        runtime.install(&NAME, NAME, [0; 3], &[]).map_err(CardError::Refused)?;
-        Ok(Self::with(runtime))
-    }
-
-    /// Opens a card that was made before. A transaction that was delivered when the card was last in use
-    /// waits on its display, unless its time is up.
-    ///
-    /// # Errors
-    /// [`CardError`].
-    pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let runtime = Runtime::open(Nvm::open(image)?, &modules(), env, Options::default())?;
-        let mut card = Self::with(runtime);
-        card.pass_time()?;
-        Ok(card)
-    }
-
-    /// Opens a card in a file. One of format 1 is replaced by one of today, in one step.
-    ///
-    /// # Errors
-    /// [`CardError`]; then the file is as before.
-    pub fn open_file(path: &Path, options: ImageOptions, env: Environment) -> Result<Self, CardError> {
-        match ImageFile::open(path, options) {
-            Err(NvmError::Format1(_)) => {
-                replace_format_1(path, options, |old, image| Self::convert(old, image, env))
-            }
-            image => Self::open(Box::new(image?), env),
-        }
-    }
-
-    fn convert(old: &[u8], image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let old = Old::parse(old).ok_or(CardError::Unreadable)?;
-        let mut card = Self::blank(image, env)?;
-        let taken = card.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.take_over(cx, old));
-        taken.unwrap_or(Err(StatusWord::INTERNAL)).map_err(CardError::Refused)?;
-        card.pass_time()?;
-        Ok(card)
-    }
-
-    fn with(runtime: Runtime) -> Self {
+    pub(super) fn with(runtime: Runtime) -> Self {
         Self {
             runtime,
             controller: Controller::new(),
@@ -163,12 +51,13 @@ impl Card {
     }
 
     /// Lets the display controller work with the applet over their local channel. Without a signing applet
-    /// on the card there is nothing to show or confirm.
+    /// on the card, or with one that is locked, or on a card that is, there is nothing to show or confirm.
     fn local<R>(
         &mut self,
         work: impl FnOnce(&mut Controller, &mut Local<'_, '_>, Option<Millis>) -> R,
     ) -> Option<R> {
         let controller = &mut self.controller;
+        self.runtime.in_service(&NAME).then_some(())?;
         self.runtime.with(&NAME, |applet: &mut SigningApplet, cx| {
             let now = cx.now();
             work(controller, &mut Local { applet, cx }, now)
@@ -179,7 +68,9 @@ impl Card {
     pub fn enter_field(&mut self) {
         self.tick();
         // In RAM the joint password is gone in any case; there is nothing to write for it.
-        let _ = self.local(|controller, applet, _| controller.enter_field(applet));
+        if self.local(|controller, applet, _| controller.enter_field(applet)).is_none() {
+            self.controller.move_blank(true);
+        }
         self.watchers.tell(&Event::Field(true));
         self.tell_screen();
     }
@@ -188,7 +79,9 @@ impl Card {
     pub fn leave_field(&mut self) {
         self.tick();
         self.power_off();
-        let _ = self.local(|controller, applet, now| controller.leave_field(now, applet));
+        if self.local(|controller, applet, now| controller.leave_field(now, applet)).is_none() {
+            self.controller.move_blank(false);
+        }
         self.watchers.tell(&Event::Field(false));
     }
 
@@ -266,7 +159,7 @@ impl Card {
         self.tell_screen();
     }
 
-    fn pass_time(&mut self) -> Result<(), Fault> {
+    pub(super) fn pass_time(&mut self) -> Result<(), Fault> {
         self.local(|controller, applet, now| controller.tick(now, applet)).unwrap_or(Ok(()))
     }
 
@@ -278,7 +171,7 @@ impl Card {
         self.watchers.tell(&Event::Key(key.into()));
         let pressed = self.local(|controller, applet, now| controller.press(key, now, applet));
         self.tell_screen();
-        pressed.unwrap_or(Err(KeyRefused::Damaged))
+        pressed.unwrap_or(Err(KeyRefused::OutOfService))
     }
 
     /// What the display shows.
@@ -322,20 +215,5 @@ impl Card {
     #[must_use]
     pub fn in_field(&self) -> bool {
         self.controller.is_present()
-    }
-}
-
-/// The modules in every card's ROM.
-fn modules() -> [Module; 1] {
-    [signing::module()]
-}
-
-impl From<IssueError> for CardError {
-    fn from(error: IssueError) -> Self {
-        match error {
-            IssueError::Order(why) => why.into(),
-            IssueError::Crypto(why) => why.into(),
-            IssueError::Fault(why) => why.into(),
-        }
     }
 }

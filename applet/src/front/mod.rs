@@ -1,4 +1,4 @@
-//! The two ways in: from the same process, and as a card in the virtual reader of vsmartcard.
+//! The ways in: from the same process, as a card in the virtual reader of vsmartcard, and the panel.
 
 mod in_process;
 #[cfg(feature = "panel")]

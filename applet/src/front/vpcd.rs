@@ -5,16 +5,21 @@
 //! acknowledgement, 40 ms for each command. The cure is here, on the card's side: quick
 //! acknowledgement is armed again before each read, and each answer is one write.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+mod connection;
+mod stop;
+
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::command::CardState;
-use socket2::SockRef;
+
+pub use stop::Stop;
 
 use super::lock;
 use crate::card::SharedCard;
+use connection::Connection;
 
 /// Where vpcd listens for the card in its first slot.
 pub const DEFAULT_ADDR: SocketAddr =
@@ -29,8 +34,6 @@ const GET_ATR: u8 = 4;
 /// Shortest and longest wait before connecting again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Room for the largest message.
-const BUFFER: usize = 2 + u16::MAX as usize;
 
 /// Where the card and its reader meet.
 #[derive(Debug, Clone)]
@@ -101,6 +104,15 @@ pub enum Left {
     Delivered,
 }
 
+/// What became of the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// It is not there, or has gone; the card waits for it.
+    Away,
+    /// It is there, and talks to the card.
+    Here,
+}
+
 /// Why the card never got into the reader.
 #[derive(Debug, thiserror::Error)]
 pub enum VpcdError {
@@ -122,105 +134,6 @@ pub enum VpcdError {
     },
 }
 
-/// Takes the card out of the reader from another thread. Clones stop the same card.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(Mutex<Switch>, Condvar)>);
-
-#[derive(Debug, Default)]
-struct Switch {
-    stopped: bool,
-    held: bool,
-    connection: Option<TcpStream>,
-    /// Where the card waits for a reader in reversed mode.
-    listening: Option<SocketAddr>,
-}
-
-impl Switch {
-    fn cut(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Wakes the read; if the peer closed before, it is awake.
-            let _ = connection.shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
-
-impl Stop {
-    /// A switch for one [`serve`].
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Ends [`serve`] at once.
-    pub fn stop(&self) {
-        let mut switch = self.switch();
-        switch.stopped = true;
-        switch.cut();
-        if let Some(addr) = switch.listening {
-            // Wakes the wait for a reader; if that has ended already, nobody is there.
-            let _ = TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT);
-        }
-        self.0.1.notify_all();
-    }
-
-    /// Takes the card out of the reader at once and keeps it out until [`Stop::resume`].
-    pub fn hold(&self) {
-        let mut switch = self.switch();
-        switch.held = true;
-        switch.cut();
-    }
-
-    /// Lets the card go into the reader again.
-    pub fn resume(&self) {
-        self.switch().held = false;
-        self.0.1.notify_all();
-    }
-
-    /// True between [`Stop::hold`] and [`Stop::resume`].
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.switch().held
-    }
-
-    /// Waits until the card may go into the reader; true if it had to wait.
-    fn wait_while_held(&self) -> bool {
-        let held = self.is_held();
-        let wait = self.0.1.wait_while(self.switch(), |switch| switch.held && !switch.stopped);
-        drop(wait.unwrap_or_else(PoisonError::into_inner));
-        held
-    }
-
-    fn switch(&self) -> MutexGuard<'_, Switch> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.switch().stopped
-    }
-
-    /// Waits, unless stopped meanwhile.
-    fn sleep(&self, time: Duration) {
-        let wait = self.0.1.wait_timeout_while(self.switch(), time, |switch| !switch.stopped);
-        drop(wait.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Lets [`Stop::stop`] wake a card that waits for its reader.
-    fn listen_at(&self, meeting: &Meeting) {
-        self.switch().listening = if meeting.is_reversed() { meeting.addr().ok() } else { None };
-    }
-
-    /// Makes the connection one that [`Stop::stop`] can cut.
-    fn guard(&self, connection: &TcpStream) -> io::Result<()> {
-        let handle = connection.try_clone()?;
-        let mut switch = self.switch();
-        if switch.stopped || switch.held {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        switch.connection = Some(handle);
-        Ok(())
-    }
-}
-
 /// Puts the card into the virtual reader and answers until it is stopped or, if so configured, until
 /// one transaction is delivered. Whenever the reader goes away, waits for it to come back, looking ever
 /// more rarely.
@@ -228,27 +141,67 @@ impl Stop {
 /// # Errors
 /// [`VpcdError::Unreachable`], only with [`VpcdConfig::give_up_after`].
 pub fn serve(card: &SharedCard, config: &VpcdConfig, stop: &Stop) -> Result<Left, VpcdError> {
+    serve_telling(card, config, stop, &mut |_| ())
+}
+
+/// As [`serve`], and tells when the reader goes and comes. A reader at an address is taken to be there until it
+/// proves otherwise; in reversed mode, the first one that comes is told.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_telling(
+    card: &SharedCard,
+    config: &VpcdConfig,
+    stop: &Stop,
+    tell: &mut dyn FnMut(Notice),
+) -> Result<Left, VpcdError> {
+    let reversed = config.meeting.is_reversed();
     let mut patience = Patience::new();
+    let mut reader = Presence { here: !reversed, tell };
     stop.listen_at(&config.meeting);
     while !stop.is_stopped() {
         // In reversed mode a reader that comes meanwhile is sent away, see `Stop::guard`: one that is not
         // answered would wait.
-        if !config.meeting.is_reversed() && stop.wait_while_held() {
+        if !reversed && stop.wait_while_held() {
             patience = Patience::new();
             continue;
         }
-        match config.meeting.wait_for_reader().map(|stream| contact(card, config, stop, stream)) {
-            Ok(Ok(Ended::Delivered)) => return Ok(Left::Delivered),
-            // The reader comes again by itself.
-            Ok(_) if config.meeting.is_reversed() => continue,
-            Ok(contact) => {
-                patience.met(contact.is_ok_and(|ended| matches!(ended, Ended::Closed { spoke: true })));
+        let met = config.meeting.wait_for_reader();
+        match met.map(|stream| contact(card, config, stop, stream, &mut reader)) {
+            Ok(Ended::Delivered) => return Ok(Left::Delivered),
+            // Taken out, not left.
+            Ok(Ended::Closed { .. }) if stop.is_stopped() || stop.is_held() => continue,
+            Ok(Ended::Closed { spoke }) => {
+                reader.is(false);
+                // In reversed mode it comes again by itself.
+                if reversed {
+                    continue;
+                }
+                patience.met(spoke);
             }
-            Err(source) => patience.missed(config, source)?,
+            Err(source) => {
+                reader.is(false);
+                patience.missed(config, source)?;
+            }
         }
         stop.sleep(patience.next_wait());
     }
     Ok(Left::Stopped)
+}
+
+/// Whether the reader is there. Told when it changes.
+struct Presence<'t> {
+    here: bool,
+    tell: &'t mut dyn FnMut(Notice),
+}
+
+impl Presence<'_> {
+    fn is(&mut self, here: bool) {
+        if self.here != here {
+            self.here = here;
+            (self.tell)(if here { Notice::Here } else { Notice::Away });
+        }
+    }
 }
 
 /// How long to wait for a reader that is not there.
@@ -292,33 +245,53 @@ enum Ended {
 }
 
 /// One contact: the card is in the field from the connection to its end.
-fn contact(card: &SharedCard, config: &VpcdConfig, stop: &Stop, stream: TcpStream) -> io::Result<Ended> {
-    stop.guard(&stream)?;
-    stream.set_nodelay(true)?;
+fn contact(
+    card: &SharedCard,
+    config: &VpcdConfig,
+    stop: &Stop,
+    stream: TcpStream,
+    reader: &mut Presence<'_>,
+) -> Ended {
+    let mut spoke = false;
+    if stop.guard(&stream).and_then(|()| stream.set_nodelay(true)).is_err() {
+        return Ended::Closed { spoke };
+    }
     {
         let mut card = lock(card);
         card.enter_field();
         card.power_on();
     }
-    let ended = converse(card, config, &mut Connection::new(stream));
-    stop.switch().connection = None;
+    let delivered = converse(card, config, &mut Connection::new(stream), &mut || {
+        spoke = true;
+        reader.is(true);
+    });
+    stop.unguard();
     lock(card).leave_field();
-    ended
+    match delivered {
+        Ok(true) => Ended::Delivered,
+        // However the connection ended, the card is out.
+        Ok(false) | Err(_) => Ended::Closed { spoke },
+    }
 }
 
-fn converse(card: &SharedCard, config: &VpcdConfig, connection: &mut Connection) -> io::Result<Ended> {
-    let mut spoke = false;
+/// Answers to the end of the connection, or until one transaction is delivered, if so configured: then true.
+fn converse(
+    card: &SharedCard,
+    config: &VpcdConfig,
+    connection: &mut Connection,
+    heard: &mut dyn FnMut(),
+) -> io::Result<bool> {
     while let Some(message) = connection.receive()? {
-        spoke = true;
+        heard();
         let (reply, done) = answer(&mut lock(card), message);
         if let Some(reply) = reply {
             connection.send(&reply)?;
         }
         if done && config.leave_when_delivered {
-            return Ok(Ended::Delivered);
+            return Ok(true);
         }
     }
-    Ok(Ended::Closed { spoke })
+    Ok(false)
 }
 
 /// The reply, if the message wants one, and whether the terminal now has all it needs.
@@ -335,77 +308,4 @@ fn answer(card: &mut crate::card::Card, message: &[u8]) -> (Option<Vec<u8>>, boo
         }
     }
     (None, false)
-}
-
-/// A stream cut into messages. Several may come in one segment, or one in several.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    /// What was read and not yet used.
-    unused: std::ops::Range<usize>,
-    out: Vec<u8>,
-}
-
-impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: vec![0; BUFFER], unused: 0..0, out: Vec::with_capacity(1024) }
-    }
-
-    /// The next message; `None` when the reader has closed the connection.
-    fn receive(&mut self) -> io::Result<Option<&[u8]>> {
-        loop {
-            if let Some(message) = self.take() {
-                return Ok(self.buffer.get(message));
-            }
-            if self.fill()? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Where in the buffer the next whole message is.
-    fn take(&mut self) -> Option<std::ops::Range<usize>> {
-        let unused = self.buffer.get(self.unused.clone())?;
-        let (&[high, low], rest) = unused.split_first_chunk::<2>()?;
-        let len = usize::from(u16::from_be_bytes([high, low]));
-        if rest.len() < len {
-            return None;
-        }
-        let start = self.unused.start + 2;
-        self.unused.start = start + len;
-        Some(start..start + len)
-    }
-
-    fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.copy_within(self.unused.clone(), 0);
-        self.unused = 0..self.unused.len();
-        loop {
-            quick_acknowledgement(&self.stream);
-            match self.stream.read(self.buffer.get_mut(self.unused.end..).unwrap_or_default()) {
-                Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                Err(why) => return Err(why),
-                Ok(read) => {
-                    self.unused.end += read;
-                    return Ok(read);
-                }
-            }
-        }
-    }
-
-    /// Length and payload in one write.
-    fn send(&mut self, payload: &[u8]) -> io::Result<()> {
-        let len = u16::try_from(payload.len()).map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
-        self.out.clear();
-        self.out.extend(len.to_be_bytes());
-        self.out.extend(payload);
-        self.stream.write_all(&self.out)
-    }
-}
-
-/// The kernel forgets this setting, hence before each read. Only speed hangs on it.
-fn quick_acknowledgement(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_quickack(true);
-    #[cfg(not(target_os = "linux"))]
-    let _ = SockRef::from(stream);
 }

@@ -42,7 +42,7 @@ impl ImageFile {
         })?;
         lock(&file, path)?;
         let written = file.write_all_at(&vec![0; IMAGE_LEN], 0).and_then(|()| file.sync_all());
-        written.map_err(|why| {
+        written.and_then(|()| sync_folder(path)).map_err(|why| {
             // Only what was made here, a moment ago, is removed.
             let _ = std::fs::remove_file(path);
             io_error("create", path, why)
@@ -121,6 +121,13 @@ impl Image for ImageFile {
     }
 }
 
+/// Waits until the disk knows the name of a file.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// [`NvmError::Io`] for the file at `path`.
 pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> NvmError {
     NvmError::Io { what, path: path.to_owned(), source }
 }

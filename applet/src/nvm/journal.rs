@@ -15,7 +15,8 @@ use super::layout::{PAGE_LEN, Page, SLOT_LEN};
 /// the slot.
 pub const COMMIT_CAPACITY: usize = (SLOT_LEN - FIXED_LEN) / ENTRY_LEN * PAGE_LEN;
 
-const MAGIC: [u8; 8] = *b"OneTapJR";
+/// Without it there is no record.
+pub(super) const MAGIC: [u8; 8] = *b"OneTapJR";
 /// Where the part begins that the check covers.
 const CHECKED: usize = 8 + 32;
 /// Bytes before the first page.
@@ -93,10 +94,12 @@ impl Record {
         let (written, erased) = (number(slot, CHECKED + 16)?, number(slot, CHECKED + 18)?);
         let len = FIXED_LEN + usize::from(written) * ENTRY_LEN + usize::from(erased) * 2;
         let bytes = slot.get(..len).filter(|_| len <= SLOT_LEN)?;
-        let sound = bytes.starts_with(&MAGIC) && bytes.get(8..CHECKED)? == check(bytes);
+        if !bytes.starts_with(&MAGIC) || bytes.get(8..CHECKED)? != check(bytes) {
+            return None;
+        }
         let mut record = Self { written, erased, ..Self::new() };
         record.bytes.extend(bytes);
-        sound.then_some(record)
+        Some(record)
     }
 
     /// The record as it is stored.

@@ -30,6 +30,12 @@ pub(super) const FORMAT: u32 = 2;
 /// A page of zeros: a free one.
 pub(super) const FREE: [u8; PAGE_LEN] = [0; PAGE_LEN];
 
+/// So many zeros, at most a slot of them.
+pub(super) fn zeros(len: usize) -> &'static [u8] {
+    static ZEROS: [u8; SLOT_LEN] = [0; SLOT_LEN];
+    ZEROS.get(..len).unwrap_or(&ZEROS)
+}
+
 const MAGIC: [u8; 8] = *b"OneTapCI";
 /// A block of the disk of its own, so that no write comes near it.
 const HEADER_LEN: usize = 4096;
@@ -122,6 +128,11 @@ impl Header {
 pub(super) fn pages_in(size: usize) -> Option<u16> {
     let bytes = size.checked_sub(PAGES_AT).filter(|bytes| bytes.is_multiple_of(PAGE_LEN))?;
     u16::try_from(bytes / PAGE_LEN).ok().filter(|pages| *pages > 0)
+}
+
+/// Number and bytes of each page that is not free, from all pages of an image.
+pub(super) fn used_pages(all: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    (0..).zip(all.chunks_exact(PAGE_LEN)).filter(|(_, bytes)| *bytes != FREE)
 }
 
 /// A page in use.

@@ -3,12 +3,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use onetap_apdu_spec::crypto::default_provider;
 use zeroize::Zeroizing;
 
-use super::file::{ImageFile, ImageOptions, io_error, open_locked};
+use super::file::{ImageFile, ImageOptions, io_error, open_locked, sync_folder};
 use super::layout::Header;
 use super::{Image, NvmError};
 
@@ -26,8 +27,8 @@ pub fn read_format_1(path: &Path) -> Result<Zeroizing<Vec<u8>>, NvmError> {
 }
 
 /// Replaces an image of format 1 by one of today, in one step: `convert` gets what the old one holds and a
-/// fresh image, and what it makes of them takes the old one's name. After an error or a kill the old one
-/// is as it was. Give the new memory back from `convert` to go on with it.
+/// fresh image, and what it makes of them takes the old one's name. After an error or a kill there is the
+/// old one or the new one, whole. Give the new memory back from `convert` to go on with it.
 ///
 /// # Errors
 /// As [`read_format_1`]; errors of `convert`.
@@ -36,6 +37,8 @@ pub fn replace_format_1<T, E: From<NvmError>>(
     options: ImageOptions,
     convert: impl FnOnce(&[u8], Box<dyn Image>) -> Result<T, E>,
 ) -> Result<T, E> {
+    // Not a link to it, which would leave the old card behind.
+    let path = &fs::canonicalize(path).map_err(|why| io_error("open", path, why))?;
     let (_lock, content) = read_locked(path)?;
     let beside = beside(path);
     // Left behind by a process that was killed here: nobody else has the old image, so nobody has this.
@@ -59,9 +62,7 @@ fn make<T, E: From<NvmError>>(
     let failed = |why| io_error("replace", path, why);
     file.sync_all().map_err(failed)?;
     fs::rename(beside, path).map_err(failed)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(failed)?;
-    folder.sync_all().map_err(failed)?;
+    sync_folder(path).map_err(failed)?;
     Ok(made)
 }
 
@@ -76,8 +77,7 @@ fn beside(path: &Path) -> PathBuf {
 fn read_locked(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), NvmError> {
     let (file, size) = open_locked(path)?;
     let mut bytes = Zeroizing::new(vec![0; size.min(HEADER_LEN + 2 * SLOT_LEN)]);
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0)
-        .map_err(|why| io_error("read", path, why))?;
+    file.read_exact_at(&mut bytes, 0).map_err(|why| io_error("read", path, why))?;
     let header = bytes.first_chunk().map(Header::parse);
     if !matches!(header, Some(Header::Format { version: 1, .. })) {
         return Err(NvmError::NotAnImage(path.to_owned()));

@@ -111,8 +111,10 @@ impl Nvm {
         let mut first = Record::new();
         first.clear();
         first.seal(1, 0);
-        image.write(slot_at(0), &[0; SLOT_LEN])?;
+        image.write(slot_at(0), layout::zeros(SLOT_LEN))?;
         image.write(slot_at(1), first.bytes())?;
+        // The header says that there is a memory: it must not reach the disk before the memory does.
+        image.sync()?;
         image.write(0, &Header::encode(pages))?;
         image.sync()?;
         let pages = Pages(vec![0; usize::from(pages)]);
@@ -199,7 +201,7 @@ impl Nvm {
         };
         // What may have been written must not count. And what that sync was to bring to the disk may be
         // lost, so that the pages of the last commit are written again.
-        let zeros = zeros(record.len());
+        let zeros = layout::zeros(record.len());
         let undone = self.image.write(at, zeros).and_then(|()| self.image.sync());
         self.health = if undone.is_ok() { Health::Unfinished } else { Health::Failed };
         self.next.clear();
@@ -229,7 +231,7 @@ impl Nvm {
         for (at, bytes) in plan::writes(&self.last) {
             self.image.write(at, bytes)?;
         }
-        self.image.write(slot_at(self.last.sequence() + 1), zeros(self.stale))?;
+        self.image.write(slot_at(self.last.sequence() + 1), layout::zeros(self.stale))?;
         self.stale = 0;
         self.health = Health::Sound;
         Ok(())
@@ -242,10 +244,4 @@ impl fmt::Debug for Nvm {
         let name = self.image.name();
         f.debug_struct("Nvm").field("image", &name).field("health", &self.health).finish_non_exhaustive()
     }
-}
-
-/// At most a slot of them.
-fn zeros(len: usize) -> &'static [u8] {
-    static ZEROS: [u8; SLOT_LEN] = [0; SLOT_LEN];
-    ZEROS.get(..len).unwrap_or(&ZEROS)
 }

@@ -26,10 +26,8 @@ impl Objects {
     /// What is wrong with the image.
     pub(super) fn rebuild(all: &[u8]) -> Result<Self, &'static str> {
         let mut used = Vec::new();
-        for (number, bytes) in (0..).zip(all.chunks_exact(layout::PAGE_LEN)) {
-            if bytes != layout::FREE {
-                used.push((Page::parse(bytes).ok_or("a page fails its check")?, number));
-            }
+        for (number, bytes) in layout::used_pages(all) {
+            used.push((Page::parse(bytes).ok_or("a page fails its check")?, number));
         }
         used.sort_unstable_by_key(|(page, _)| (page.id, page.index));
         let mut objects = Vec::new();

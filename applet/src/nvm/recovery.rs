@@ -3,7 +3,7 @@
 //! A commit writes its record and syncs; that is the point where it counts. Its pages, and the zeros over
 //! the record before, are synced by the *next* commit. So on the disk
 //!
-//! * a torn record of commit k + 1 stands beside a whole one of k: the state is k;
+//! * a torn record of commit k + 1 stands beside a whole one of k: the state is k, and must stay k;
 //! * two whole records, k and k + 1, mean that the pages of both may be missing: both are written again;
 //! * one record, k + 1, means that its own pages may be missing and all others are there.
 //!
@@ -12,7 +12,7 @@
 
 use zeroize::Zeroizing;
 
-use super::journal::Record;
+use super::journal::{self, Record};
 use super::layout::{self, PAGE_LEN, Page, SLOT_LEN, page_at, slot_at};
 use super::objects::Objects;
 use super::plan::{Pages, writes};
@@ -35,17 +35,22 @@ pub(super) fn recover(image: &mut dyn Image, pages: u16) -> Result<Recovered, Nv
     let mut all = Zeroizing::new(vec![0; usize::from(pages) * PAGE_LEN]);
     image.read(page_at(0), &mut all)?;
     let found = all.clone();
-    let other_in_use = journal.other_in_use;
+    let (stale, torn) = (journal.stale, journal.before.is_none());
     let recovered = journal.replay(&mut all).map_err(|why| NvmError::damaged(image, why))?;
     for (at, (now, was)) in all.chunks_exact(PAGE_LEN).zip(found.chunks_exact(PAGE_LEN)).enumerate() {
         if now != was {
             image.write(page_at(0) + at * PAGE_LEN, now)?;
         }
     }
+    let other = slot_at(recovered.record.sequence() + 1);
+    if stale > 0 && torn {
+        // Its first bytes go before the others: zeros behind them could be all that it lacked.
+        image.write(other, layout::zeros(journal::MAGIC.len()))?;
+    }
     // What counts from now on is on the disk, before the slot that could restore it is used again.
     image.sync()?;
-    if other_in_use {
-        image.write(slot_at(recovered.record.sequence() + 1), &[0; SLOT_LEN])?;
+    if stale > 0 {
+        image.write(other, layout::zeros(stale))?;
     }
     Ok(recovered)
 }
@@ -55,31 +60,27 @@ struct Journal {
     last: Option<Record>,
     /// The one before, if it is whole too.
     before: Option<Record>,
-    /// Whether anything is in the slot that the last record is not in.
-    other_in_use: bool,
+    /// How many bytes are to be wiped in the slot that the last record is not in.
+    stale: usize,
 }
 
 impl Journal {
     fn read(image: &dyn Image) -> Result<Self, NvmError> {
-        let (even, even_in_use) = read_slot(image, 0)?;
-        let (odd, odd_in_use) = read_slot(image, 1)?;
+        let (even, even_len) = read_slot(image, 0)?;
+        let (odd, odd_len) = read_slot(image, 1)?;
         let sequence = |record: &Option<Record>| record.as_ref().map(Record::sequence);
         Ok(if sequence(&even) > sequence(&odd) {
-            Self { last: even, before: odd, other_in_use: odd_in_use }
+            Self { last: even, before: odd, stale: odd_len }
         } else {
-            Self { last: odd, before: even, other_in_use: even_in_use }
+            Self { last: odd, before: even, stale: even_len }
         })
     }
 
     /// Brings the pages to the state after the last commit.
     fn replay(self, all: &mut [u8]) -> Result<Recovered, &'static str> {
         let last = self.last.ok_or("its journal has no whole record")?;
-        let adjacent = |before: &Record| before.sequence() + 1 == last.sequence();
-        if !self.before.as_ref().is_none_or(adjacent) {
-            return Err("its journal has records that do not belong together");
-        }
         let newer = |page: Page<'_>| page.sequence > last.sequence();
-        if all.chunks_exact(PAGE_LEN).filter_map(Page::parse).any(newer) {
+        if layout::used_pages(all).filter_map(|(_, bytes)| Page::parse(bytes)).any(newer) {
             return Err("a page is newer than its journal");
         }
         for (at, bytes) in self.before.iter().chain([&last]).flat_map(writes) {
@@ -94,12 +95,13 @@ impl Journal {
     }
 }
 
-/// The record in the slot of even or odd sequences, and whether there is anything at all.
-fn read_slot(image: &dyn Image, parity: u64) -> Result<(Option<Record>, bool), NvmError> {
+/// The record in the slot of even or odd sequences, and how long the slot is without the zeros at its end.
+fn read_slot(image: &dyn Image, parity: u64) -> Result<(Option<Record>, usize), NvmError> {
     let mut slot = Zeroizing::new(vec![0; SLOT_LEN]);
     image.read(slot_at(parity), &mut slot)?;
     let record = Record::parse(&slot).filter(|record| record.sequence() % 2 == parity);
-    Ok((record, slot.iter().any(|byte| *byte != 0)))
+    let last = slot.chunks_exact(PAGE_LEN).rposition(|piece| piece != layout::FREE);
+    Ok((record, last.map_or(0, |last| (last + 1) * PAGE_LEN)))
 }
 
 /// Whether an image is as good as new: no header, no pages.

@@ -2,10 +2,12 @@
 
 use std::any::Any;
 
+use onetap_apdu_spec::aid::Aid;
 use onetap_apdu_spec::apdu::CommandApdu;
+use onetap_apdu_spec::gp::DataKey;
+use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::aid::Aid;
 use super::context::Context;
 use super::reply::Reply;
 
@@ -79,31 +81,19 @@ pub trait Applet: Any + Send {
     }
 
     /// Takes one block of personalisation data that the issuer sent over its secure channel
-    /// (GlobalPlatform, INSTALL for personalization and STORE DATA).
+    /// (GlobalPlatform, INSTALL for personalization and STORE DATA). `data_key` opens what is sealed inside.
     ///
     /// # Errors
     /// The status word of STORE DATA.
     fn store_data(
         &mut self,
         _cx: &mut Context<'_>,
-        _block: &StoreData<'_>,
+        _block: &StoreData,
+        _data_key: &DataKey,
         _reply: &mut Reply,
     ) -> Result<(), StatusWord> {
         Err(StatusWord::CONDITIONS)
     }
-}
-
-/// One block of personalisation data, as STORE DATA brought it.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreData<'a> {
-    /// Number of the block, from 0.
-    pub number: u8,
-    /// It is the last one.
-    pub last: bool,
-    /// P1 as received.
-    pub p1: u8,
-    /// The data field, without secure messaging.
-    pub data: &'a [u8],
 }
 
 /// Code from which instances of one applet are made.
@@ -123,6 +113,8 @@ pub(super) struct Traits {
     pub(super) multiselectable: bool,
     pub(super) own_transport: bool,
     pub(super) secure_messaging: bool,
+    /// Number of the object that outlives an instance.
+    pub(super) heirloom: Option<u8>,
 }
 
 impl Module {
@@ -148,6 +140,14 @@ impl Module {
     #[must_use]
     pub const fn own_transport(mut self) -> Self {
         self.traits.own_transport = true;
+        self
+    }
+
+    /// There is one instance at a time, and object `number` of it outlives it: the next one reads it with
+    /// [`Context::inherited`]. What a static field is to the applets of a Java Card package.
+    #[must_use]
+    pub const fn heirloom(mut self, number: u8) -> Self {
+        self.traits.heirloom = Some(number);
         self
     }
 

@@ -1,10 +1,11 @@
 //! The commands that the runtime executes itself: SELECT by name, MANAGE CHANNEL, GET RESPONSE.
 
+use onetap_apdu_spec::aid::AID_MAX;
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::class::Class;
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::aid::AID_MAX;
 use super::channels::BASIC;
 use super::intake::Runtime;
 use super::registry::Occurrence;
@@ -65,12 +66,13 @@ impl Runtime {
         let current = self.system.channels.selected(channel);
         let at = self.system.find(apdu.data, Occurrence::from_p2(apdu.p2), current);
         let at = at.ok_or(StatusWord::NOT_FOUND)?;
-        self.out.clear();
+        self.out.start(channel);
         self.system.select(at, channel, &mut self.out.reply)?;
         if quiet {
             self.out.clear();
         }
-        Ok(())
+        // GlobalPlatform Card Specification §11.9.3.2: the issuer is told.
+        if self.system.life == CardLifeCycle::Locked { Err(StatusWord::CARD_LOCKED) } else { Ok(()) }
     }
 
     /// MANAGE CHANNEL (ISO/IEC 7816-4 §11.1.2).
@@ -78,7 +80,7 @@ impl Runtime {
         if !apdu.data.is_empty() {
             return Err(StatusWord::WRONG_LENGTH);
         }
-        self.out.clear();
+        self.out.start(origin);
         match (apdu.p1, apdu.p2) {
             (OPEN, 0) => {
                 let channel = self.system.channels.first_closed().ok_or(StatusWord::NOT_SUPPORTED)?;
@@ -132,13 +134,13 @@ impl Runtime {
     }
 
     /// GET RESPONSE (ISO/IEC 7816-4 §11.7.1): what waits is given by the caller.
-    pub(super) fn get_response(&mut self, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
+    pub(super) fn get_response(&mut self, channel: u8, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
         if (apdu.p1, apdu.p2) != (0, 0) {
             return Err(StatusWord::WRONG_P1P2);
         }
         if !apdu.data.is_empty() {
             return Err(StatusWord::WRONG_LENGTH);
         }
-        if self.out.waits() { Ok(()) } else { Err(StatusWord::CONDITIONS) }
+        if self.out.waits_on(channel) { Ok(()) } else { Err(StatusWord::CONDITIONS) }
     }
 }

@@ -1,11 +1,11 @@
 //! What an applet can reach while it runs: its own memory, and the card's tools.
 
+use onetap_apdu_spec::aid::Aid;
 use onetap_apdu_spec::crypto::Crypto;
 use onetap_apdu_spec::rng::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::aid::Aid;
 use super::fault::Fault;
 use super::manager::Manager;
 use super::memory::{Field, Transient, missing};
@@ -15,7 +15,28 @@ use crate::card::Millis;
 use crate::nvm::ObjectId;
 
 /// The card as one applet instance sees it on one channel. It names only that instance's memory: this is
-/// the firewall between applets.
+/// the firewall between applets, and the compiler holds it up. The runtime makes contexts; nobody else can:
+///
+/// ```compile_fail,E0451
+/// use onetap_applet::runtime::Context;
+///
+/// fn forge<'a>(mine: Context<'a>) -> Context<'a> {
+///     Context { owner: 2, ..mine }
+/// }
+/// ```
+///
+/// Nor does one outlive the call that it was made for:
+///
+/// ```compile_fail,E0521
+/// use onetap_applet::runtime::{Context, Runtime};
+/// use onetap_applet::applets::Echo;
+///
+/// fn keep(card: &mut Runtime) {
+///     let mut kept: Option<&mut Context<'_>> = None;
+///     card.with(&Echo::name(), |_: &mut Echo, cx| kept = Some(cx));
+///     kept.unwrap().free();
+/// }
+/// ```
 pub struct Context<'a> {
     pub(super) system: &'a mut System,
     pub(super) owner: u8,
@@ -43,6 +64,18 @@ impl Context<'_> {
         self.system.memory.get(self.id(field.number))
     }
 
+    /// What the instance of this module that was deleted last left behind ([`Module::heirloom`]), if there was
+    /// one. Nothing in `install`.
+    ///
+    /// # Errors
+    /// [`Fault::NoSuchObject`], if it is of another type.
+    ///
+    /// [`Module::heirloom`]: super::Module::heirloom
+    pub fn inherited<T: DeserializeOwned>(&self) -> Result<Option<T>, Fault> {
+        let Some(instance) = self.instance() else { return Ok(None) };
+        self.system.inherited(&instance.module)
+    }
+
     /// Writes a persistent object: at once, or with the open transaction.
     ///
     /// # Errors
@@ -52,7 +85,8 @@ impl Context<'_> {
         self.system.memory.set(id, value)
     }
 
-    /// Writes a persistent object at once even if a transaction is open: no abort takes it back.
+    /// Writes a persistent object at once even if a transaction is open: no abort takes it back. In `install`
+    /// it is as [`Context::set`].
     ///
     /// # Errors
     /// [`Fault::Nvm`]; then the object is as before.
@@ -76,6 +110,11 @@ impl Context<'_> {
         self.system.memory.free()
     }
 
+    /// True if the open transaction changes an object.
+    pub(super) fn is_staged<T>(&self, field: &Field<T>) -> bool {
+        self.system.memory.is_staged(self.id(field.number))
+    }
+
     /// Opens a transaction. It is aborted when the applet returns without [`Context::commit`].
     ///
     /// # Errors
@@ -87,17 +126,19 @@ impl Context<'_> {
     /// Makes all writes since [`Context::begin`] true in one step, which a tear does not divide.
     ///
     /// # Errors
-    /// [`Fault::NoTransaction`], [`Fault::Nvm`]; then nothing was written.
+    /// [`Fault::NoTransaction`], [`Fault::Nvm`]; then nothing was written. The transaction that `install` runs
+    /// in is the runtime's: it is none to an applet.
     pub fn commit(&mut self) -> Result<(), Fault> {
-        self.system.memory.commit()
+        if self.system.memory.is_held() { Err(Fault::NoTransaction) } else { self.system.commit() }
     }
 
     /// Takes back all writes since [`Context::begin`].
     ///
     /// # Errors
-    /// [`Fault::NoTransaction`].
+    /// [`Fault::NoTransaction`], as for [`Context::commit`].
     pub fn abort(&mut self) -> Result<(), Fault> {
-        if self.system.memory.abort() { Ok(()) } else { Err(Fault::NoTransaction) }
+        let ended = !self.system.memory.is_held() && self.system.abort();
+        if ended { Ok(()) } else { Err(Fault::NoTransaction) }
     }
 
     /// True between [`Context::begin`] and its end.
@@ -124,7 +165,7 @@ impl Context<'_> {
         match work(self) {
             Ok(result) => self.commit().map(|()| result).map_err(E::from),
             Err(why) => {
-                self.system.memory.abort();
+                self.system.abort();
                 Err(why)
             }
         }
@@ -198,7 +239,8 @@ impl Context<'_> {
         self.system.instance(self.owner)
     }
 
-    /// Sets the instance's own life cycle state, below the bit that locks.
+    /// Sets the instance's own life cycle state, between the bit that locks and those of SELECTABLE: at once,
+    /// or with the open transaction.
     ///
     /// # Errors
     /// [`Fault::Nvm`]; then the state is as before.

@@ -15,8 +15,8 @@ pub enum Fault {
     /// The transaction is larger than the commit buffer.
     #[error("the transaction does not fit the commit buffer")]
     BufferFull,
-    /// A transaction is open already; they do not nest.
-    #[error("a transaction is open already")]
+    /// A transaction is open already: they do not nest, and a PIN that it sets cannot be checked before its end.
+    #[error("a transaction is open: commit or abort it first")]
     TransactionOpen,
     /// No transaction is open.
     #[error("no transaction is open")]

@@ -1,12 +1,13 @@
 //! From command bytes to response bytes, in one order of refusal: form (6700), class (6E00, 6882, 6881), the
 //! runtime's own commands, then whatever the selected applet says.
 
+use onetap_apdu_spec::aid::Aid;
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::class::Class;
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::aid::Aid;
-use super::applet::{Applet, Module};
+use super::applet::{Applet, MAX_CHAIN, Module};
 use super::chain::{Chain, Head};
 use super::channels::BASIC;
 use super::commands::{Own, own_command};
@@ -14,7 +15,7 @@ use super::context::Context;
 use super::fault::Fault;
 use super::outgoing::{Outgoing, Protocol, is_extended};
 use super::registry::Instance;
-use super::system::{CardLife, System};
+use super::system::System;
 use crate::card::Environment;
 use crate::nvm::Nvm;
 
@@ -102,6 +103,12 @@ impl Runtime {
             Ok(applet.downcast_mut::<A>().map(|applet| work(applet, cx)))
         });
         result.ok().flatten()
+    }
+
+    /// True if there is such an instance, and neither it nor the card is locked.
+    #[must_use]
+    pub fn in_service(&self, aid: &Aid) -> bool {
+        self.system.position(aid).is_some_and(|at| self.system.in_service(at))
     }
 
     /// Looks at an applet without letting it run.
@@ -192,14 +199,20 @@ impl Runtime {
         if !self.system.channels.is_open(class.channel) {
             return Err(StatusWord::NO_CHANNELS);
         }
-        if self.system.life == CardLife::Terminated {
+        if self.system.life == CardLifeCycle::Terminated {
             return Err(StatusWord::CONDITIONS);
         }
         if let Some(own) = own_command(class, apdu, selected.is_some(), traits.own_transport) {
             return self.execute_own(own, class, apdu);
         }
-        let Some(at) = selected else { return Err(StatusWord::CONDITIONS) };
+        // It may have been locked since it was selected.
+        let Some(at) = selected.filter(|at| self.system.in_service(*at)) else {
+            return Err(StatusWord::CONDITIONS);
+        };
         if traits.own_transport {
+            if self.chain.is_open() {
+                return Err(StatusWord::CHAIN_BROKEN);
+            }
             let cla = class.base | (apdu.cla & onetap_apdu_spec::apdu::CLA_CHAINING);
             return self.process(at, class.channel, &CommandApdu { cla, ..*apdu });
         }
@@ -221,13 +234,13 @@ impl Runtime {
         match own {
             Own::Select => self.select(class.channel, apdu),
             Own::ManageChannel => self.manage_channel(class.channel, apdu),
-            Own::GetResponse => self.get_response(apdu),
+            Own::GetResponse => self.get_response(class.channel, apdu),
         }
     }
 
     #[inline]
     fn process(&mut self, at: usize, channel: u8, command: &CommandApdu<'_>) -> Result<(), StatusWord> {
-        self.out.clear();
+        self.out.start(channel);
         let reply = &mut self.out.reply;
         self.system.run(at, channel, |applet, cx| applet.process(cx, command, reply))
     }
@@ -243,7 +256,7 @@ impl Runtime {
             return Err(broken(admitted));
         }
         self.out.clear();
-        self.chain.push(head, part.data, admitted?)?;
+        self.chain.push(head, part.data, admitted?.min(MAX_CHAIN))?;
         if class.chaining {
             return Ok(());
         }

@@ -1,13 +1,15 @@
 //! What a security domain may do with the card's content.
 
+use onetap_apdu_spec::aid::Aid;
+use onetap_apdu_spec::gp::DataKey;
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
+use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::aid::Aid;
-use super::applet::StoreData;
 use super::channels::BASIC;
 use super::registry::Instance;
 use super::reply::Reply;
-use super::system::{CardLife, System};
+use super::system::System;
 
 /// The card's content, in the hands of a security domain.
 pub struct Manager<'a> {
@@ -69,16 +71,17 @@ impl<'a> Manager<'a> {
     pub fn store_data(
         &mut self,
         aid: &Aid,
-        block: &StoreData<'_>,
+        block: &StoreData,
+        data_key: &DataKey,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
         let at = self.system.position(aid).ok_or(StatusWord::NO_SUCH_OBJECT)?;
-        self.system.run(at, BASIC, |applet, cx| applet.store_data(cx, block, reply))
+        self.system.run(at, BASIC, |applet, cx| applet.store_data(cx, block, data_key, reply))
     }
 
     /// The card's life cycle state.
     #[must_use]
-    pub fn card_life(&self) -> CardLife {
+    pub fn card_life(&self) -> CardLifeCycle {
         self.system.life
     }
 
@@ -86,7 +89,7 @@ impl<'a> Manager<'a> {
     ///
     /// # Errors
     /// 6581; then the state is as before.
-    pub fn set_card_life(&mut self, life: CardLife) -> Result<(), StatusWord> {
+    pub fn set_card_life(&mut self, life: CardLifeCycle) -> Result<(), StatusWord> {
         self.system.set_life(life).map_err(StatusWord::from)
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Memory {
     nvm: Nvm,
     /// What the open transaction has changed; reads see it, the image does not.
     staged: Option<Vec<(ObjectId, Option<Bytes>)>>,
+    /// The open transaction is the runtime's own: an applet cannot end it, nor write past it.
+    held: bool,
     /// Where values are encoded.
     scratch: Bytes,
 }
@@ -77,7 +79,7 @@ const ERASED: usize = 2;
 
 impl Memory {
     pub(super) fn new(nvm: Nvm) -> Self {
-        Self { nvm, staged: None, scratch: Zeroizing::new(vec![0; OBJECT_MAX]) }
+        Self { nvm, staged: None, held: false, scratch: Zeroizing::new(vec![0; OBJECT_MAX]) }
     }
 
     pub(super) fn read(&self, id: ObjectId) -> Option<&[u8]> {
@@ -102,7 +104,11 @@ impl Memory {
     }
 
     /// Writes at once, whatever becomes of the transaction that may be open: what a PIN's try counter needs.
+    /// While an applet is installed there is nothing yet that has to survive: then it is an ordinary write.
     pub(super) fn set_now<T: Serialize>(&mut self, id: ObjectId, value: &T) -> Result<(), Fault> {
+        if self.held {
+            return self.set(id, value);
+        }
         let bytes = encode(&mut self.scratch, value)?;
         self.nvm.commit(&[(id, Some(bytes))])?;
         if let Some(staged) = &mut self.staged {
@@ -133,7 +139,24 @@ impl Memory {
         Ok(())
     }
 
+    /// As [`Memory::begin`], for a transaction around an applet's work that the applet cannot end.
+    pub(super) fn begin_held(&mut self) -> Result<(), Fault> {
+        self.begin()?;
+        self.held = true;
+        Ok(())
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// True if the open transaction changes an object.
+    pub(super) fn is_staged(&self, id: ObjectId) -> bool {
+        self.staged.as_ref().is_some_and(|staged| staged.iter().any(|(at, _)| *at == id))
+    }
+
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.held = false;
         let staged = self.staged.take().ok_or(Fault::NoTransaction)?;
         if staged.is_empty() {
             return Ok(());
@@ -145,6 +168,7 @@ impl Memory {
 
     /// Forgets what the open transaction changed. True if there was one.
     pub(super) fn abort(&mut self) -> bool {
+        self.held = false;
         self.staged.take().is_some()
     }
 

@@ -3,11 +3,10 @@
 //! | part | what it does |
 //! |---|---|
 //! | `intake`, `commands`, `chain`, `outgoing` | APDUs in and out: classes, chaining, SELECT, MANAGE CHANNEL, GET RESPONSE, T=0 and T=1 |
-//! | `system`, `registry`, `channels` | which applets there are, which is selected where, who runs |
+//! | `system`, `registry`, `channels`, `life_cycle` | which applets there are, which is selected where, who runs |
 //! | `memory`, `pin` | persistent and transient objects, transactions, PINs |
 //! | `manager` | what a security domain may do with all of these |
 
-mod aid;
 mod applet;
 mod chain;
 mod channels;
@@ -15,6 +14,7 @@ mod commands;
 mod context;
 mod fault;
 mod intake;
+mod life_cycle;
 mod manager;
 mod memory;
 mod outgoing;
@@ -23,15 +23,16 @@ mod registry;
 mod reply;
 mod system;
 
-pub use aid::{AID_MAX, AID_MIN, Aid};
-pub use applet::{Applet, MAX_CHAIN, Module, StoreData};
+pub use onetap_apdu_spec::aid::{AID_MAX, AID_MIN, Aid};
+
+pub use applet::{Applet, MAX_CHAIN, Module};
 pub use context::Context;
 pub use fault::Fault;
 pub use intake::{Options, Runtime};
 pub use manager::Manager;
 pub use memory::{Clear, Field, Transient};
+pub use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 pub use outgoing::Protocol;
 pub use pin::{OwnerPin, PinRecord};
 pub use registry::{DEFAULT_SELECTED, Instance, LOCKED, PERSONALISED, SECURITY_DOMAIN, SELECTABLE};
 pub use reply::{MAX_REPLY, Reply};
-pub use system::CardLife;

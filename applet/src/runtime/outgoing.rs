@@ -20,6 +20,8 @@ pub enum Protocol {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub(super) reply: Reply,
+    /// Where the command came from, and GET RESPONSE has to.
+    channel: u8,
     /// How much of it has been sent.
     sent: usize,
     /// Goes out with the last byte.
@@ -33,6 +35,18 @@ impl Outgoing {
     pub(super) fn clear(&mut self) {
         self.reply.clear();
         (self.sent, self.sw, self.again) = (0, None, None);
+    }
+
+    /// A command came on a channel: what waited is gone.
+    #[inline]
+    pub(super) fn start(&mut self, channel: u8) {
+        self.clear();
+        self.channel = channel;
+    }
+
+    /// True if bytes wait for GET RESPONSE on this channel.
+    pub(super) fn waits_on(&self, channel: u8) -> bool {
+        self.waits() && self.channel == channel
     }
 
     /// True if bytes wait for GET RESPONSE.

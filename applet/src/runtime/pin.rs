@@ -84,7 +84,11 @@ impl OwnerPin {
     ///
     /// # Errors
     /// [`Fault`]; then nothing was compared, or the PIN does not count as validated.
+    /// [`Fault::TransactionOpen`], if the open transaction sets this PIN: an abort would give tries back.
     pub fn check(&self, cx: &mut Context<'_>, pin: &[u8]) -> Result<bool, Fault> {
+        if cx.is_staged(&self.record) || cx.is_staged(&self.tries) {
+            return Err(Fault::TransactionOpen);
+        }
         cx.set_transient(&self.validated, &false)?;
         let Some(left) = self.tries_left(cx)?.checked_sub(1) else {
             return Ok(false);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::aid::Aid;
+use onetap_apdu_spec::aid::Aid;
 
 /// Life cycle of an applet that can be selected (GlobalPlatform Card Specification §5.3).
 pub const SELECTABLE: u8 = 0x07;

@@ -2,40 +2,28 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use onetap_apdu_spec::aid::Aid;
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
+use serde::de::DeserializeOwned;
 
-use super::aid::Aid;
-use super::applet::{Applet, Module};
+use super::applet::{Applet, Module, Traits};
 use super::channels::Channels;
 use super::context::Context;
 use super::fault::Fault;
 use super::memory::{Memory, TransientMemory};
-use super::registry::{Instance, LOCKED, Occurrence, SELECTABLE};
+use super::registry::{Instance, Occurrence, SELECTABLE};
 use super::reply::Reply;
 use crate::card::Environment;
 use crate::nvm::{Nvm, ObjectId};
 
 /// The runtime itself as an owner of objects.
 const RUNTIME: u8 = 0;
-const REGISTRY: ObjectId = ObjectId { owner: RUNTIME, number: 0 };
-const CARD_STATE: ObjectId = ObjectId { owner: RUNTIME, number: 1 };
+pub(super) const REGISTRY: ObjectId = ObjectId { owner: RUNTIME, number: 0 };
+pub(super) const CARD_STATE: ObjectId = ObjectId { owner: RUNTIME, number: 1 };
+const HEIRLOOMS: ObjectId = ObjectId { owner: RUNTIME, number: 2 };
 /// Most instances that a card may have.
 const MAX_INSTANCES: u8 = 64;
-
-/// Life cycle states of the card (GlobalPlatform Card Specification §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum CardLife {
-    /// As made.
-    OpReady,
-    /// Being prepared.
-    Initialized,
-    /// In the holder's hands.
-    Secured,
-    /// Only the issuer's security domain can be selected.
-    Locked,
-    /// For good.
-    Terminated,
-}
 
 /// An instance and, unless it runs at this moment or cannot be loaded, its applet.
 struct Slot {
@@ -51,9 +39,15 @@ pub(super) struct System {
     pub(super) env: Environment,
     pub(super) channels: Channels,
     pub(super) modules: Vec<Module>,
-    pub(super) life: CardLife,
+    pub(super) life: CardLifeCycle,
     /// Slot n is owner n + 1. Empty where an instance was deleted.
     slots: Vec<Option<Slot>>,
+}
+
+/// Stands for a module that is not in this program.
+fn absent(aid: Aid) -> Module {
+    const GONE: StatusWord = StatusWord::NO_SUCH_OBJECT;
+    Module { aid, install: |_, _| Err(GONE), load: |_| Err(GONE), traits: Traits::default() }
 }
 
 fn slot_of(owner: u8) -> usize {
@@ -75,7 +69,7 @@ impl System {
             env,
             channels: Channels::new(channels),
             modules: modules.to_vec(),
-            life: CardLife::OpReady,
+            life: CardLifeCycle::OpReady,
             slots: Vec::new(),
         };
         system.memory.begin()?;
@@ -106,7 +100,11 @@ impl System {
             slots: Vec::new(),
         };
         for instance in registry {
-            let Some(module) = system.module(&instance.module) else { continue };
+            if !(1..=MAX_INSTANCES).contains(&instance.owner) {
+                return Err(Fault::NoSuchObject(REGISTRY.number));
+            }
+            // What this program has no module for stays on the card, with its memory.
+            let module = system.module(&instance.module).unwrap_or_else(|| absent(instance.module));
             let at = slot_of(instance.owner);
             system.place(at, Slot { instance, module, applet: None });
             system.load(at);
@@ -131,6 +129,10 @@ impl System {
         self.slots.iter().flatten().map(|slot| &slot.instance)
     }
 
+    pub(super) fn instances_mut(&mut self) -> impl Iterator<Item = &mut Instance> {
+        self.slots.iter_mut().flatten().map(|slot| &mut slot.instance)
+    }
+
     pub(super) fn instance(&self, owner: u8) -> Option<&Instance> {
         self.slot(slot_of(owner)).map(|slot| &slot.instance)
     }
@@ -148,7 +150,7 @@ impl System {
     }
 
     #[inline]
-    pub(super) fn traits(&self, at: usize) -> super::applet::Traits {
+    pub(super) fn traits(&self, at: usize) -> Traits {
         self.slot(at).map(|slot| slot.module.traits).unwrap_or_default()
     }
 
@@ -159,12 +161,7 @@ impl System {
 
     /// The slot that a name, whole or partial, means to a reader.
     pub(super) fn find(&self, name: &[u8], occurrence: Occurrence, current: Option<usize>) -> Option<usize> {
-        let matches = |slot: &Slot| {
-            slot.instance.aid.answers_to(name)
-                && slot.applet.is_some()
-                && slot.instance.is_selectable()
-                && (self.life != CardLife::Locked || slot.instance.is_security_domain())
-        };
+        let matches = |slot: &Slot| slot.instance.aid.answers_to(name) && self.may_be_selected(slot);
         let current = current.filter(|at| self.slot(*at).is_some_and(matches));
         let matching = (0..self.slots.len()).filter(|at| self.slot(*at).is_some_and(matches));
         occurrence.pick(matching, current)
@@ -172,9 +169,27 @@ impl System {
 
     /// The instance that is selected on the basic channel at reset.
     pub(super) fn default_instance(&self) -> Option<usize> {
-        self.slots.iter().position(|slot| {
-            slot.as_ref().is_some_and(|slot| slot.instance.is_default() && slot.instance.is_selectable())
-        })
+        let is_default = |slot: &Slot| slot.instance.is_default() && self.may_be_selected(slot);
+        self.slots.iter().position(|slot| slot.as_ref().is_some_and(is_default))
+    }
+
+    fn may_be_selected(&self, slot: &Slot) -> bool {
+        slot.applet.is_some() && self.may_be_used(slot)
+    }
+
+    /// True if the applet in a slot may be used: neither it nor the card is locked.
+    #[inline]
+    pub(super) fn in_service(&self, at: usize) -> bool {
+        self.slot(at).is_some_and(|slot| self.may_be_used(slot))
+    }
+
+    fn may_be_used(&self, slot: &Slot) -> bool {
+        let life = match self.life {
+            CardLifeCycle::OpReady | CardLifeCycle::Initialized | CardLifeCycle::Secured => true,
+            CardLifeCycle::Locked => slot.instance.is_security_domain(),
+            CardLifeCycle::Terminated => false,
+        };
+        life && slot.instance.is_selectable()
     }
 
     /// Lets the applet in a slot run on a channel. Afterwards no transaction is open. After a panic the
@@ -192,7 +207,7 @@ impl System {
         let Some(mut applet) = taken else { return Err(StatusWord::CONDITIONS) };
         let mut cx = Context { system: self, owner, channel };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut *applet, &mut cx)));
-        self.memory.abort();
+        self.abort();
         match outcome {
             Ok(result) => {
                 if let Some(slot) = self.slot_mut(at) {
@@ -213,7 +228,7 @@ impl System {
         let (owner, load) = (slot.instance.owner, slot.module.load);
         let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
         let applet = catch_unwind(AssertUnwindSafe(|| load(&mut cx)));
-        self.memory.abort();
+        self.abort();
         if let Some(slot) = self.slot_mut(at) {
             slot.applet = applet.ok().and_then(Result::ok);
         }
@@ -231,8 +246,12 @@ impl System {
         if self.position(&aid).is_some() {
             return Err(StatusWord::CONDITIONS);
         }
+        let taken = |slot: &Slot| slot.module.aid == module.aid;
+        if module.traits.heirloom.is_some() && self.slots.iter().flatten().any(taken) {
+            return Err(StatusWord::CONDITIONS);
+        }
         let owner = self.free_owner().ok_or(StatusWord::NO_SPACE)?;
-        self.memory.begin().map_err(StatusWord::from)?;
+        self.memory.begin_held().map_err(StatusWord::from)?;
         let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
         let made = catch_unwind(AssertUnwindSafe(|| (module.install)(&mut cx, parameters)));
         let made = made.unwrap_or(Err(StatusWord::INTERNAL)).and_then(|applet| {
@@ -272,7 +291,7 @@ impl System {
         }
     }
 
-    fn write_registry(&mut self) -> Result<(), Fault> {
+    pub(super) fn write_registry(&mut self) -> Result<(), Fault> {
         let registry: Vec<Instance> = self.instances().cloned().collect();
         self.memory.set(REGISTRY, &registry)
     }
@@ -295,6 +314,7 @@ impl System {
         };
         let owner = slot.instance.owner;
         let gone = self.memory.begin().and_then(|()| {
+            self.bequeath(&slot)?;
             self.memory.remove_all(owner)?;
             self.write_registry()?;
             self.memory.commit()
@@ -308,30 +328,27 @@ impl System {
         Ok(())
     }
 
-    /// Sets the life cycle state of an instance, the bit that locks included.
-    pub(super) fn set_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
-        let at = slot_of(owner);
-        let Some(slot) = self.slot_mut(at) else { return Ok(()) };
-        let before = std::mem::replace(&mut slot.instance.state, state);
-        let written = self.write_registry();
-        if written.is_err()
-            && let Some(slot) = self.slot_mut(at)
-        {
-            slot.instance.state = before;
-        }
-        written
+    /// Keeps what the next instance of the module inherits, with the transaction that deletes this one.
+    fn bequeath(&mut self, slot: &Slot) -> Result<(), Fault> {
+        let id = slot.module.traits.heirloom.map(|number| ObjectId { owner: slot.instance.owner, number });
+        let Some(left) = id.and_then(|id| self.memory.read(id)).map(<[u8]>::to_vec) else { return Ok(()) };
+        let mut kept = self.heirlooms()?;
+        kept.retain(|(module, _)| *module != slot.module.aid);
+        kept.push((slot.module.aid, left));
+        self.memory.set(HEIRLOOMS, &kept)
     }
 
-    /// As [`System::set_state`], for an instance that sets its own: it cannot unlock itself.
-    pub(super) fn set_own_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
-        let locked = self.instance(owner).map_or(0, |instance| instance.state & LOCKED);
-        self.set_state(owner, (state & !LOCKED) | locked)
+    /// What the last instance of a module left.
+    pub(super) fn inherited<T: DeserializeOwned>(&self, module: &Aid) -> Result<Option<T>, Fault> {
+        let kept = self.heirlooms()?;
+        let left = kept.iter().find(|(by, _)| by == module);
+        let read = |(_, bytes): &(Aid, Vec<u8>)| postcard::from_bytes(bytes);
+        left.map(read).transpose().map_err(|_| Fault::NoSuchObject(HEIRLOOMS.number))
     }
 
-    pub(super) fn set_life(&mut self, life: CardLife) -> Result<(), Fault> {
-        self.memory.set(CARD_STATE, &life)?;
-        self.life = life;
-        Ok(())
+    /// By module, what its last instance left.
+    fn heirlooms(&self) -> Result<Vec<(Aid, Vec<u8>)>, Fault> {
+        Ok(self.memory.get(HEIRLOOMS)?.unwrap_or_default())
     }
 
     /// Deselects what is selected on a channel.
@@ -343,6 +360,11 @@ impl System {
             Ok(())
         });
         self.channels.select(channel, None);
+        self.forget_selection_of(at, channel);
+    }
+
+    /// What an applet kept until it is deselected goes.
+    fn forget_selection_of(&mut self, at: usize, channel: u8) {
         if let Some(slot) = self.slot(at) {
             self.transient.deselected(slot.instance.owner, channel);
         }
@@ -350,6 +372,9 @@ impl System {
 
     /// Selects the applet in a slot; what was selected on the channel is deselected first.
     pub(super) fn select(&mut self, at: usize, channel: u8, reply: &mut Reply) -> Result<(), StatusWord> {
+        if !self.in_service(at) {
+            return Err(StatusWord::CONDITIONS);
+        }
         let multiselectable = self.traits(at).multiselectable;
         if !multiselectable && self.channels.is_selected_elsewhere(at, channel) {
             return Err(StatusWord::CONDITIONS);
@@ -360,7 +385,10 @@ impl System {
                 self.channels.select(channel, Some(at));
                 Ok(())
             }
-            Err(_) => Err(StatusWord::SELECT_FAILED),
+            Err(_) => {
+                self.forget_selection_of(at, channel);
+                Err(StatusWord::SELECT_FAILED)
+            }
         }
     }
 
@@ -368,9 +396,10 @@ impl System {
     pub(super) fn reset(&mut self) {
         self.transient.reset();
         self.channels.reset();
-        for slot in self.slots.iter_mut().flatten() {
-            if let Some(applet) = &mut slot.applet {
-                applet.reset();
+        for at in 0..self.slots.len() {
+            let Some(applet) = self.slot_mut(at).and_then(|slot| slot.applet.as_mut()) else { continue };
+            if catch_unwind(AssertUnwindSafe(|| applet.reset())).is_err() {
+                self.load(at);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The signing applet as the runtime sees it: blank until the issuer has personalised it.
 
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu};
-use onetap_apdu_spec::command::{AID, CardState, CardStatus, Command, DataField, fci, recognise};
+use onetap_apdu_spec::command::{CardState, CardStatus, Command, DataField, fci, recognise};
+use onetap_apdu_spec::gp::store_data::{Assembler, StoreData};
+use onetap_apdu_spec::gp::{DataKey, SIGNING_APPLET};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::sw::StatusWord;
 
@@ -9,20 +11,21 @@ use super::format_1::Old;
 use super::personalise::{IssueError, OrderError, personalise};
 use super::pin::Pin;
 use super::signer::Signer;
-use crate::runtime::{Aid, Applet, Context, Module, PERSONALISED, Reply};
+use crate::runtime::{Aid, Applet, Context, Module, Reply};
 
 /// The applet's name, as instance and as module.
-#[allow(clippy::expect_used, reason = "checked when this is compiled")]
-pub(crate) const NAME: Aid = Aid::new(&AID).expect("8 bytes");
+pub(crate) const NAME: Aid = SIGNING_APPLET;
 
 /// The applet's module.
 pub(crate) fn module() -> Module {
-    Module::new::<SigningApplet>(NAME)
+    Module::new::<SigningApplet>(NAME).heirloom(super::memory::COUNTERS_NUMBER)
 }
 
 /// The applet.
 pub(crate) struct SigningApplet {
     pub(super) signer: Option<Signer>,
+    /// An order that the issuer is sending.
+    pub(super) incoming: Option<Assembler>,
 }
 
 impl SigningApplet {
@@ -39,7 +42,6 @@ impl SigningApplet {
         }
         let (signer, statement) = personalise(cx, order, pin)?;
         self.signer = Some(signer);
-        cx.set_life_cycle(PERSONALISED)?;
         Ok(statement)
     }
 
@@ -47,7 +49,12 @@ impl SigningApplet {
     pub(crate) fn take_over(&mut self, cx: &mut Context<'_>, old: Old) -> Result<(), StatusWord> {
         old.store(cx)?;
         self.signer = Signer::open(cx)?;
-        Ok(cx.set_life_cycle(PERSONALISED)?)
+        Ok(())
+    }
+
+    /// True once the issuer has made this the card of a holder.
+    pub(crate) fn is_personalised(&self) -> bool {
+        self.signer.is_some()
     }
 
     /// The name of the state; a blank card waits for nothing.
@@ -65,11 +72,11 @@ impl SigningApplet {
 
 impl Applet for SigningApplet {
     fn install(_: &mut Context<'_>, _: &[u8]) -> Result<Self, StatusWord> {
-        Ok(Self { signer: None })
+        Ok(Self { signer: None, incoming: None })
     }
 
     fn load(cx: &mut Context<'_>) -> Result<Self, StatusWord> {
-        Ok(Self { signer: Signer::open(cx)? })
+        Ok(Self { signer: Signer::open(cx)?, incoming: None })
     }
 
     fn select(&mut self, _: &mut Context<'_>, reply: &mut Reply) -> Result<(), StatusWord> {
@@ -83,6 +90,7 @@ impl Applet for SigningApplet {
     }
 
     fn reset(&mut self) {
+        self.incoming = None;
         if let Some(signer) = &mut self.signer {
             signer.interrupt();
         }
@@ -108,5 +116,15 @@ impl Applet for SigningApplet {
         let signer = self.signer.as_mut().ok_or(StatusWord::CONDITIONS)?;
         signer.admit(cx, row)?;
         signer.execute(cx, Command::parse(row, command)?, reply)
+    }
+
+    fn store_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        block: &StoreData,
+        data_key: &DataKey,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
+        self.take_block(cx, block, data_key, reply)
     }
 }

@@ -106,6 +106,9 @@ pub enum KeyRefused {
     /// Wrong too often; the transaction is gone.
     #[error("the PIN is blocked and the transaction is cancelled; ask the issuer")]
     PinBlocked,
+    /// The card is blank, locked or terminated.
+    #[error("this card is not in service; ask the issuer")]
+    OutOfService,
     /// The pending transaction cannot be decrypted.
     #[error("the pending transaction is damaged; cancel it and tap again")]
     Damaged,
@@ -174,6 +177,12 @@ impl Controller {
             self.presence = Presence::Leaving(now);
             applet.contact_broken();
         }
+    }
+
+    /// The card enters or leaves a field with no signing applet on it: there is nothing to show.
+    pub(crate) fn move_blank(&mut self, into_field: bool) {
+        self.presence = if into_field { Presence::Present } else { Presence::Absent };
+        self.forget_reading();
     }
 
     /// Time passed: time-outs, then the debounce.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::confirm::KeyOnly;
 use super::memory::{Counters, Issued, Memory, PIN, StoredPending};
 use super::tools::{Bytes, StorageKeys};
-use crate::runtime::{Context, Fault, PinRecord};
+use crate::runtime::{Context, Fault, PERSONALISED, PinRecord};
 
 const VERSION: u16 = 1;
 const PREFIX: usize = 6;
@@ -76,6 +76,7 @@ impl Old {
         let issued = Issued { order, signing_key, storage: StorageKeys { seal_encryption, seal_mac } };
         let OldCounters { counter, unconfirmed, pin_tries, key_only } = self.changing.counters;
         cx.transaction(|cx| {
+            cx.set_life_cycle(PERSONALISED)?;
             PIN.restore(cx, &PinRecord::from_parts(pin_mac, pin.salt, pin.check), pin_tries)?;
             Memory::restore(cx, &issued, Counters { counter, unconfirmed, key_only }, self.changing.pending)
         })

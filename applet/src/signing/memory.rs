@@ -16,7 +16,9 @@ use crate::card::Millis;
 use crate::runtime::{Context, Fault, Field, OwnerPin};
 
 const ISSUED: Field<Issued> = Field::new(0);
-const COUNTERS: Field<Counters> = Field::new(1);
+/// Outlives the instance: C is never counted from the start again.
+pub(super) const COUNTERS_NUMBER: u8 = 1;
+const COUNTERS: Field<Counters> = Field::new(COUNTERS_NUMBER);
 const PENDING_NUMBER: u8 = 2;
 const PENDING: Field<StoredPending> = Field::new(PENDING_NUMBER);
 /// The holder's PIN; objects 3 and 4.
@@ -130,9 +132,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Stores a new card's memory, with the transaction that is open.
+    /// Stores a new card's memory, with the transaction that is open. C goes on where an applet that was
+    /// deleted left it.
     pub(crate) fn create(cx: &mut Context<'_>, issued: &Issued) -> Result<Self, Fault> {
-        let counters = Counters::default();
+        let left: Option<Counters> = cx.inherited()?;
+        let counters = Counters { counter: left.map_or(0, |left| left.counter), ..Counters::default() };
         cx.set(&ISSUED, issued)?;
         cx.set(&COUNTERS, &counters)?;
         Ok(Self { counters, pending: None })

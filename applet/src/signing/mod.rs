@@ -21,6 +21,7 @@ mod encryption;
 pub(crate) mod format_1;
 pub(crate) mod keys;
 mod memory;
+mod orders;
 mod password;
 pub(crate) mod personalise;
 pub(crate) mod pin;

@@ -9,7 +9,7 @@ use super::pin::Pin;
 use super::signature::SigningKey;
 use super::signer::Signer;
 use super::tools::{Bytes, StorageKeys};
-use crate::runtime::{Context, Fault};
+use crate::runtime::{Context, Fault, PERSONALISED};
 
 /// Why an order cannot make a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,7 @@ pub(super) fn personalise(
     order: Personalisation,
     pin: &Pin,
 ) -> Result<(Signer, EnrolmentStatement), IssueError> {
-    check(&order)?;
-    server_key(cx.crypto(), &order)?;
+    check_order(cx.crypto(), &order)?;
     let signing_key = cx.make_rsa_key(order.rsa_bits)?;
     let key = SigningKey::parse(cx.crypto(), &signing_key).map_err(OrderError::SigningKey)?;
     check_size(&key, order.rsa_bits)?;
@@ -71,10 +70,17 @@ pub(super) fn personalise(
     let storage = StorageKeys::draw(cx.rng());
     let issued = Issued { order, signing_key: Bytes(signing_key.to_vec()), storage };
     let memory = cx.transaction(|cx| {
-        PIN.update(cx, pin.digits())?;
+        PIN.update(cx, pin.expose().as_bytes())?;
+        cx.set_life_cycle(PERSONALISED)?;
         Memory::create(cx, &issued)
     })?;
     Ok((Signer::new(cx, memory, issued)?, statement))
+}
+
+/// What can be said of an order before a card is made by it.
+pub(crate) fn check_order(crypto: &dyn Crypto, order: &Personalisation) -> Result<(), OrderError> {
+    check(order)?;
+    server_key(crypto, order).map(drop)
 }
 
 fn check(order: &Personalisation) -> Result<(), OrderError> {

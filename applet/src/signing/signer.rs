@@ -48,10 +48,13 @@ impl Signer {
     pub(super) fn open(cx: &mut Context<'_>) -> Result<Option<Self>, StatusWord> {
         let Some((memory, issued)) = Memory::open(cx)? else { return Ok(None) };
         let mut signer = Self::new(cx, memory, issued).map_err(|_| StatusWord::INTERNAL)?;
-        if signer.pin_blocked(cx) {
-            signer.wipe(cx)?;
-        }
+        signer.finish_blocking(cx)?;
         Ok(Some(signer))
+    }
+
+    /// What waits goes with the third wrong PIN, even if it could not be wiped then.
+    pub(super) fn finish_blocking(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.pin_blocked(cx) { self.wipe(cx) } else { Ok(()) }
     }
 
     /// What GET DATA tells of the card.

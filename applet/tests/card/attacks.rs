@@ -1,12 +1,14 @@
 //! The attacks of docs/threat-model.md, as far as the card defends against them.
 
 use onetap_apdu_spec::command::{AID, CardState, MAX_UNCONFIRMED, Name};
+use onetap_apdu_spec::gp::ceremony::Issuer;
+use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::{Profile, Suite};
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_applet::{Key, KeyRefused};
+use onetap_applet::{Card, Key, KeyRefused};
 
-use crate::rig::{Rig, short, transaction};
+use crate::rig::{Rig, Seeded, TestNvm, crypto, environment, short, transaction};
 
 /// A hostile reader swaps T while the finger is on the key.
 #[test]
@@ -170,6 +172,33 @@ fn attack_text_that_cannot_be_shown() {
         bad[at..at + from.len()].copy_from_slice(&to);
         assert_eq!(rig.sw(Name::PutTxn, &bad), StatusWord::WRONG_DATA, "{from}");
     }
+}
+
+/// The third wrong PIN wipes what waits. If the memory fails just then, unblocking must not bring it back.
+#[test]
+fn attack_unblock_to_have_back_what_was_to_be_wiped() {
+    let mut rig = Rig::new();
+    let keys = KeySet::draw(KeyVersion::FIRST, &mut Seeded(5));
+    rig.nvm = TestNvm::default();
+    let (pin, image) = (crate::rig::PIN.parse().unwrap(), Box::new(rig.nvm.clone()));
+    rig.card = Card::issue(&rig.order, pin, Some(&keys), image, environment(&rig.clock)).unwrap().0;
+    rig.tap("60.00");
+    rig.read();
+    for last in [false, false, true] {
+        rig.type_pin("1111");
+        if last {
+            rig.nvm.fail_after(1);
+        }
+        assert!(rig.card.press(Key::Confirm).is_err());
+    }
+    assert!(rig.card.screen().is_blank());
+    rig.nvm.heal();
+    rig.enter();
+    let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(rig.card.transmit(apdu));
+    let mut issuer = Issuer::open(crypto(), &keys, &mut Seeded(7), &mut transmit).unwrap();
+    issuer.unblock_pin(&"1357".parse().unwrap()).unwrap();
+    rig.restart();
+    assert_eq!((rig.card.state(), rig.card.status().pin_blocked), (CardState::Idle, false));
 }
 
 /// Any reader learns that this is such a card, and nothing that tells one from another.

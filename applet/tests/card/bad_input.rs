@@ -4,6 +4,7 @@
 use onetap_apdu_spec::command::{AID, CardState, Name};
 use onetap_apdu_spec::crypto::RsaBits;
 use onetap_apdu_spec::objects;
+use onetap_apdu_spec::personal::Personalisation;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::{Card, CardError, OrderError};
@@ -126,7 +127,7 @@ fn without_power_there_is_still_an_answer() {
 
 #[test]
 fn orders_that_make_no_card_are_refused_by_name() {
-    let refuse = |change: fn(&mut onetap_apdu_spec::personal::Personalisation)| {
+    let refuse = |change: fn(&mut Personalisation)| {
         let mut order = order(Suite::default());
         change(&mut order);
         let clock = onetap_applet::card::VirtualClock::at(START);
@@ -138,8 +139,7 @@ fn orders_that_make_no_card_are_refused_by_name() {
             Box::new(nvm.clone()),
             environment(&clock),
         );
-        let made = Card::open(Box::new(nvm), environment(&clock)).unwrap();
-        assert_eq!(made.state(), CardState::Idle, "blank");
+        assert_eq!(nvm.count(), 0, "nothing was written");
         match card.map(drop) {
             Err(CardError::Order(why)) => why,
             other => panic!("{other:?}"),
@@ -154,6 +154,16 @@ fn orders_that_make_no_card_are_refused_by_name() {
         refuse(|o| o.binding.suite = "a3+sha256+aes-cbc-cmac".parse().unwrap()),
         OrderError::ServerKeyNotUsed
     );
-    assert_eq!(refuse(|o| o.rsa_bits = RsaBits::B3072), OrderError::KeySize { given: 2048, ordered: 3072 });
     assert_eq!(refuse(|o| o.confirmation.key_up_to = u64::MAX), OrderError::Thresholds);
+}
+
+/// What only the card can find wrong, it says with a status word, and it is not issued.
+#[test]
+fn an_order_for_another_size_of_key_is_refused_by_the_card() {
+    let order = Personalisation { rsa_bits: RsaBits::B3072, ..order(Suite::default()) };
+    let env = environment(&onetap_applet::card::VirtualClock::at(START));
+    let nvm = Box::new(TestNvm::default());
+    let card = Card::personalise_with_key(order, PIN.parse().unwrap(), CARD_KEY, nvm, env);
+    let why = card.map(drop).unwrap_err();
+    assert!(why.to_string().contains("refused STORE DATA with 6A80"), "{why}");
 }

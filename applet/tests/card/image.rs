@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::gp::KeySet;
+use onetap_apdu_spec::gp::ceremony::{self, CeremonyError, Issue, Issuer};
+use onetap_apdu_spec::gp::scp03::HandshakeError;
 use onetap_applet::card::{Millis, VirtualClock};
-use onetap_applet::nvm::{ImageFile, ImageOptions};
+use onetap_applet::nvm::{ImageFile, ImageOptions, MemoryImage, Nvm, ObjectId};
 use onetap_applet::{Card, CardError, Key};
 use tempfile::TempDir;
 
-use crate::rig::{CARD_KEY, PIN, Rig, START, crypto, environment, order};
+use crate::rig::{CARD_KEY, PIN, Rig, START, Seeded, crypto, environment, order};
 
 fn path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -86,4 +89,58 @@ fn images_of_format_1_load_and_become_ones_of_today() {
         rig.card.press(Key::Confirm).unwrap();
         assert_eq!(rig.card.state(), CardState::Revealed, "{name}");
     }
+}
+
+/// Memory that was made and never became a card, as a power cut in `card new` leaves it.
+#[test]
+fn a_card_that_was_never_finished_says_what_to_do() {
+    let clock = VirtualClock::at(START);
+    let memory = MemoryImage::default();
+    let mut nvm = Nvm::format(Box::new(memory.clone())).unwrap();
+    let unfinished = || Card::open(Box::new(memory.copy()), environment(&clock)).map(drop).unwrap_err();
+    let why = unfinished();
+    assert!(matches!(why, CardError::Unfinished) && why.to_string().contains("card new"), "{why}");
+    // A registry without an applet in it.
+    let empty_list = [0];
+    nvm.commit(&[
+        (ObjectId { owner: 0, number: 0 }, Some(&empty_list)),
+        (ObjectId { owner: 0, number: 1 }, Some(&[0])),
+    ])
+    .unwrap();
+    assert!(matches!(unfinished(), CardError::Unfinished));
+}
+
+/// A card whose making was cut short after its key was made still has the keys that everybody knows.
+#[test]
+fn attack_use_a_card_that_was_never_finished() {
+    let clock = VirtualClock::at(START);
+    let (_folder, path) = path();
+    drop(Card::manufacture(Box::new(create(&path)), environment(&clock)).unwrap());
+    let open = || Card::open_file(&path, ImageOptions::default(), environment(&clock));
+    let mut blank = open().expect("a blank card has nothing to lose");
+    blank.enter_field();
+    blank.power_on();
+    let (order, pin) = (order(onetap_apdu_spec::suite::Suite::default()), PIN.parse().unwrap());
+    let issue = Issue { keys: &KeySet::TEST, order: &order, pin: &pin, new_keys: None };
+    let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(blank.transmit(apdu));
+    ceremony::personalise(crypto(), &issue, &mut Seeded(7), &mut transmit).unwrap();
+    drop(blank);
+    let why = open().map(drop).unwrap_err();
+    assert!(matches!(why, CardError::Unfinished), "{why}");
+}
+
+/// A card made of an image of format 1 had no issuer's keys: it gets ones that nobody knows, not those that
+/// everybody does.
+#[test]
+fn attack_manage_a_converted_card_with_the_well_known_keys() {
+    let stored = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/images/v1/idle.card");
+    let (_folder, path) = path();
+    std::fs::copy(stored, &path).unwrap();
+    let clock = VirtualClock::at(Millis(1_003_000));
+    let mut card = Card::open_file(&path, ImageOptions::default(), environment(&clock)).unwrap();
+    card.enter_field();
+    card.power_on();
+    let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(card.transmit(apdu));
+    let opened = Issuer::open(crypto(), &KeySet::TEST, &mut Seeded(7), &mut transmit);
+    assert!(matches!(opened.map(drop), Err(CeremonyError::Handshake(HandshakeError::OtherKeyVersion(0x30)))));
 }

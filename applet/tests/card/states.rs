@@ -1,8 +1,10 @@
 //! Arrows between states that no command makes.
 
+use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{CardState, Name};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Key;
+use onetap_applet::card::Interface;
 
 use crate::grid::in_state;
 use crate::rig::Rig;
@@ -55,6 +57,17 @@ fn a_key_in_idle_shows_that_there_is_a_holder() {
     assert_eq!(rig.card.status().unconfirmed, 1);
     rig.card.press(Key::Clear).unwrap();
     assert_eq!(rig.card.status().unconfirmed, 0);
+}
+
+#[test]
+fn the_answer_to_reset_is_that_of_the_interface() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.card.atr(), ATR);
+    rig.card.set_interface(Interface::Contactless);
+    rig.enter();
+    assert_eq!(rig.card.atr(), CONTACTLESS_ATR);
+    rig.card.reset();
+    assert_eq!(rig.card.atr(), CONTACTLESS_ATR);
 }
 
 #[test]

@@ -163,6 +163,31 @@ fn p_03_messages_may_be_split_or_run_together() {
     assert!(!peer.card.lock().unwrap().in_field());
 }
 
+/// A reader that sends nothing that makes sense: the longest message, many empty ones, unknown words, half a
+/// message and away. Each whole one that is no word of the protocol is answered with a status word.
+#[test]
+fn attack_any_lengths_from_the_reader() {
+    let peer = start(false);
+    for _ in 0..3 {
+        let mut stream = accept(&peer);
+        stream.write_all(&framed(&[1])).unwrap();
+        stream.write_all(&framed(&[0; 65_535])).unwrap();
+        assert_eq!(receive(&mut stream), StatusWord::WRONG_LENGTH.to_bytes());
+        stream.write_all(&[0; 2 * 1000]).unwrap();
+        for _ in 0..1000 {
+            assert_eq!(receive(&mut stream), StatusWord::WRONG_LENGTH.to_bytes());
+        }
+        for word in [3, 5, 0xFF] {
+            stream.write_all(&framed(&[word])).unwrap();
+            assert_eq!(receive(&mut stream), StatusWord::WRONG_LENGTH.to_bytes(), "{word}");
+        }
+        exchange(&mut stream, Name::Select, &AID);
+        stream.write_all(&[0xFF, 0xFF, 0]).unwrap();
+    }
+    peer.stop.stop();
+    assert_eq!(peer.served.join().unwrap().unwrap(), Left::Stopped);
+}
+
 #[test]
 fn p_19_one_tap_leaves_once_all_is_delivered() {
     let peer = start(true);

@@ -12,3 +12,4 @@ mod memory;
 mod openapi;
 mod reader;
 mod screen;
+mod stage;

@@ -94,7 +94,7 @@ impl World {
     pub fn card_of(&self, account: &AccountNumber, suite: Suite) -> Card {
         let mut options = CardOptions::new(eur());
         options.suite = suite;
-        let card = Card::make(self.verifier.order_card(account, &options).unwrap());
+        let card = Card::make(self.verifier.order_card(account, &options).unwrap().personalisation);
         self.verifier.activate_card(&card.statement()).unwrap();
         card
     }

@@ -1,12 +1,15 @@
-//! The bars of issue 2 ("Must reach"), each beside its peer in the same run, by turns, so that a noisy
+//! The bars of issues 2 and 3 ("Must reach"), each beside its peer in the same run, by turns, so that a noisy
 //! machine disturbs both alike. Writes `bench/bars.json` into the target folder; `scripts/bench` makes the
 //! summary of it.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod bare;
+mod card;
+mod child;
 mod lockout;
 mod pcsc;
 mod peer;
+mod promises;
 mod row;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the other benchmark")]
@@ -28,11 +31,18 @@ const ROUNDS: usize = 9;
 const TRANSACTIONS: usize = 500;
 
 fn main() -> Fallible<()> {
+    if child::is_child()? {
+        return Ok(());
+    }
+    // This program is its own child where a card is to be killed.
+    onetap_conformance::kill::child();
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = tempfile::tempdir_in(scratch)?;
     let mut rows = in_process(folder.path())?;
     rows.extend(pcsc::measure(&subfolder(folder.path(), "pcsc")?)?);
+    rows.extend(card::measure(&subfolder(folder.path(), "card")?)?);
     rows.extend(lockout::measure(&subfolder(folder.path(), "lockout")?)?);
+    rows.extend(promises::measure(&subfolder(folder.path(), "promises")?)?);
     let file = scratch.with_file_name("bench").join("bars.json");
     std::fs::create_dir_all(scratch.with_file_name("bench"))?;
     std::fs::write(&file, serde_json::to_vec_pretty(&rows)?)?;

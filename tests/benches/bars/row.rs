@@ -29,6 +29,16 @@ impl Row {
         Self { issue: 2, name, value, unit: "µs", peer, peer_value, ratio, bar: None, holds: None }
     }
 
+    /// Commands a second, of issue 3, beside another rate.
+    pub(crate) fn rate(name: &'static str, value: f64, peer: &'static str, peer_value: f64) -> Self {
+        Self { unit: "1/s", ..Self::of_card(name, value, peer, peer_value) }
+    }
+
+    /// A time of issue 3, unless its unit is changed.
+    pub(crate) fn of_card(name: &'static str, value: f64, peer: &'static str, peer_value: f64) -> Self {
+        Self { issue: 3, ..Self::new(name, value, peer, peer_value, value / peer_value) }
+    }
+
     pub(crate) fn at_most(self, limit: f64) -> Self {
         let (bar, holds) = (Some(format!("ratio ≤ {limit}")), Some(self.ratio <= limit));
         Self { bar, holds, ..self }
@@ -45,6 +55,20 @@ impl Row {
         let (value, peer_value) = (count as f64, wanted as f64);
         let (bar, holds) = (Some(format!("exactly {wanted}")), Some(count == wanted));
         Self { issue: 2, name, value, unit, peer: "limit", peer_value, ratio: value / peer_value, bar, holds }
+    }
+
+    /// So many times at least, and no promise broken.
+    pub(crate) fn unbroken(
+        name: &'static str,
+        unit: &'static str,
+        count: u64,
+        wanted: u64,
+        broken: usize,
+    ) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "far below 2⁵³")]
+        let (value, peer_value) = (count as f64, wanted as f64);
+        let (bar, holds) = (Some(format!("≥ {wanted}, 0 broken")), Some(count >= wanted && broken == 0));
+        Self { issue: 3, name, value, unit, peer: "limit", peer_value, ratio: value / peer_value, bar, holds }
     }
 }
 

@@ -13,10 +13,10 @@ const EDGES: [u8; 12] = [0x00, 0x01, 0x04, 0x09, 0x10, 0x7F, 0x80, 0x81, 0x82, 0
 const MAX: usize = 2048;
 
 /// Randomness from a seed (SplitMix64).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -29,16 +29,16 @@ impl Dice {
 
     /// 0 … `n` − 1; 0 if `n` is 0.
     #[allow(clippy::cast_possible_truncation, reason = "smaller than n")]
-    pub(super) fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         if n == 0 { 0 } else { (self.next() % n as u64) as usize }
     }
 
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let [byte, ..] = self.next().to_be_bytes();
         byte
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
 }

@@ -12,7 +12,7 @@ const MODULUS: usize = 256;
 
 /// The provider.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StandIn;
+pub(crate) struct StandIn;
 
 impl Crypto for StandIn {
     fn name(&self) -> &'static str {

@@ -62,7 +62,7 @@ impl Operator {
         let confirmation = samples::confirmation();
         let order = verifier
             .order_card(&payer, &CardOptions { suite, confirmation, ..CardOptions::new(currency) })?;
-        Ok((Self { verifier, client, payer, requests: Cell::new(0) }, order))
+        Ok((Self { verifier, client, payer, requests: Cell::new(0) }, order.personalisation))
     }
 
     /// Enrols the card.

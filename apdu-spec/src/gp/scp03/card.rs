@@ -2,15 +2,15 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::super::apdu::{OwnedApdu, is_secured, unsecured};
+use super::super::apdu::OwnedApdu;
 use super::super::command::Ins;
 use super::super::keys::{DataKey, Derivation, KeySet, derive_8};
-use super::super::status;
 use super::messaging::{Messaging, SecurityError, SessionKeys, is_secured_status};
 use super::{
     Challenge, DiversificationData, InitializeUpdateAnswer, SCP_ID, SecurityLevel, SequenceCounter, VARIANT,
 };
 use crate::apdu::{CommandApdu, ResponseApdu};
+use crate::class::{is_secured, unsecured};
 use crate::crypto::Crypto;
 use crate::sw::StatusWord;
 
@@ -42,19 +42,25 @@ impl AuthenticationError {
             Self::NotExpected => StatusWord::CONDITIONS,
             Self::UnknownLevel => StatusWord::WRONG_P1P2,
             Self::WrongLength => StatusWord::WRONG_LENGTH,
-            Self::BadMac => status::SECURITY_NOT_SATISFIED,
-            Self::WrongHostCryptogram => status::AUTHENTICATION_FAILED,
+            Self::BadMac => StatusWord::SECURITY_STATUS,
+            Self::WrongHostCryptogram => StatusWord::AUTHENTICATION_FAILED,
         }
     }
 }
 
 /// INITIALIZE UPDATE is answered; EXTERNAL AUTHENTICATE is expected.
-#[derive(Debug)]
 pub struct CardHandshake {
     crypto: &'static dyn Crypto,
     data_key: DataKey,
     session: SessionKeys,
     host_cryptogram: Challenge,
+}
+
+/// Not printed: the cryptogram that is awaited.
+impl std::fmt::Debug for CardHandshake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CardHandshake(redacted)")
+    }
 }
 
 impl CardHandshake {
@@ -124,7 +130,7 @@ impl CardSession {
     /// Verifies and decrypts a command.
     ///
     /// # Errors
-    /// [`SecurityError`]: the channel is gone; the card answers 6982 ([`status::SECURITY_NOT_SATISFIED`]).
+    /// [`SecurityError`]: the channel is gone; the card answers 6982 ([`StatusWord::SECURITY_STATUS`]).
     pub fn unwrap(mut self, apdu: &CommandApdu<'_>) -> Result<(Self, OwnedApdu), SecurityError> {
         if !is_secured(apdu.cla) {
             return Err(SecurityError::NotSecured);

@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::super::apdu::{OwnedApdu, is_secured, secured};
+use super::super::apdu::OwnedApdu;
 use super::super::command::{GpCommand, Ins};
 use super::super::keys::{DataKey, KeySet, KeyVersion};
 use super::messaging::{MAC_LEN, Messaging, SecurityError, SessionKeys, is_secured_status};
@@ -11,6 +11,7 @@ use super::{
     VARIANT_S16,
 };
 use crate::apdu::{CommandApdu, Form, MAX_EXTENDED_DATA, MAX_SHORT_DATA, MAX_SHORT_LE, ResponseApdu};
+use crate::class::{is_secured, secured};
 use crate::crypto::Crypto;
 use crate::rng::Rng;
 use crate::sw::StatusWord;

@@ -4,11 +4,11 @@
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::super::apdu::authenticated;
 use super::super::keys::{DataKey, Derivation, KeySet, derive_8, derive_key};
 use super::super::padding::{pad, unpad};
 use super::{Challenge, SecurityLevel};
 use crate::apdu::{Form, MAX_SHORT_DATA};
+use crate::class::authenticated;
 use crate::crypto::{AesKey, Block, Crypto};
 use crate::sw::StatusWord;
 
@@ -191,11 +191,7 @@ impl Messaging {
 
 /// True if responses with this status word are secured: 9000 and warnings (§6.2.5).
 pub(super) fn is_secured_status(sw: StatusWord) -> bool {
-    sw == StatusWord::OK || is_warning(sw)
-}
-
-fn is_warning(sw: StatusWord) -> bool {
-    matches!(sw.to_bytes(), [0x62 | 0x63, _])
+    sw == StatusWord::OK || sw.is_warning()
 }
 
 fn head(block: Block) -> Mac {

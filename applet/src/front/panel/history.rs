@@ -2,7 +2,7 @@
 //! that nobody has to sleep. It says that the screen changed, never to what.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use onetap_apdu_spec::apdu::CommandApdu;
@@ -15,7 +15,7 @@ use crate::card::{Event, KeyName, Observer};
 
 /// Most events that are kept.
 const MAX_EVENTS: usize = 1000;
-/// Most bytes of APDUs that are kept.
+/// Most bytes of APDUs, and of words about them, that are kept.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// One event with its number.
@@ -63,10 +63,10 @@ pub(crate) struct Apdu {
 }
 
 impl Told {
-    /// Bytes of APDU that it holds.
+    /// Bytes of APDU, and of words about it, that it holds.
     fn bytes(&self) -> usize {
         match self {
-            Self::Command(apdu) | Self::Response(apdu) => apdu.bytes.len(),
+            Self::Command(apdu) | Self::Response(apdu) => apdu.bytes.len() + apdu.text.len(),
             _ => 0,
         }
     }
@@ -158,7 +158,7 @@ impl History {
         let kept = self.kept();
         let oldest = kept.events.front().map_or(1, |event| event.seq);
         let events = kept.events.iter().filter(|event| event.seq > after).cloned().collect();
-        Batch { seq: self.marks().latest, lost: after + 1 < oldest, events }
+        Batch { seq: self.marks().latest, lost: after.saturating_add(1) < oldest, events }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -178,19 +178,25 @@ impl Kept {
 
 /// Writes a card's events into the history.
 pub(crate) struct Recorder {
-    history: Arc<History>,
+    /// Gone with the panel.
+    history: Weak<History>,
     /// The command that waits for its response.
     asked: Option<Name>,
 }
 
 impl Recorder {
-    pub(crate) fn new(history: Arc<History>) -> Self {
-        Self { history, asked: None }
+    pub(crate) fn new(history: &Arc<History>) -> Self {
+        Self { history: Arc::downgrade(history), asked: None }
     }
 }
 
 impl Observer for Recorder {
+    fn is_done(&self) -> bool {
+        self.history.strong_count() == 0
+    }
+
     fn observe(&mut self, event: &Event<'_>) {
+        let Some(history) = self.history.upgrade() else { return };
         let told = match *event {
             Event::Field(on) => Told::Field { on },
             Event::PowerOn => Told::PowerOn,
@@ -208,7 +214,7 @@ impl Observer for Recorder {
             Event::Screen(screen) => Told::Screen { page: screen.page_number(), pages: screen.pages() },
             Event::Key(key) => Told::Key { key },
         };
-        self.history.add(told);
+        history.add(told);
     }
 }
 
@@ -239,7 +245,9 @@ mod tests {
         let history = History::new();
         assert!(!history.after(0).lost && history.after(0).events.is_empty());
         history.add(Told::Reset);
-        let batch = history.after(u64::MAX - 1);
-        assert!(batch.events.is_empty() && !batch.lost && batch.seq == 1);
+        for after in [u64::MAX - 1, u64::MAX] {
+            let batch = history.after(after);
+            assert!(batch.events.is_empty() && !batch.lost && batch.seq == 1);
+        }
     }
 }

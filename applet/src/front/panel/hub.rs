@@ -28,9 +28,9 @@ const MAX_STREAMS: usize = 16;
 
 /// Everything that a request can reach.
 pub(crate) struct Hub {
-    card: SharedCard,
+    pub(crate) card: SharedCard,
     pub(crate) history: Arc<History>,
-    field: Field,
+    pub(crate) field: Field,
     pub(crate) clock: Option<VirtualClock>,
     pub(crate) seed: Option<u64>,
     machine: Option<Mutex<Box<dyn Machine>>>,
@@ -57,7 +57,7 @@ pub(crate) struct Refused {
 impl Hub {
     pub(crate) fn new(card: SharedCard, config: PanelConfig) -> Self {
         let history = Arc::new(History::new());
-        lock(&card).watch(Box::new(Recorder::new(Arc::clone(&history))));
+        lock(&card).watch(Box::new(Recorder::new(&history)));
         Self {
             card,
             history,
@@ -72,6 +72,7 @@ impl Hub {
         }
     }
 
+    /// The card, locked.
     pub(crate) fn card(&self) -> MutexGuard<'_, Card> {
         lock(&self.card)
     }
@@ -145,41 +146,6 @@ impl Hub {
         !asleep && (press != Press::Key(Key::Confirm) || state != CardState::Showing || settled())
     }
 
-    /// Puts the card into the field, or takes it out.
-    pub(crate) fn switch_field(&self, on: bool) {
-        match (&self.field, on) {
-            (Field::Vpcd(reader), true) => reader.resume(),
-            (Field::Vpcd(reader), false) => reader.hold(),
-            (Field::Panel, on) => {
-                let mut card = self.card();
-                match (card.in_field(), on) {
-                    (false, true) => {
-                        card.enter_field();
-                        card.power_on();
-                    }
-                    (true, false) => card.leave_field(),
-                    (true, true) | (false, false) => {}
-                }
-            }
-        }
-    }
-
-    /// Where the field's switch stands. With another reader, the card may still be on its way in or out.
-    pub(crate) fn field_is_on(&self) -> bool {
-        match &self.field {
-            Field::Vpcd(reader) => !reader.is_held(),
-            Field::Panel => self.card().in_field(),
-        }
-    }
-
-    /// The name of the reader whose field it is.
-    pub(crate) fn reader(&self) -> &'static str {
-        match self.field {
-            Field::Vpcd(_) => "vpcd",
-            Field::Panel => "panel",
-        }
-    }
-
     /// Sends a command to the card, as its reader.
     pub(crate) fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Problem> {
         if matches!(self.field, Field::Vpcd(_)) {
@@ -235,7 +201,7 @@ impl Hub {
         }
         let mut restored = machine.restore(snapshot).map_err(|why| Problem::bad_request(why.to_string()))?;
         self.history.add(Told::Restored);
-        restored.watch(Box::new(Recorder::new(Arc::clone(&self.history))));
+        restored.watch(Box::new(Recorder::new(&self.history)));
         *card = restored;
         Ok(())
     }

@@ -17,6 +17,7 @@
 mod automation;
 mod body;
 mod draw;
+mod field;
 mod guard;
 mod history;
 mod hub;
@@ -25,6 +26,7 @@ mod machine;
 mod problem;
 mod routes;
 mod server;
+mod stage;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -33,21 +35,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+pub use field::Field;
 pub use machine::{Machine, MachineError, MemoryMachine};
+pub use stage::{File, Stage};
 
-use super::vpcd::Stop;
 use crate::card::{SharedCard, VirtualClock};
 use guard::{Gate, Token};
 use hub::Hub;
-
-/// Who brings the reader's field.
-#[derive(Debug, Clone)]
-pub enum Field {
-    /// The panel itself: it is the reader, too.
-    Panel,
-    /// The virtual reader that this switch belongs to. With the switch off, the card is out of it.
-    Vpcd(Stop),
-}
 
 /// How to serve a card's panel.
 pub struct PanelConfig {
@@ -55,19 +49,21 @@ pub struct PanelConfig {
     pub addr: SocketAddr,
     /// Who brings the field.
     pub field: Field,
-    /// The card's clock, if it is one that can be set.
+    /// The card's clock, if it is one that can be set; without, the card runs on the machine's.
     pub clock: Option<VirtualClock>,
     /// The seed of the card's randomness, if it has one.
     pub seed: Option<u64>,
     /// What takes and restores snapshots, if this card has it.
     pub machine: Option<Box<dyn Machine>>,
+    /// What surrounds the card on a page of its own.
+    pub stage: Option<Box<dyn Stage>>,
 }
 
 impl Default for PanelConfig {
     /// Any free port of the loopback; the panel is the reader; real time and randomness.
     fn default() -> Self {
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { addr, field: Field::Panel, clock: None, seed: None, machine: None }
+        Self { addr, field: Field::Panel, clock: None, seed: None, machine: None, stage: None }
     }
 }
 
@@ -103,7 +99,7 @@ impl Panel {
     ///
     /// # Errors
     /// [`PanelError`].
-    pub fn serve(card: SharedCard, config: PanelConfig) -> Result<Self, PanelError> {
+    pub fn serve(card: SharedCard, mut config: PanelConfig) -> Result<Self, PanelError> {
         if !config.addr.ip().is_loopback() {
             return Err(PanelError::NotLoopback(config.addr));
         }
@@ -115,10 +111,12 @@ impl Panel {
 
         let token = Token::draw();
         let gate = Arc::new(Gate::new(token.clone(), addr));
+        let stage: Option<Arc<dyn Stage>> = config.stage.take().map(Arc::from);
         let hub = Arc::new(Hub::new(card, config));
+        let app = routes::router(&hub, stage.as_ref(), &gate);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(server::run(listener, routes::router(&hub, &gate), hub, stopped));
+            runtime.block_on(server::run(listener, app, hub, stopped));
         });
         Ok(Self { addr, token, stop: Some(stop), thread: Some(thread) })
     }
@@ -135,10 +133,16 @@ impl Panel {
         self.token.expose()
     }
 
-    /// The page's address. The token stands behind the `#`, which browsers do not send anywhere.
+    /// The page's address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/#token={}", self.addr, self.token())
+        self.url_of("/")
+    }
+
+    /// The address of a page. The token stands behind the `#`, which browsers do not send anywhere.
+    #[must_use]
+    pub fn url_of(&self, path: &str) -> String {
+        format!("http://{}{path}#token={}", self.addr, self.token())
     }
 }
 

@@ -30,7 +30,8 @@ const switchField = () =>
 
 function shortcut(event) {
   if (!find("shortcuts").checked || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-  // Enter belongs to what has the focus.
+  // What is typed belongs to the field that it is typed into, Enter to what has the focus.
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea")) return;
   if (event.key === "Enter" && event.target.closest("button, a, summary, input")) return;
   const key = /^[0-9]$/.test(event.key) ? event.key : SHORTCUTS[event.key];
   if (key) {
@@ -55,10 +56,12 @@ function spoken(screen) {
 
 let shown = null;
 
-function showScreen(screen, image) {
+async function showScreen(screen, image) {
   const before = shown;
   shown = URL.createObjectURL(image);
   find("display").src = shown;
+  // What is said is on the screen; a picture that another one has overtaken is not waited for.
+  await find("display").decode().catch(() => {});
   if (before) URL.revokeObjectURL(before);
   // Only what is new is said.
   const text = spoken(screen);
@@ -83,7 +86,7 @@ async function look() {
       changed = false;
       const [screen, image, card] =
         await Promise.all([get("/v1/screen"), picture("/v1/screen.svg"), get("/v1/card")]);
-      showScreen(screen, image);
+      await showScreen(screen, image);
       showCard(card);
     }
   } catch (error) {

@@ -37,7 +37,7 @@ pub(crate) struct Glance {
 
 /// `GET /v1/card`.
 pub(crate) async fn card(State(hub): State<Arc<Hub>>) -> axum::Json<Glance> {
-    let field_on = hub.field_is_on();
+    let field_on = hub.field.is_on(&hub.card);
     let card = hub.card();
     axum::Json(Glance {
         seq: hub.history.marks().latest,
@@ -45,7 +45,7 @@ pub(crate) async fn card(State(hub): State<Arc<Hub>>) -> axum::Json<Glance> {
         atr: card.atr().to_vec(),
         in_field: card.in_field(),
         field_on,
-        reader: hub.reader(),
+        reader: hub.field.reader(),
     })
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct FieldSwitch {
 
 /// `POST /v1/field`.
 pub(crate) async fn field(State(hub): State<Arc<Hub>>, Json(request): Json<FieldSwitch>) -> axum::Json<Done> {
-    hub.switch_field(request.on);
+    hub.field.switch(&hub.card, request.on);
     axum::Json(Done { seq: hub.history.marks().latest })
 }
 

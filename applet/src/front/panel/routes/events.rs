@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::screen::{MAX_WAIT, Wait};
 use crate::front::panel::body::Params;
@@ -19,6 +20,8 @@ use crate::front::panel::history::{Apdu, History, Recorded, Told};
 use crate::front::panel::hub::Hub;
 use crate::front::panel::problem::Problem;
 
+/// A stream ends after this time, well before its connection is cut; clients take it up again.
+const STREAM_TIME: Duration = Duration::from_secs(480);
 /// A silent stream says so often that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -54,9 +57,10 @@ fn stream_events(hub: &Hub, after: u64) -> Result<Response, Problem> {
         let detail = "too many streams of events are open; close one, or ask for /v1/events as JSON";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", detail)
     })?;
-    let reading = Reading { history: Arc::clone(&hub.history), after, ready: VecDeque::new(), _place: place };
+    let (history, until) = (Arc::clone(&hub.history), Instant::now() + STREAM_TIME);
+    let reading = Reading { history, after, until, ready: VecDeque::new(), _place: place };
     let events = stream::unfold(reading, |mut reading| async {
-        let event = reading.next().await;
+        let event = reading.next().await?;
         Some((Ok::<_, Infallible>(event), reading))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
@@ -66,16 +70,18 @@ fn stream_events(hub: &Hub, after: u64) -> Result<Response, Problem> {
 struct Reading {
     history: Arc<History>,
     after: u64,
+    until: Instant,
     ready: VecDeque<Recorded>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Reading {
-    async fn next(&mut self) -> Event {
-        loop {
+    /// The next event; nothing once the stream's time is over.
+    async fn next(&mut self) -> Option<Event> {
+        while Instant::now() < self.until {
             if let Some(event) = self.ready.pop_front() {
                 self.after = event.seq;
-                return as_sse(&event);
+                return Some(as_sse(&event));
             }
             let after = self.after;
             self.history.wait(MAX_WAIT, |marks| marks.latest > after).await;
@@ -84,9 +90,10 @@ impl Reading {
             if batch.lost {
                 // Said once: from here on it is in step again.
                 self.after = self.ready.front().map_or(batch.seq, |oldest| oldest.seq - 1);
-                return Event::default().event("lost").data("{}");
+                return Some(Event::default().event("lost").data("{}"));
             }
         }
+        None
     }
 }
 

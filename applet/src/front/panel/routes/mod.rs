@@ -16,6 +16,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::guard::{self, Gate};
 use super::hub::Hub;
 use super::problem::Problem;
+use super::stage::{self, Stage};
 
 /// All paths that take the token; `assets/openapi.json` describes each.
 fn guarded() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
@@ -38,12 +39,14 @@ fn guarded() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
 }
 
 /// The whole panel.
-pub(crate) fn router(hub: &Arc<Hub>, gate: &Arc<Gate>) -> Router {
-    let guarded = guarded().into_iter().fold(Router::new(), |all, (path, does)| all.route(path, does));
-    guarded
+pub(crate) fn router(hub: &Arc<Hub>, stage: Option<&Arc<dyn Stage>>, gate: &Arc<Gate>) -> Router {
+    let own = guarded().into_iter().fold(Router::new(), |all, (path, does)| all.route(path, does));
+    let staged = stage.map(stage::guarded).unwrap_or_default();
+    own.with_state(Arc::clone(hub))
+        .merge(staged)
         .layer(from_fn_with_state(Arc::clone(gate), guard::check_token))
-        .with_state(Arc::clone(hub))
         .merge(pages::router())
+        .merge(stage.map(stage::files).unwrap_or_default())
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no-such-path", "see /openapi.json for what there is")
         })

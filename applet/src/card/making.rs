@@ -1,0 +1,200 @@
+//! Making cards and opening them.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use onetap_apdu_spec::crypto::CryptoError;
+use onetap_apdu_spec::gp::ceremony::{self, CeremonyError, Issue, Issuer, Transmit};
+use onetap_apdu_spec::gp::{KeySet, KeyVersion};
+use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
+use onetap_apdu_spec::rng::OsRng;
+use onetap_apdu_spec::sw::StatusWord;
+use zeroize::Zeroizing;
+
+use super::environment::{Environment, PreparedKey};
+use super::facade::Card;
+use crate::gp::{self, IssuerDomain};
+use crate::nvm::{Image, ImageFile, ImageOptions, Nvm, NvmError, replace_format_1};
+use crate::runtime::{Fault, Module, Options, Runtime};
+use crate::signing::format_1::Old;
+use crate::signing::personalise::{OrderError, check_order};
+use crate::signing::pin::Pin;
+use crate::signing::{self, NAME, SigningApplet};
+
+/// Why a card cannot be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// The order cannot make a card.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// The memory.
+    #[error(transparent)]
+    Nvm(#[from] NvmError),
+    /// The operating system of the card.
+    #[error("the card's operating system: {0}")]
+    Fault(#[from] Fault),
+    /// The issuer's conversation with the new card.
+    #[error("the card could not be issued: {0}")]
+    Issue(#[from] CeremonyError<Infallible>),
+    /// The card refused to be made.
+    #[error("the card refused with {0}")]
+    Refused(StatusWord),
+    /// The power was cut, or the process killed, while the card was made: it has the keys that everybody knows.
+    #[error("this card was never finished; remove its image and make it anew with `onetap card new`")]
+    Unfinished,
+    /// The image's checksum holds but its content makes no sense.
+    #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
+    Unreadable,
+    /// A computation failed.
+    #[error("the card's cryptography failed: {0}")]
+    Crypto(#[from] CryptoError),
+}
+
+impl Card {
+    /// Makes a card in empty memory and does the issuer's part too: all over its APDUs, as with any card. It
+    /// makes its own RSA key, which takes a moment. `management` are the keys by which its issuer will reach
+    /// it; without, it gets keys that nobody knows, and nobody can manage it any more.
+    ///
+    /// # Errors
+    /// [`CardError`]; then the memory holds a card that was not issued.
+    #[allow(clippy::needless_pass_by_value, reason = "the PIN is used up")]
+    pub fn issue(
+        order: &Personalisation,
+        pin: Pin,
+        management: Option<&KeySet>,
+        image: Box<dyn Image>,
+        env: Environment,
+    ) -> Result<(Self, EnrolmentStatement), CardError> {
+        check_order(env.crypto, order)?;
+        let crypto = env.crypto;
+        let mut card = Self::manufacture(image, env)?;
+        let forgotten = forgotten_keys();
+        let keys = management.unwrap_or(&forgotten);
+        let issue = Issue { keys: &KeySet::TEST, order, pin: &pin, new_keys: Some(keys) };
+        let statement =
+            card.meet_issuer(|transmit| ceremony::personalise(crypto, &issue, &mut OsRng, transmit))?;
+        Ok((card, statement))
+    }
+
+    /// Lets the issuer of a new card talk to it, as any reader does.
+    fn meet_issuer<T>(&mut self, issuer: impl FnOnce(Transmit<'_, Infallible>) -> T) -> T {
+        self.enter_field();
+        self.power_on();
+        let done = issuer(&mut |command| Ok(self.transmit(command)));
+        self.leave_field();
+        done
+    }
+
+    /// As [`Card::issue`], with issuer's keys that nobody knows.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    #[allow(clippy::needless_pass_by_value, reason = "the PIN and the order are used up")]
+    pub fn personalise(
+        order: Personalisation,
+        pin: Pin,
+        image: Box<dyn Image>,
+        env: Environment,
+    ) -> Result<(Self, EnrolmentStatement), CardError> {
+        Self::issue(&order, pin, None, image, env)
+    }
+
+    /// As [`Card::personalise`], with a signing key in PKCS#8 brought along: for tests and vectors. A
+    /// card for real use makes its own.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn personalise_with_key(
+        order: Personalisation,
+        pin: Pin,
+        pkcs8: &[u8],
+        image: Box<dyn Image>,
+        env: Environment,
+    ) -> Result<(Self, EnrolmentStatement), CardError> {
+        let prepared = PreparedKey(Zeroizing::new(pkcs8.to_vec()));
+        Self::personalise(order, pin, image, Environment { keys: Box::new(prepared), ..env })
+    }
+
+    /// A card as it leaves its manufacturer, in empty memory: an issuer security domain with the well-known
+    /// initial keys ([`KeySet::TEST`](onetap_apdu_spec::gp::KeySet::TEST)), nothing else. The issuer installs
+    /// and personalises the signing applet over GlobalPlatform, and puts keys of its own.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn manufacture(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let nvm = match Nvm::format(image) {
+            Err(NvmError::Exists(_)) => return Err(OrderError::NotEmpty.into()),
+            nvm => nvm?,
+        };
+        let mut runtime = Runtime::format(nvm, &modules(), env, Options::default())?;
+        runtime.install(&gp::NAME, gp::NAME, gp::privileges(), &[]).map_err(CardError::Refused)?;
+        Ok(Self::with(runtime))
+    }
+
+    /// Opens a card that was made before. A transaction that was delivered when the card was last in use
+    /// waits on its display, unless its time is up.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let runtime = match Runtime::open(Nvm::open(image)?, &modules(), env, Options::default()) {
+            // Even the registry is missing.
+            Err(Fault::NoSuchObject(_)) => return Err(CardError::Unfinished),
+            runtime => runtime?,
+        };
+        if runtime.instances().all(|instance| instance.aid != gp::NAME) {
+            return Err(CardError::Unfinished);
+        }
+        let mut card = Self::with(runtime);
+        card.pass_time()?;
+        Ok(card)
+    }
+
+    /// Opens a card in a file. One of format 1 is replaced by one of today, in one step.
+    ///
+    /// # Errors
+    /// [`CardError`]; then the file is as before. [`CardError::Unfinished`] if it has a holder, but the keys of
+    /// its issuer are still those that everybody knows.
+    pub fn open_file(path: &Path, options: ImageOptions, env: Environment) -> Result<Self, CardError> {
+        match ImageFile::open(path, options) {
+            Err(NvmError::Format1(_)) => {
+                replace_format_1(path, options, |old, image| Self::convert(old, image, env))
+            }
+            image => Self::open(Box::new(image?), env)?.blank_or_issued(),
+        }
+    }
+
+    fn blank_or_issued(mut self) -> Result<Self, CardError> {
+        let personalised = self.runtime.peek(&NAME, SigningApplet::is_personalised).unwrap_or(false);
+        let well_known = self.runtime.with(&gp::NAME, |_: &mut IssuerDomain, cx| IssuerDomain::is_blank(cx));
+        match well_known.ok_or(CardError::Unreadable)?? {
+            true if personalised => Err(CardError::Unfinished),
+            _ => Ok(self),
+        }
+    }
+
+    fn convert(old: &[u8], image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
+        let old = Old::parse(old).ok_or(CardError::Unreadable)?;
+        let crypto = env.crypto;
+        let mut card = Self::manufacture(image, env)?;
+        // Else everybody could unblock its PIN.
+        card.meet_issuer(|transmit| {
+            Issuer::open(crypto, &KeySet::TEST, &mut OsRng, transmit)?.put_keys(&forgotten_keys())
+        })?;
+        card.runtime.install(&NAME, NAME, [0; 3], &[]).map_err(CardError::Refused)?;
+        let taken = card.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.take_over(cx, old));
+        taken.unwrap_or(Err(StatusWord::INTERNAL)).map_err(CardError::Refused)?;
+        card.pass_time()?;
+        Ok(card)
+    }
+}
+
+/// Issuer's keys that nobody knows.
+fn forgotten_keys() -> KeySet {
+    KeySet::draw(KeyVersion::FIRST, &mut OsRng)
+}
+
+/// The modules in every card's ROM.
+fn modules() -> [Module; 2] {
+    [signing::module(), gp::module()]
+}

@@ -1,0 +1,103 @@
+//! INSTALL, DELETE and STORE DATA (GPCS §11.5, §11.2, §11.11).
+
+use onetap_apdu_spec::gp::DataKey;
+use onetap_apdu_spec::gp::install::{Delete, Install, NewApplication};
+use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
+use onetap_apdu_spec::gp::store_data::StoreData;
+use onetap_apdu_spec::sw::StatusWord;
+
+use super::domain::IssuerDomain;
+use super::{NAME, keys, manager, package_of};
+use crate::runtime::{Aid, Context, LOCKED, Reply};
+
+/// What INSTALL for personalization began. It begins with block 0, so that nobody goes on with what another
+/// channel left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Personalising {
+    instance: Aid,
+    /// Number of the next block.
+    next: u8,
+}
+
+/// The confirmation that is none: no delegated management here.
+const NO_CONFIRMATION: [u8; 1] = [0];
+
+impl IssuerDomain {
+    pub(super) fn install(
+        &mut self,
+        cx: &mut Context<'_>,
+        install: &Install,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
+        self.personalising = None;
+        match install {
+            Install::MakeSelectable(new) => make_selectable(cx, new)?,
+            Install::Personalization(instance) => self.personalise(cx, *instance)?,
+        }
+        reply.send(&NO_CONFIRMATION);
+        Ok(())
+    }
+
+    fn personalise(&mut self, cx: &mut Context<'_>, instance: Aid) -> Result<(), StatusWord> {
+        let manager = manager(cx)?;
+        let found = manager.instances().find(|entry| entry.aid == instance && instance != NAME);
+        let found = found.ok_or(StatusWord::NO_SUCH_OBJECT)?;
+        if found.state & LOCKED != 0 {
+            return Err(StatusWord::CONDITIONS);
+        }
+        self.personalising = Some(Personalising { instance, next: 0 });
+        Ok(())
+    }
+
+    /// Hands a block on. The last one ends it, and so does a refusal.
+    pub(super) fn store_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        block: &StoreData,
+        data_key: &DataKey,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
+        let personalising = self.personalising.take().filter(|begun| begun.next == block.number);
+        let Personalising { instance, next } = personalising.ok_or(StatusWord::CONDITIONS)?;
+        manager(cx)?.store_data(&instance, block, data_key, reply)?;
+        let next = next.checked_add(1).filter(|_| !block.last);
+        self.personalising = next.map(|next| Personalising { instance, next });
+        Ok(())
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        cx: &mut Context<'_>,
+        delete: Delete,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
+        self.personalising = None;
+        match delete {
+            Delete::Content { aid, .. } => delete_content(cx, &aid)?,
+            Delete::Keys(version) => keys::delete(cx, version)?,
+        }
+        reply.send(&NO_CONFIRMATION);
+        Ok(())
+    }
+}
+
+fn delete_content(cx: &mut Context<'_>, name: &Aid) -> Result<(), StatusWord> {
+    let mut manager = manager(cx)?;
+    // Packages are in ROM, and a card without its issuer's domain would be nobody's.
+    if *name == NAME || manager.modules().any(|module| package_of(&module) == Some(*name)) {
+        return Err(StatusWord::CONDITIONS);
+    }
+    manager.delete(name)
+}
+
+fn make_selectable(cx: &mut Context<'_>, new: &NewApplication) -> Result<(), StatusWord> {
+    // No further security domains, and nobody but the issuer manages the card.
+    let allowed = Privileges::NONE.with(Privilege::DefaultSelected);
+    if new.privileges != Privileges::NONE && new.privileges != allowed {
+        return Err(StatusWord::WRONG_DATA);
+    }
+    if package_of(&new.module) != Some(new.package) {
+        return Err(StatusWord::NO_SUCH_OBJECT);
+    }
+    manager(cx)?.install(&new.module, new.instance, new.privileges.to_bytes(), &new.parameters)
+}

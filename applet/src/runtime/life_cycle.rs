@@ -1,0 +1,61 @@
+//! Life cycles of the card and of its instances, and what an abort does to them.
+
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
+
+use super::fault::Fault;
+use super::registry::{Instance, LOCKED, SELECTABLE};
+use super::system::{CARD_STATE, REGISTRY, System};
+
+impl System {
+    /// Sets the life cycle state of an instance, the bit that locks included: at once, or with the open
+    /// transaction.
+    pub(super) fn set_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
+        for instance in self.instances_mut().filter(|instance| instance.owner == owner) {
+            instance.state = state;
+        }
+        self.write_registry().inspect_err(|_| self.recall_life())
+    }
+
+    /// As [`System::set_state`], for an instance that sets its own: it cannot unlock itself, nor go back below
+    /// SELECTABLE, whose bits every state of an application's own has (GPCS §5.3.1.3).
+    pub(super) fn set_own_state(&mut self, owner: u8, state: u8) -> Result<(), Fault> {
+        let locked = self.instance(owner).map_or(0, |instance| instance.state & LOCKED);
+        self.set_state(owner, (state & !LOCKED) | SELECTABLE | locked)
+    }
+
+    /// Sets the card's own state: at once, or with the open transaction.
+    pub(super) fn set_life(&mut self, life: CardLifeCycle) -> Result<(), Fault> {
+        self.memory.set(CARD_STATE, &life)?;
+        self.life = life;
+        Ok(())
+    }
+
+    /// Commits the open transaction; if that fails, nothing that it changed is true.
+    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.memory.commit().inspect_err(|_| self.recall_life())
+    }
+
+    /// Aborts the open transaction. True if there was one.
+    #[inline]
+    pub(super) fn abort(&mut self) -> bool {
+        let was_open = self.memory.abort();
+        if was_open {
+            self.recall_life();
+        }
+        was_open
+    }
+
+    /// Takes all life cycles as they are stored.
+    #[cold]
+    fn recall_life(&mut self) {
+        if let Ok(Some(life)) = self.memory.get(CARD_STATE) {
+            self.life = life;
+        }
+        let stored: Vec<Instance> = self.memory.get(REGISTRY).ok().flatten().unwrap_or_default();
+        for instance in self.instances_mut() {
+            if let Some(stored) = stored.iter().find(|stored| stored.owner == instance.owner) {
+                instance.state = stored.state;
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `onetap card run`: cards in virtual readers, one thread each, until they are done or it is interrupted.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use onetap_apdu_spec::command::CardState;
+use onetap_applet::front::vpcd::{self, Left, Meeting, Stop, VpcdConfig};
+use onetap_applet::{Screen, SharedCard};
+
+use super::seat::{self, Seat, Voice};
+use super::{Shown, TICK, lock, tui};
+use crate::args;
+use crate::exit::Failure;
+use crate::interrupt;
+use crate::output::Output;
+
+/// How long a reader that is not there is looked for; long enough for pcscd to start again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What ends `card run`, or a part of it.
+pub(super) enum End {
+    /// A person or the system wants it to end.
+    Interrupted,
+    /// A card is done: its one tap is over.
+    Done,
+    /// A card has no reader.
+    Failed(Failure),
+}
+
+pub(super) fn run(options: &args::CardRun, out: Output) -> Result<(), Failure> {
+    if options.tui && options.image.len() > 1 {
+        return Err(Failure::Usage("a terminal shows one card; use --panel for several".to_owned()));
+    }
+    let (end, ended) = mpsc::channel();
+    let interrupted = end.clone();
+    interrupt::watch(move || {
+        // Where all has ended already, nobody listens.
+        let _ = interrupted.send(End::Interrupted);
+    })?;
+    let seats = seat::all(options, out)?;
+    seats.iter().try_for_each(Seat::announce)?;
+    let mut served = Vec::new();
+    let started = seats.iter().try_for_each(|seat| {
+        served.extend(serve(seat, options.tap, &end)?);
+        Ok(())
+    });
+    let result = started.and_then(|()| match seats.as_slice() {
+        [seat] if options.tui => tui::show(&seat.card, &seat.field, &ended),
+        _ => {
+            watch_displays(&seats);
+            wait(&ended, seats.len())
+        }
+    });
+    leave(&seats, served);
+    result
+}
+
+/// Until no card is left, one failed, or it is interrupted.
+fn wait(ended: &Receiver<End>, mut cards: usize) -> Result<(), Failure> {
+    while cards > 0 {
+        match ended.recv() {
+            Ok(End::Done) => cards -= 1,
+            Ok(End::Failed(failure)) => return Err(failure),
+            Ok(End::Interrupted) | Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Takes the cards out of their readers.
+fn leave(seats: &[Seat], served: Vec<JoinHandle<()>>) {
+    seats.iter().for_each(|seat| seat.stop.stop());
+    for thread in served {
+        // One that panicked has said so itself.
+        let _ = thread.join();
+    }
+}
+
+/// Serves the card to its reader, if it has one, in a thread of its own.
+fn serve(seat: &Seat, tap: bool, end: &Sender<End>) -> Result<Option<JoinHandle<()>>, Failure> {
+    let Some(meeting) = seat.meeting.clone() else { return Ok(None) };
+    let (voice, card, stop, end) =
+        (seat.voice.clone(), Arc::clone(&seat.card), seat.stop.clone(), end.clone());
+    let work = move || {
+        let told = match in_reader(&voice, &card, meeting, tap, &stop) {
+            Ok(()) => End::Done,
+            Err(failure) => End::Failed(voice.name(failure)),
+        };
+        // Where all has ended already, nobody listens.
+        let _ = end.send(told);
+    };
+    let thread = thread::Builder::new().spawn(work);
+    thread.map(Some).map_err(|source| Failure::System { what: "start a thread", source })
+}
+
+fn in_reader(
+    voice: &Voice,
+    card: &SharedCard,
+    meeting: Meeting,
+    tap: bool,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let config = VpcdConfig { meeting, leave_when_delivered: tap, give_up_after: Some(PATIENCE) };
+    match vpcd::serve_telling(card, &config, stop, &mut |notice| voice.notice(notice))? {
+        Left::Stopped => {}
+        Left::Delivered => until_done(card, stop),
+    }
+    Ok(())
+}
+
+/// After one tap the holder takes the time that the card gives.
+fn until_done(card: &SharedCard, stop: &Stop) {
+    while !stop.is_stopped() && lock(card).state() != CardState::Idle {
+        thread::sleep(TICK);
+        lock(card).tick();
+    }
+}
+
+/// Prints each display whenever it changes, as long as the process lives.
+fn watch_displays(seats: &[Seat]) {
+    let watched = seats.iter().map(|seat| (seat.voice.clone(), Arc::clone(&seat.card), Screen::default()));
+    let mut watched: Vec<_> = watched.collect();
+    thread::spawn(move || {
+        loop {
+            for (voice, card, last) in &mut watched {
+                if let Some(shown) = changed(card, last)
+                    && voice.result(&shown, &shown.frame).is_err()
+                {
+                    return;
+                }
+            }
+            thread::sleep(TICK);
+        }
+    });
+}
+
+/// What the display shows, if it is not what it showed last.
+fn changed(card: &SharedCard, last: &mut Screen) -> Option<Shown> {
+    let mut card = lock(card);
+    let screen = card.screen();
+    (screen != *last).then(|| {
+        *last = screen;
+        Shown::look(&mut card)
+    })
+}

@@ -1,0 +1,171 @@
+//! The card in a terminal, for those who come over SSH: display, keys, and what the reader sees.
+
+mod view;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{self, Receiver};
+
+use onetap_apdu_spec::apdu::CommandApdu;
+use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::decode::{command_row, describe_command, describe_response};
+use onetap_applet::card::{Event, Observer};
+use onetap_applet::front::panel::Field;
+use onetap_applet::{Key, SharedCard};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::run::End;
+use super::{Shown, TICK, lock};
+use crate::exit::Failure;
+
+/// Most lines of the log that are kept.
+const MOST_LOGGED: usize = 200;
+
+/// What the terminal shows.
+struct Face {
+    shown: Shown,
+    in_field: bool,
+    field_on: bool,
+    /// Why the last key did nothing.
+    notice: String,
+    log: VecDeque<String>,
+}
+
+/// What a key of the keyboard does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Press(Key),
+    SwitchField,
+    Quit,
+}
+
+/// Shows the card until the user quits, or `ended` says that it is over.
+pub(super) fn show(card: &SharedCard, field: &Field, ended: &Receiver<End>) -> Result<(), Failure> {
+    let told = watch(card);
+    let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
+    let result =
+        Session { card, field, told, notice: String::new(), log: VecDeque::new() }.run(&mut terminal, ended);
+    // The display may have held the joint password: it goes with the alternate screen.
+    ratatui::try_restore().map_err(Failure::Output)?;
+    result
+}
+
+/// Tells of each APDU in words.
+fn watch(card: &SharedCard) -> Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    lock(card).watch(Box::new(Telling { tell, asked: None }));
+    told
+}
+
+struct Telling {
+    tell: mpsc::Sender<String>,
+    /// The command that waits for its response.
+    asked: Option<Name>,
+}
+
+impl Observer for Telling {
+    fn observe(&mut self, event: &Event<'_>) {
+        let line = match event {
+            Event::Command(bytes) => {
+                let row = CommandApdu::parse(bytes).ok().and_then(|command| command_row(&command));
+                self.asked = row.map(|row| row.name);
+                describe_command(bytes)
+            }
+            Event::Response(bytes) => format!("→ {}", describe_response(self.asked.take(), bytes)),
+            Event::Field(true) => "in the field".to_owned(),
+            Event::Field(false) => "out of the field".to_owned(),
+            _ => return,
+        };
+        // Nobody listens any more once the terminal is given back.
+        let _ = self.tell.send(line);
+    }
+}
+
+struct Session<'a> {
+    card: &'a SharedCard,
+    field: &'a Field,
+    told: Receiver<String>,
+    notice: String,
+    log: VecDeque<String>,
+}
+
+impl Session<'_> {
+    fn run(mut self, terminal: &mut DefaultTerminal, ended: &Receiver<End>) -> Result<(), Failure> {
+        loop {
+            let face = self.look();
+            terminal.draw(|frame| view::draw(frame, &face)).map_err(Failure::Output)?;
+            self.log = face.log;
+            match ended.try_recv() {
+                Ok(End::Failed(failure)) => return Err(failure),
+                Ok(End::Interrupted) => return Ok(()),
+                // The holder reads on after the one tap.
+                Ok(End::Done) | Err(_) => {}
+            }
+            match next_action().map_err(Failure::Input)? {
+                Some(Action::Quit) => return Ok(()),
+                Some(action) => self.act(action),
+                None => {}
+            }
+        }
+    }
+
+    /// The card as it is now.
+    fn look(&mut self) -> Face {
+        self.log.extend(self.told.try_iter());
+        let surplus = self.log.len().saturating_sub(MOST_LOGGED);
+        self.log.drain(..surplus);
+        let (shown, in_field) = {
+            let mut card = lock(self.card);
+            (Shown::look(&mut card), card.in_field())
+        };
+        let field_on = self.field.is_on(self.card);
+        let log = std::mem::take(&mut self.log);
+        Face { shown, in_field, field_on, notice: self.notice.clone(), log }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.notice.clear();
+        match action {
+            Action::Press(key) => {
+                if let Err(why) = lock(self.card).press(key) {
+                    self.notice = why.to_string();
+                }
+            }
+            Action::SwitchField => self.field.switch(self.card, !self.field.is_on(self.card)),
+            Action::Quit => {}
+        }
+    }
+}
+
+/// What the user wants, within one tick.
+fn next_action() -> io::Result<Option<Action>> {
+    if !event::poll(TICK)? {
+        return Ok(None);
+    }
+    Ok(event::read()?.as_key_press_event().and_then(action))
+}
+
+fn action(key: KeyEvent) -> Option<Action> {
+    if key.kind != KeyEventKind::Press {
+        return None;
+    }
+    let press = |key| Some(Action::Press(key));
+    match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
+        (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false) => Some(Action::Quit),
+        (_, true) => None,
+        (KeyCode::Enter, _) => press(Key::Confirm),
+        (KeyCode::Esc, _) => press(Key::Cancel),
+        (KeyCode::Right | KeyCode::PageDown, _) => press(Key::Next),
+        (KeyCode::Left | KeyCode::PageUp, _) => press(Key::Previous),
+        (KeyCode::Backspace | KeyCode::Delete, _) => press(Key::Clear),
+        (KeyCode::Char('f'), _) => Some(Action::SwitchField),
+        (KeyCode::Char(c), _) => {
+            c.to_digit(10).and_then(|digit| press(Key::Digit(u8::try_from(digit).ok()?)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

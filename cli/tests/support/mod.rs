@@ -1,0 +1,217 @@
+//! What the tests of the program share: the program, a bank with cards, and vpcd's side of a virtual reader.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use onetap_pcsc_host::{Atr, Disposition, Reader, ReaderError, Transport};
+use serde_json::Value;
+
+/// Longer than anything here takes, on a busy machine too.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// Between two looks at something that takes a moment.
+const MOMENT: Duration = Duration::from_millis(20);
+
+pub(crate) fn onetap(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onetap"));
+    command.current_dir(folder).args(arguments).env_remove("ONETAP_PIN").stdin(Stdio::null());
+    command
+}
+
+/// Standard output of a command that must succeed.
+pub(crate) fn ok(folder: &Path, arguments: &[&str]) -> String {
+    let output = onetap(folder, arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The last line of it, which is the result.
+pub(crate) fn ok_json(folder: &Path, arguments: &[&str]) -> Value {
+    let output = ok(folder, &[&["--json"], arguments].concat());
+    serde_json::from_str(output.lines().last().unwrap()).unwrap()
+}
+
+/// The code and the message of a command that must fail, and say nothing else.
+pub(crate) fn fails(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = onetap(folder, arguments).output().unwrap();
+    let message = String::from_utf8(stderr).unwrap();
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(String::from_utf8(stdout).unwrap(), "", "{arguments:?}");
+    (status.code().unwrap(), message)
+}
+
+/// Waits until `look` sees something.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        thread::sleep(MOMENT);
+    }
+    panic!("never: {what}");
+}
+
+/// A server with a terminal.
+pub(crate) fn bank(folder: &Path) {
+    ok(folder, &["verifier", "init", "--db", "bank"]);
+    ok(folder, &["verifier", "account", "--db", "bank", "--terminal", "POS00001"]);
+}
+
+pub(crate) fn account(folder: &Path, holder: &str) -> String {
+    ok(folder, &["verifier", "account", "--db", "bank", "--open", holder, "--balance", "500.00"])
+}
+
+/// Orders a card for the account into `NAME.order`; its id.
+pub(crate) fn order(folder: &Path, account: &str, name: &str) -> String {
+    let file = format!("{name}.order");
+    let enroll = ["verifier", "enroll", "--db", "bank", "--account", account, "--order", &file];
+    ok_json(folder, &enroll)["card"].as_str().unwrap().to_owned()
+}
+
+/// A card of the account, activated, PIN 2580: its image is `NAME.img`. Its id.
+pub(crate) fn card(folder: &Path, account: &str, name: &str) -> String {
+    let id = order(folder, account, name);
+    let [image, order, statement] = ["img", "order", "statement"].map(|ending| format!("{name}.{ending}"));
+    let new = ["card", "new", "--image", &image, "--order", &order, "--statement", &statement];
+    ok(folder, &[&new[..], &["--pin", "2580"]].concat());
+    ok(folder, &["verifier", "enroll", "--db", "bank", "--statement", &statement]);
+    id
+}
+
+/// A program that runs, and its lines. It ends with the test.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = onetap(folder, arguments);
+        Self::of(command.env("TMPDIR", folder))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&self) -> String {
+        self.out.recv_timeout(LONG).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    /// The next line of standard error.
+    pub(crate) fn error_line(&self) -> String {
+        self.err.recv_timeout(LONG).unwrap()
+    }
+
+    /// Ctrl-C is INT, the system's own wish is TERM.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        until("the end of the program", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+    });
+    told
+}
+
+/// vpcd's side of a card: one that came to it, or, in reversed mode, one that it comes to.
+pub(crate) struct Vpcd {
+    pub(crate) stream: TcpStream,
+}
+
+impl Vpcd {
+    pub(crate) fn come(addr: &str) -> Self {
+        Self::with(TcpStream::connect(addr.parse::<SocketAddr>().unwrap()).unwrap())
+    }
+
+    /// Powers the card on.
+    pub(crate) fn with(mut stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(&[0, 1, 1]).unwrap();
+        Self { stream }
+    }
+
+    pub(crate) fn exchange(&mut self, message: &[u8]) -> std::io::Result<Vec<u8>> {
+        let len = u16::try_from(message.len()).unwrap().to_be_bytes();
+        self.stream.write_all(&[&len[..], message].concat())?;
+        let mut len = [0; 2];
+        self.stream.read_exact(&mut len)?;
+        let mut answer = vec![0; u16::from_be_bytes(len).into()];
+        self.stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+
+    pub(crate) fn atr(&mut self) -> Vec<u8> {
+        self.exchange(&[4]).unwrap()
+    }
+}
+
+impl Reader for Vpcd {
+    fn name(&self) -> &str {
+        "vpcd's side"
+    }
+
+    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+        let atr = Atr::new(self.atr());
+        Ok(Box::new(Contact { vpcd: self, atr }))
+    }
+}
+
+struct Contact<'v> {
+    vpcd: &'v mut Vpcd,
+    atr: Atr,
+}
+
+impl Transport for Contact<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        self.vpcd.exchange(command).map_err(|_| ReaderError::CardRemoved)
+    }
+
+    fn atr(&self) -> &Atr {
+        &self.atr
+    }
+
+    fn release(self: Box<Self>, _: Disposition) -> Result<(), ReaderError> {
+        Ok(())
+    }
+}
+
+/// True where `scripts/with-pcscd` gave the tests a pcscd of their own.
+pub(crate) fn pcscd() -> bool {
+    let there = std::env::var_os("ONETAP_PCSCD").is_some();
+    if !there {
+        println!("not performed: needs a pcscd of its own, run it under scripts/with-pcscd");
+    }
+    there
+}
