@@ -7,6 +7,25 @@ pub trait Rng: Send {
     fn fill(&mut self, out: &mut [u8]);
 }
 
+/// A generator whose bytes follow from its seed: for rehearsals and tests. No secret of it is one.
+#[derive(Debug)]
+pub struct SeededRng(rand::rngs::StdRng);
+
+impl SeededRng {
+    /// The generator of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        use rand::SeedableRng as _;
+        Self(rand::rngs::StdRng::seed_from_u64(seed))
+    }
+}
+
+impl Rng for SeededRng {
+    fn fill(&mut self, out: &mut [u8]) {
+        rand::Rng::fill_bytes(&mut self.0, out);
+    }
+}
+
 /// The operating system's generator.
 ///
 /// # Panics

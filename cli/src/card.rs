@@ -5,6 +5,7 @@ mod control;
 mod issuer;
 mod panel;
 mod place;
+mod rehearsal;
 mod run;
 mod seat;
 mod tear;

@@ -8,7 +8,7 @@ mod support;
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_pcsc_host::{Draft, Fields, Terminal, TransactionSource as _};
@@ -243,6 +243,74 @@ fn a_further_card_takes_little_memory() {
     let each = many.saturating_sub(one) / u64::try_from(MORE).unwrap();
     println!("resident: {one} kB with one card, {many} kB with {}, {each} kB each", MORE + 1);
     assert!(each <= BAR_KB, "{each} kB each");
+}
+
+/// Runs a script in a network of its own, without pcscd: `$ONETAP` is the program, `pcscd CMD…` lets it do CMD
+/// with a pcscd that is started for it.
+fn in_own_network(folder: &Path, script: &str) -> String {
+    const PRELUDE: &str = r#"
+        ip link set lo up
+        pcscd() { "$WITH_PCSCD" --inside "$ONETAP" "$@"; }
+    "#;
+    let is_mount_point = Command::new("mountpoint").args(["-q", "/"]).status().unwrap().success();
+    let propagation: &[&str] = if is_mount_point { &[] } else { &["--propagation", "unchanged"] };
+    let output = Command::new("timeout")
+        .args(["120", "unshare", "--net", "--mount"])
+        .args(propagation)
+        .args(["bash", "-euc", &format!("{PRELUDE}{script}")])
+        .current_dir(folder)
+        .env("ONETAP", env!("CARGO_BIN_EXE_onetap"))
+        .env("WITH_PCSCD", concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    out.into_owned()
+}
+
+/// The card waits for a pcscd that is not there yet, and for one that stops and starts.
+#[test]
+fn a_real_pcscd_may_stop_and_start() {
+    if !pcscd() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    ok(folder.path(), &["card", "blank", "--image", "a.img"]);
+    let script = r#"
+        "$ONETAP" card run --image a.img > /dev/null 2> notices & card=$!
+        pcscd --json card status --reader "Virtual PCD 00 00"
+        pcscd --json card status --reader "Virtual PCD 00 00"
+        kill -s TERM $card
+        wait $card
+        cat notices
+    "#;
+    let out = in_own_network(folder.path(), script);
+    assert_eq!(out.matches(r#""blank":true"#).count(), 2, "{out}");
+    assert!(out.matches("the reader is there").count() >= 2, "{out}");
+}
+
+/// In vpcd's reversed mode the real reader comes to the cards.
+#[test]
+fn a_real_reader_comes_to_each_card() {
+    if !pcscd() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for image in ["a.img", "b.img"] {
+        ok(folder.path(), &["card", "blank", "--image", image]);
+    }
+    let script = r#"
+        mkfifo said
+        "$ONETAP" card run --image a.img --image b.img --listen 127.0.0.1:35979 > said & cards=$!
+        head -n 2 said > /dev/null
+        export ONETAP_REVERSED=1
+        pcscd --json card status --reader "Reversed PCD 00 00"
+        kill -s TERM $cards
+        wait $cards
+    "#;
+    let out = in_own_network(folder.path(), script);
+    assert_eq!(out.matches(r#""blank":true"#).count(), 1, "{out}");
 }
 
 /// Both slots of vpcd through a real pcscd, two terminals at once, two holders.

@@ -72,11 +72,41 @@ fn a_running_card_prints_where_its_panel_is() {
         ),
     );
     assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+    let snapshot = format!("POST /v1/snapshot HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n");
+    let (none, _) = ask(address, &snapshot);
+    assert!(none.starts_with("HTTP/1.1 404"), "a real card is not wound back: {none}");
     let (_, card) = ask(address, &format!("GET /v1/card HTTP/1.1\r\n{head}\r\n"));
     assert_eq!((&card["reader"], &card["in_field"]), (&Value::from("panel"), &Value::from(true)));
     // The keys of `card press` are the same card's.
     let pressed = onetap(folder.path(), &["card", "press", "--image", "ada.img", "next"]).output().unwrap();
     assert!(String::from_utf8(pressed.stderr).unwrap().contains("dead in the field"));
+}
+
+#[test]
+fn a_rehearsal_has_a_clock_a_seed_and_snapshots_and_leaves_the_image_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    card(folder.path());
+    let image = folder.path().join("ada.img");
+    let before = std::fs::read(&image).unwrap();
+    let run = ["--json", "card", "run", "--image", "ada.img", "--panel", "--no-vpcd", "--rehearse", "7"];
+    let mut child = Running(onetap(folder.path(), &run).stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let (address, token) = said["panel"].as_str().unwrap().split_once("/#token=").unwrap();
+    let address = address.strip_prefix("http://").unwrap();
+    let head = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n");
+    let (_, seed) = ask(address, &format!("GET /v1/seed HTTP/1.1\r\n{head}\r\n"));
+    assert_eq!(seed["seed"], 7, "{seed}");
+    let (status, clock) = ask(address, &format!("GET /v1/clock HTTP/1.1\r\n{head}\r\n"));
+    assert!(status.starts_with("HTTP/1.1 200"), "{status} {clock}");
+    let body = r#"{"on": true}"#;
+    let length = body.len();
+    let json = "Content-Type: application/json";
+    let switch = format!("POST /v1/field HTTP/1.1\r\n{head}{json}\r\nContent-Length: {length}\r\n\r\n{body}");
+    assert!(ask(address, &switch).0.starts_with("HTTP/1.1 200"));
+    drop(child);
+    assert_eq!(std::fs::read(&image).unwrap(), before, "the image is as it was");
 }
 
 #[test]

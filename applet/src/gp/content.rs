@@ -8,7 +8,7 @@ use onetap_apdu_spec::sw::StatusWord;
 
 use super::domain::IssuerDomain;
 use super::{NAME, keys, manager, package_of};
-use crate::runtime::{Aid, Context, LOCKED, Reply};
+use crate::runtime::{Aid, Context, DEFAULT_SELECTED, LOCKED, Reply};
 
 /// What INSTALL for personalization began. It begins with block 0, so that nobody goes on with what another
 /// channel left.
@@ -99,5 +99,11 @@ fn make_selectable(cx: &mut Context<'_>, new: &NewApplication) -> Result<(), Sta
     if package_of(&new.module) != Some(new.package) {
         return Err(StatusWord::NO_SUCH_OBJECT);
     }
-    manager(cx)?.install(&new.module, new.instance, new.privileges.to_bytes(), &new.parameters)
+    let mut manager = manager(cx)?;
+    let is_default = |privileges: [u8; 3]| privileges[0] & DEFAULT_SELECTED != 0;
+    // At most one, or the first in the registry would win (GPCS §6.6).
+    if new.privileges == allowed && manager.instances().any(|entry| is_default(entry.privileges)) {
+        return Err(StatusWord::CONDITIONS);
+    }
+    manager.install(&new.module, new.instance, new.privileges.to_bytes(), &new.parameters)
 }

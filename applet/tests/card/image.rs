@@ -50,11 +50,17 @@ fn a_card_lives_in_a_file_and_is_made_once() {
     assert!(matches!(why, CardError::Nvm(_)) && why.to_string().contains("make one"), "{why}");
 }
 
-/// Cards that were made when format 1 was new, stored for ever; see the README beside them.
+/// Cards that were made when their format was new, stored for ever; see the README beside them.
 #[test]
-fn images_of_format_1_load_and_become_ones_of_today() {
-    let stored = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/images/v1");
-    for (name, state) in [("idle", CardState::Idle), ("showing", CardState::Showing)] {
+fn images_of_every_format_load_and_become_ones_of_today() {
+    let stored = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/images");
+    let names = [
+        ("v1/idle", CardState::Idle),
+        ("v1/showing", CardState::Showing),
+        ("v2/idle", CardState::Idle),
+        ("v2/showing", CardState::Showing),
+    ];
+    for (name, state) in names {
         let (_folder, path) = path();
         std::fs::copy(stored.join(name).with_extension("card"), &path).unwrap();
         let clock = VirtualClock::at(Millis(1_003_000));

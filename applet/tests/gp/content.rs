@@ -80,7 +80,11 @@ fn applets_of_all_modules_are_installed_used_and_deleted() {
     assert_eq!(bench.sw("80200000 04 31323334"), StatusWord::OK, "the PIN came as a parameter");
     bench.runtime.reset();
     assert_eq!(bench.sw("80500000 00"), StatusWord::OK, "selected by default");
+    let second = NewApplication { privileges: purse.privileges, ..echo(b"\xF0ECHO 1") };
+    let refused = bench.issuer(|issuer| issuer.install(&second));
+    assert_eq!(refusal(refused), StatusWord::CONDITIONS, "there is one default applet");
     bench.issuer(|issuer| issuer.delete(purse.instance)).unwrap();
+    bench.issuer(|issuer| issuer.install(&second)).unwrap();
     assert_eq!(bench.sw("00A40400 09 F04D59205055525345 00"), StatusWord::NOT_FOUND);
 }
 

@@ -179,6 +179,10 @@ pub(crate) struct CardRun {
     /// cards, each has one, on the ports after it
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
     pub(crate) panel: Option<SocketAddr>,
+    /// Rehearse on a copy of the image in memory: the panel sets the clock and takes and restores snapshots, the
+    /// random numbers follow from the seed, the image stays as it is
+    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "1", requires = "panel")]
+    pub(crate) rehearse: Option<u64>,
     /// Show the card in this terminal: display, keys, what the reader sees
     #[arg(long, conflicts_with = "json")]
     pub(crate) tui: bool,

@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use onetap_apdu_spec::command::CardState;
-use onetap_applet::front::vpcd::{self, Left, Meeting, Stop, VpcdConfig};
+use onetap_applet::front::vpcd::{self, Left, Meeting, Notice, Stop, VpcdConfig};
 use onetap_applet::{Screen, SharedCard};
 
-use super::seat::{self, Seat, Voice};
+use super::seat::{self, Seat};
 use super::{Shown, TICK, lock, tui};
 use crate::args;
 use crate::exit::Failure;
@@ -43,7 +43,7 @@ pub(super) fn run(options: &args::CardRun, out: Output) -> Result<(), Failure> {
     seats.iter().try_for_each(Seat::announce)?;
     let mut served = Vec::new();
     let started = seats.iter().try_for_each(|seat| {
-        served.extend(serve(seat, options.tap, &end)?);
+        served.extend(serve(seat, options, &end)?);
         Ok(())
     });
     let result = started.and_then(|()| match seats.as_slice() {
@@ -79,12 +79,19 @@ fn leave(seats: &[Seat], served: Vec<JoinHandle<()>>) {
 }
 
 /// Serves the card to its reader, if it has one, in a thread of its own.
-fn serve(seat: &Seat, tap: bool, end: &Sender<End>) -> Result<Option<JoinHandle<()>>, Failure> {
+fn serve(seat: &Seat, options: &args::CardRun, end: &Sender<End>) -> Result<Option<JoinHandle<()>>, Failure> {
     let Some(meeting) = seat.meeting.clone() else { return Ok(None) };
     let (voice, card, stop, end) =
         (seat.voice.clone(), Arc::clone(&seat.card), seat.stop.clone(), end.clone());
+    // A terminal that shows the card has no room for notices; it shows the field itself.
+    let (tap, tell) = (options.tap, !options.tui);
     let work = move || {
-        let told = match in_reader(&voice, &card, meeting, tap, &stop) {
+        let mut notice = |notice| {
+            if tell {
+                voice.notice(notice);
+            }
+        };
+        let told = match in_reader(&card, meeting, tap, &stop, &mut notice) {
             Ok(()) => End::Done,
             Err(failure) => End::Failed(voice.name(failure)),
         };
@@ -96,14 +103,14 @@ fn serve(seat: &Seat, tap: bool, end: &Sender<End>) -> Result<Option<JoinHandle<
 }
 
 fn in_reader(
-    voice: &Voice,
     card: &SharedCard,
     meeting: Meeting,
     tap: bool,
     stop: &Stop,
+    tell: &mut dyn FnMut(Notice),
 ) -> Result<(), Failure> {
     let config = VpcdConfig { meeting, leave_when_delivered: tap, give_up_after: Some(PATIENCE) };
-    match vpcd::serve_telling(card, &config, stop, &mut |notice| voice.notice(notice))? {
+    match vpcd::serve_telling(card, &config, stop, tell)? {
         Left::Stopped => {}
         Left::Delivered => until_done(card, stop),
     }

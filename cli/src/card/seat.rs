@@ -10,6 +10,7 @@ use onetap_applet::front::panel::{Field, Panel};
 use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
 use serde::Serialize;
 
+use super::rehearsal::{self, Rehearsal};
 use super::{control, lock, open, panel, patiently};
 use crate::args;
 use crate::exit::Failure;
@@ -33,7 +34,11 @@ pub(super) fn all(options: &args::CardRun, out: Output) -> Result<Vec<Seat>, Fai
     let several = options.image.len() > 1;
     let cards = options.image.iter().map(|image| {
         let voice = Voice { image: image.clone(), several, out };
-        let card = patiently(|| open(image)).map_err(|failure| voice.name(failure))?;
+        let opened = patiently(|| match options.rehearse {
+            Some(seed) => rehearsal::open(image, seed).map(|(card, rehearsal)| (card, Some(rehearsal))),
+            None => open(image).map(|card| (card, None)),
+        });
+        let card = opened.map_err(|failure| voice.name(failure))?;
         Ok((voice, card))
     });
     // First all the images: one that is damaged or in use stops them all before a reader sees any.
@@ -49,7 +54,7 @@ impl Seat {
     fn prepare(
         n: usize,
         voice: Voice,
-        card: SharedCard,
+        (card, rehearsal): (SharedCard, Option<Rehearsal>),
         meeting: Option<Place>,
         options: &args::CardRun,
     ) -> Result<Self, Failure> {
@@ -61,7 +66,7 @@ impl Seat {
         let stop = Stop::new();
         let field = if meeting.is_some() { Field::Vpcd(stop.clone()) } else { Field::Panel };
         let panel = match options.panel {
-            Some(first) => Some(panel::serve(&card, following(first, n)?, field.clone())?),
+            Some(first) => Some(panel::serve(&card, following(first, n)?, field.clone(), rehearsal)?),
             None => None,
         };
         Ok(Self { voice, card, meeting, stop, field, panel, _control: control })
