@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::command::CardState;
 use onetap_applet::nvm::{ImageOptions, NvmError};
-use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Screen, SharedCard};
+use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Press, Screen, SharedCard};
 use onetap_conformance::holder::Patience;
 use serde::{Deserialize, Serialize};
 
@@ -52,38 +52,12 @@ pub(crate) fn run(command: &args::Card, out: Output) -> Result<(), Failure> {
     }
 }
 
-/// Keys as typed on the command line. `read` turns pages to the end; digits may stand together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Press {
-    Read,
-    Key(Key),
-}
-
-/// Names of the keys, but for the digits.
-const NAMES: [(&str, Press); 6] = [
-    ("read", Press::Read),
-    ("confirm", Press::Key(Key::Confirm)),
-    ("cancel", Press::Key(Key::Cancel)),
-    ("next", Press::Key(Key::Next)),
-    ("previous", Press::Key(Key::Previous)),
-    ("clear", Press::Key(Key::Clear)),
-];
-
-impl Press {
-    fn word(self) -> String {
-        let named = NAMES.iter().find(|(_, press)| *press == self).map(|(name, _)| (*name).to_owned());
-        match self {
-            Self::Key(Key::Digit(digit)) => digit.to_string(),
-            _ => named.unwrap_or_default(),
-        }
-    }
-}
-
+/// Keys as typed on the command line; digits may stand together.
 fn parse_keys(words: &[String]) -> Result<Vec<Press>, Failure> {
     let mut pressed = Vec::new();
     for word in words {
-        if let Some((_, press)) = NAMES.iter().find(|(name, _)| name == word) {
-            pressed.push(*press);
+        if let Some(press) = Press::parse(word) {
+            pressed.push(press);
         } else if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
             pressed.extend(word.bytes().map(|b| Press::Key(Key::Digit(b - b'0'))));
         } else {

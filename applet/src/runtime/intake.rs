@@ -50,7 +50,7 @@ impl Runtime {
     /// # Errors
     /// [`Fault::Nvm`].
     pub fn format(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
-        let system = System::format(nvm, modules, env, options.transient, options.channels)?;
+        let system = System::format(nvm, modules, env, options)?;
         Ok(Self::with_system(system, options))
     }
 
@@ -60,7 +60,7 @@ impl Runtime {
     /// # Errors
     /// [`Fault`], if the registry cannot be read.
     pub fn open(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
-        let system = System::open(nvm, modules, env, options.transient, options.channels)?;
+        let system = System::open(nvm, modules, env, options)?;
         Ok(Self::with_system(system, options))
     }
 
@@ -116,12 +116,6 @@ impl Runtime {
     pub fn peek<A: Applet, R>(&self, aid: &Aid, look: impl FnOnce(&A) -> R) -> Option<R> {
         let applet: &dyn std::any::Any = self.system.applet(self.system.position(aid)?)?;
         applet.downcast_ref::<A>().map(look)
-    }
-
-    /// What the card gets from the world.
-    #[must_use]
-    pub fn environment(&self) -> &Environment {
-        &self.system.env
     }
 
     /// Power gone, or reset: channels, selections and all that is transient go. Then the default applet, if

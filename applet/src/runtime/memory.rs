@@ -37,6 +37,16 @@ pub enum Clear {
     OnDeselect,
 }
 
+impl Clear {
+    /// Under which channel the copy for `channel` is kept.
+    fn copy_for(self, channel: u8) -> u8 {
+        match self {
+            Self::OnReset => 0,
+            Self::OnDeselect => channel,
+        }
+    }
+}
+
 /// A transient object of type `T`: [`Default`] until written, never in the image, not part of transactions.
 #[derive(Debug)]
 pub struct Transient<T> {
@@ -251,7 +261,7 @@ impl TransientMemory {
     }
 
     fn position(&self, owner: u8, number: u8, clear: Clear, channel: u8) -> Option<usize> {
-        let channel = if clear == Clear::OnDeselect { channel } else { 0 };
+        let channel = clear.copy_for(channel);
         self.objects.iter().position(|object| {
             (object.owner, object.number, object.clear, object.channel) == (owner, number, clear, channel)
         })
@@ -288,7 +298,7 @@ impl TransientMemory {
         match at.and_then(|at| self.objects.get_mut(at)) {
             Some(object) => object.bytes = bytes,
             None => {
-                let channel = if name.clear == Clear::OnDeselect { channel } else { 0 };
+                let channel = name.clear.copy_for(channel);
                 self.objects.push(TransientObject {
                     owner,
                     number: name.number,

@@ -11,6 +11,7 @@ use super::applet::{Applet, Module, Traits};
 use super::channels::Channels;
 use super::context::Context;
 use super::fault::Fault;
+use super::intake::Options;
 use super::memory::{Memory, TransientMemory};
 use super::registry::{Instance, Occurrence, SELECTABLE};
 use super::reply::Reply;
@@ -55,23 +56,32 @@ fn slot_of(owner: u8) -> usize {
 }
 
 impl System {
+    fn empty(
+        memory: Memory,
+        modules: &[Module],
+        env: Environment,
+        options: Options,
+        life: CardLifeCycle,
+    ) -> Self {
+        Self {
+            memory,
+            transient: TransientMemory::new(options.transient),
+            env,
+            channels: Channels::new(options.channels),
+            modules: modules.to_vec(),
+            life,
+            slots: Vec::new(),
+        }
+    }
+
     /// A card without instances.
     pub(super) fn format(
         nvm: Nvm,
         modules: &[Module],
         env: Environment,
-        transient: usize,
-        channels: u8,
+        options: Options,
     ) -> Result<Self, Fault> {
-        let mut system = Self {
-            memory: Memory::new(nvm),
-            transient: TransientMemory::new(transient),
-            env,
-            channels: Channels::new(channels),
-            modules: modules.to_vec(),
-            life: CardLifeCycle::OpReady,
-            slots: Vec::new(),
-        };
+        let mut system = Self::empty(Memory::new(nvm), modules, env, options, CardLifeCycle::OpReady);
         system.memory.begin()?;
         system.memory.set(CARD_STATE, &system.life)?;
         system.write_registry()?;
@@ -84,21 +94,12 @@ impl System {
         nvm: Nvm,
         modules: &[Module],
         env: Environment,
-        transient: usize,
-        channels: u8,
+        options: Options,
     ) -> Result<Self, Fault> {
         let memory = Memory::new(nvm);
         let life = memory.get(CARD_STATE)?.ok_or(Fault::NoSuchObject(CARD_STATE.number))?;
         let registry: Vec<Instance> = memory.get(REGISTRY)?.ok_or(Fault::NoSuchObject(REGISTRY.number))?;
-        let mut system = Self {
-            memory,
-            transient: TransientMemory::new(transient),
-            env,
-            channels: Channels::new(channels),
-            modules: modules.to_vec(),
-            life,
-            slots: Vec::new(),
-        };
+        let mut system = Self::empty(memory, modules, env, options, life);
         for instance in registry {
             if !(1..=MAX_INSTANCES).contains(&instance.owner) {
                 return Err(Fault::NoSuchObject(REGISTRY.number));

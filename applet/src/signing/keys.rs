@@ -20,6 +20,42 @@ pub enum Key {
     Clear,
 }
 
+/// What can be asked to be pressed: a key, or `read`, which turns to the last page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Press {
+    /// As often the next page as it takes.
+    Read,
+    /// A key.
+    Key(Key),
+}
+
+/// All words but the digits.
+const WORDS: [(&str, Press); 6] = [
+    ("read", Press::Read),
+    ("confirm", Press::Key(Key::Confirm)),
+    ("cancel", Press::Key(Key::Cancel)),
+    ("next", Press::Key(Key::Next)),
+    ("previous", Press::Key(Key::Previous)),
+    ("clear", Press::Key(Key::Clear)),
+];
+
+impl Press {
+    /// The press of that word, or of one digit.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        if let [digit @ b'0'..=b'9'] = word.as_bytes() {
+            return Some(Self::Key(Key::Digit(digit - b'0')));
+        }
+        WORDS.iter().find(|(known, _)| *known == word).map(|(_, press)| *press)
+    }
+
+    /// Its word; `None` for a digit, which may be part of the PIN.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        WORDS.iter().find(|(_, press)| *press == self).map(|(word, _)| *word)
+    }
+}
+
 /// Proof that the holder confirmed on the card's own keypad. It is used up by decrypting one joint
 /// password.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use onetap_applet::SharedCard;
+use onetap_applet::{Key, SharedCard};
 use serde::{Deserialize, Serialize};
 
 use super::{Press, Shown};
@@ -87,6 +87,14 @@ fn serve(stream: &UnixStream, card: &SharedCard) -> io::Result<()> {
     writeln!(&*stream, "{}", serde_json::to_string(&reply)?)
 }
 
+/// A press as it goes over the socket, which only the image's owner reaches.
+fn sent(press: Press) -> String {
+    match press {
+        Press::Key(Key::Digit(digit)) => digit.to_string(),
+        named => named.word().unwrap_or_default().to_owned(),
+    }
+}
+
 /// Presses keys on the card that runs with this image; `None` if none does.
 pub(super) fn ask(image: &Path, pressed: &[Press]) -> Result<Option<Reply>, Failure> {
     let path = socket_of(image);
@@ -94,7 +102,7 @@ pub(super) fn ask(image: &Path, pressed: &[Press]) -> Result<Option<Reply>, Fail
         return Ok(None);
     };
     let failed = |source| Failure::file("reach the card at", &path, source);
-    let words: Vec<String> = pressed.iter().map(|press| press.word()).collect();
+    let words: Vec<String> = pressed.iter().map(|press| sent(*press)).collect();
     let line =
         zeroize::Zeroizing::new(serde_json::to_string(&words).map_err(io::Error::from).map_err(failed)?);
     writeln!(&stream, "{}", *line).map_err(failed)?;

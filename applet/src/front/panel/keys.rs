@@ -2,33 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::signing::keys::Key;
-
-/// What can be pressed: a key, or `read`, which turns to the last page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Press {
-    Read,
-    Key(Key),
-}
-
-/// All words but the digits.
-const WORDS: [(&str, Press); 6] = [
-    ("read", Press::Read),
-    ("confirm", Press::Key(Key::Confirm)),
-    ("cancel", Press::Key(Key::Cancel)),
-    ("next", Press::Key(Key::Next)),
-    ("previous", Press::Key(Key::Previous)),
-    ("clear", Press::Key(Key::Clear)),
-];
-
-impl Press {
-    fn parse(word: &str) -> Option<Self> {
-        if let [digit @ b'0'..=b'9'] = word.as_bytes() {
-            return Some(Self::Key(Key::Digit(digit - b'0')));
-        }
-        WORDS.iter().find(|(known, _)| *known == word).map(|(_, press)| *press)
-    }
-}
+pub(crate) use crate::signing::keys::Press;
 
 impl<'de> Deserialize<'de> for Press {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -45,14 +19,14 @@ impl<'de> Deserialize<'de> for Press {
 impl Serialize for Press {
     /// Digits are not given away again: they may be a PIN.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let word = WORDS.iter().find(|(_, press)| press == self).map_or("digit", |(word, _)| word);
-        to.serialize_str(word)
+        to.serialize_str(self.word().unwrap_or("digit"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signing::keys::Key;
 
     #[test]
     fn words_are_keys_and_digits_stay_secret() {
