@@ -25,13 +25,13 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	cargo test --workspace --locked --no-run
-	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python $(PCSCD) cargo test --workspace --locked
+	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
 
 bench: ## benchmarks; summary in target/bench/summary.json
 	scripts/setup test
 	cargo build --release --locked -p onetap
-	cargo bench --locked -p onetap-conformance --bench bars --bench profiles --no-run
+	cargo bench --locked -p onetap-conformance --bench bars --bench profiles --bench service --no-run
 	$(PCSCD) scripts/bench
 
 soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)

@@ -30,6 +30,9 @@ pub enum OpenError {
     /// It does not decrypt to a plaintext of the right form for this H and T.
     #[error("the encrypted joint password does not decrypt")]
     Undecryptable,
+    /// The HSM that holds the server's key does not answer: nothing is known about E.
+    #[error("the token that holds the server's key does not answer; check that it is connected")]
+    Unavailable,
 }
 
 /// Seals and opens E for one transaction.
@@ -96,7 +99,10 @@ impl<'a> Envelope<'a> {
                 self.crypto.cbc_decrypt(&self.keys.envelope_encryption, iv, ciphertext)
             }
         };
-        let plaintext = plaintext.map_err(|_| OpenError::Undecryptable)?;
+        let plaintext = plaintext.map_err(|error| match error {
+            CryptoError::Unavailable => OpenError::Unavailable,
+            _ => OpenError::Undecryptable,
+        })?;
         self.read_plaintext(&plaintext).ok_or(OpenError::Undecryptable)
     }
 

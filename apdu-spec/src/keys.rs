@@ -3,11 +3,45 @@
 //! AES-256-CMAC: block i is CMAC(K, i ‖ label ‖ 00 ‖ context ‖ length), i and the length in bits in
 //! four bytes each.
 
+use std::convert::Infallible;
+use std::fmt::Debug;
+
 use crate::account::Alias;
-use crate::crypto::{Block, Crypto, Key256};
+use crate::crypto::{Block, Crypto, CryptoError, Key256};
 use crate::header::{CardId, KeyId, ServerId};
 
-/// The operator's root of all card keys. Never leaves the server (or its HSM).
+/// An issuer master key, wherever it lives: in memory, or in an HSM that computes with it.
+pub trait MasterKey: Debug + Send + Sync {
+    /// AES-256-CMAC (NIST SP 800-38B) under this key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unavailable`] if the HSM that holds the key does not answer.
+    fn cmac(&self, parts: &[&[u8]]) -> Result<Block, CryptoError>;
+
+    /// The key of one card at one server.
+    ///
+    /// # Errors
+    /// As [`MasterKey::cmac`].
+    fn card_key(&self, server: ServerId, card: CardId, id: KeyId) -> Result<Key256, CryptoError> {
+        derive_by(|parts| self.cmac(parts), CARD, &card_context(server, card, id))
+    }
+
+    /// Tells one master key from another without telling the key.
+    ///
+    /// # Errors
+    /// As [`MasterKey::cmac`].
+    fn check_value(&self) -> Result<Block, CryptoError> {
+        self.cmac(&[&kdf_message(1, "onetap/check", &[], 128)])
+    }
+}
+
+const CARD: &str = "onetap/card";
+
+fn card_context(server: ServerId, card: CardId, id: KeyId) -> Vec<u8> {
+    [&server.0[..], &card.0[..], &id.to_be_bytes()[..]].concat()
+}
+
+/// The operator's root of all card keys, in memory.
 #[derive(Debug, Clone)]
 pub struct IssuerMasterKey(pub Key256);
 
@@ -15,8 +49,7 @@ impl IssuerMasterKey {
     /// The key of one card at one server.
     #[must_use]
     pub fn card_key(&self, crypto: &dyn Crypto, server: ServerId, card: CardId, id: KeyId) -> Key256 {
-        let context = [&server.0[..], &card.0[..], &id.to_be_bytes()[..]].concat();
-        derive(crypto, &self.0, "onetap/card", &context)
+        derive(crypto, &self.0, CARD, &card_context(server, card, id))
     }
 }
 
@@ -70,14 +103,28 @@ impl CardKeys {
 }
 
 pub(crate) fn derive(crypto: &dyn Crypto, key: &Key256, label: &str, context: &[u8]) -> Key256 {
+    let Ok(derived) = derive_by(|parts| Ok::<_, Infallible>(crypto.cmac(key, parts)), label, context);
+    derived
+}
+
+/// Derives a key by any AES-256-CMAC.
+pub(crate) fn derive_by<E>(
+    cmac: impl Fn(&[&[u8]]) -> Result<Block, E>,
+    label: &str,
+    context: &[u8],
+) -> Result<Key256, E> {
     let mut out = zeroize::Zeroizing::new([0; 32]);
     let (first, second) = out.split_at_mut(16);
-    first.copy_from_slice(&kdf_block(crypto, key, 1, label, context, 256));
-    second.copy_from_slice(&kdf_block(crypto, key, 2, label, context, 256));
-    Key256::new(*out)
+    first.copy_from_slice(&cmac(&[&kdf_message(1, label, context, 256)])?);
+    second.copy_from_slice(&cmac(&[&kdf_message(2, label, context, 256)])?);
+    Ok(Key256::new(*out))
 }
 
 fn kdf_block(crypto: &dyn Crypto, key: &Key256, i: u32, label: &str, context: &[u8], bits: u32) -> Block {
-    let (i, bits) = (i.to_be_bytes(), bits.to_be_bytes());
-    crypto.cmac(key, &[&i, label.as_bytes(), &[0], context, &bits])
+    crypto.cmac(key, &[&kdf_message(i, label, context, bits)])
+}
+
+/// What the CMAC of block `i` is computed over (NIST SP 800-108 §4.1).
+fn kdf_message(i: u32, label: &str, context: &[u8], bits: u32) -> Vec<u8> {
+    [&i.to_be_bytes(), label.as_bytes(), &[0], context, &bits.to_be_bytes()].concat()
 }

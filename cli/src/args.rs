@@ -1,6 +1,10 @@
 //! The command line, as clap sees it.
 
+mod books;
 mod card;
+mod keys;
+mod ledger;
+mod service;
 
 use std::path::PathBuf;
 
@@ -11,7 +15,11 @@ use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_conformance::traces::Scenario;
 
+pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
+pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
+pub(crate) use ledger::{Ledger, Outbox};
+pub(crate) use service::{AddClient, Client, LogLevel, Role, Serve};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]
@@ -132,7 +140,15 @@ pub(crate) enum Verifier {
         /// Accept profiles that can be guessed or forged (for the patent's letter only)
         #[arg(long)]
         danger_allow_weak_profiles: bool,
+        /// Keep the books in this PostgreSQL database, such as "host=db.example dbname=onetap user=onetap"
+        #[arg(long, value_name = "CONNECTION")]
+        postgres: Option<String>,
+        #[command(flatten)]
+        keys: NewKeys,
     },
+    /// Seal, rotate, retire or show the server's keys
+    #[command(subcommand)]
+    Keys(Keys),
     /// Order a card for an account, or activate one that was made
     Enroll {
         /// The server's folder
@@ -168,6 +184,38 @@ pub(crate) enum Verifier {
         #[arg(long)]
         reason: String,
     },
+    /// Serve HTTP to terminals, operators, auditors and admins
+    Serve(Serve),
+    /// Say who may ask the service
+    #[command(subcommand)]
+    Client(Client),
+    /// Check the audit log, write checkpoints of it, export it
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Copy the database of a server that is in use
+    Backup {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// New file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a copy into a folder without a database
+    Restore {
+        /// The copy
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+    },
+    /// Hold, release, capture and reverse money; check the sums
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// See what others were not told yet
+    #[command(subcommand)]
+    Outbox(Outbox),
     /// Show what was decided, and check the audit chain and the ledger
     Log {
         /// The server's folder

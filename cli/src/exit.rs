@@ -11,7 +11,10 @@ use onetap_conformance::holder::HolderError;
 use onetap_pcsc_host::gp::{self, IssuerError};
 use onetap_pcsc_host::source::SourceError;
 use onetap_pcsc_host::{Error as HostError, KeyboardError, ReaderError};
-use onetap_server_verifier::ServiceError;
+use onetap_server_verifier::http::clients::TokenError;
+use onetap_server_verifier::http::{ServeError, TlsError};
+use onetap_server_verifier::outbox::WebhookError;
+use onetap_server_verifier::{KeyFileError, ServiceError};
 
 /// Shown by `--help`.
 pub(crate) const HELP: &str = "\
@@ -25,7 +28,7 @@ Exit codes:
   6  protocol: it answered nonsense
   7  server: database, keys or policy
   8  card image, or a key that the card refuses
-  9  file or terminal input/output, the panel's port
+  9  file or terminal input/output, the port of the panel or the service
   130  interrupted in the middle (Ctrl-C, SIGTERM)";
 
 /// Interrupted by a signal, as shells count it.
@@ -48,6 +51,14 @@ pub(crate) enum Failure {
     Keyboard(#[from] KeyboardError),
     #[error(transparent)]
     Server(#[from] ServiceError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error(transparent)]
     Card(#[from] CardError),
     #[error(transparent)]
@@ -80,7 +91,10 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NotAsExpected(_) => 1,
-            Self::Usage(_) | Self::Source(_) | Self::Panel(PanelError::NotLoopback(_)) => 2,
+            Self::Serve(ServeError::Plain(_))
+            | Self::Usage(_)
+            | Self::Source(_)
+            | Self::Panel(PanelError::NotLoopback(_)) => 2,
             Self::Refused { .. } => 3,
             Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
             Self::Host(HostError::Card(_)) => 5,
@@ -91,6 +105,10 @@ impl Failure {
             Self::Server(_) => 7,
             Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
             Self::Keyboard(_)
+            | Self::Serve(ServeError::Listen { .. } | ServeError::Tls(_))
+            | Self::Webhook(_)
+            | Self::Tls(_)
+            | Self::Token(_)
             | Self::Panel(PanelError::Listen { .. })
             | Self::File { .. }
             | Self::Content { .. }
@@ -163,6 +181,12 @@ fn about_server(error: &ServiceError) -> Option<&'static str> {
         ServiceError::CardNotOrdered => Some("`onetap verifier enroll --account NUMBER` orders one"),
         ServiceError::NoSuchCard => Some("`onetap verifier account` lists the cards of each account"),
         _ => None,
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self::Server(error.into())
     }
 }
 

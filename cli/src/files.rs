@@ -69,6 +69,17 @@ impl<'p> NewFile<'p> {
         self.write_text(&text)
     }
 
+    /// Writes what `write` writes, and keeps it if that goes well.
+    pub(crate) fn fill<T>(
+        mut self,
+        write: impl FnOnce(&mut dyn io::Write) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let value = write(&mut io::BufWriter::new(&self.file))?;
+        self.file.sync_all().map_err(|source| Failure::file("write", self.path, source))?;
+        self.written = true;
+        Ok(value)
+    }
+
     pub(crate) fn write_text(mut self, text: &str) -> Result<(), Failure> {
         let written = writeln!(self.file, "{}", text.trim_end()).and_then(|()| self.file.sync_all());
         self.written = written.is_ok();

@@ -13,18 +13,19 @@ use onetap_pcsc_host::{
     Draft, EpcQr, Fields, KeyboardError, LineKeyboard, NetworkJson, ReaderError, Terminal,
     TransactionSource as _, VerificationPassword,
 };
-use onetap_server_verifier::{Client, Environment, Outcome, Verifier};
+use onetap_server_verifier::{Client, Outcome, Verifier};
 
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
+use crate::verifier;
 
 /// How often a busy server is asked. Each time it waits some seconds for its database.
 const ATTEMPTS: usize = 3;
 
 pub(crate) fn run(options: &args::Pay, out: Output) -> Result<(), Failure> {
-    let server = Verifier::open(&options.db, Environment::system())?;
+    let server = verifier::keys::open(&options.db)?;
     let client = server.client(options.terminal.clone())?;
     let draft = draft(options)?;
     out.say(format!("pay {} to {} ({})", draft.amount, draft.payee_name, draft.payee_account))?;

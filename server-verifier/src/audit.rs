@@ -1,15 +1,25 @@
 //! The audit log: for each account a chain of entries, each sealed over the one before with a key
 //! that is not in the database, so that a change, a removal or another order shows.
 
+mod checkpoint;
+mod replay;
+mod verify;
+
+pub use checkpoint::Checkpoint;
+
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
-use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::crypto::{Block, Crypto, Digest, Key256};
+use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 
-use crate::decide::{Receipt, TransactionId};
+use subtle::ConstantTimeEq as _;
+
+use crate::decide::{Answer, Receipt, TransactionId};
 use crate::environment::Timestamp;
-use crate::store::rows::{AccountKind, LockCause};
+use crate::keys::KeyKind;
+use crate::ledger::{EntryId, HoldId};
+use crate::store::rows::{AccountKind, LockCause, Mark, SystemName};
 
 /// One entry of the log, for the operator. Holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,24 +42,43 @@ pub struct LogEntry {
 pub enum Event {
     /// The store was made.
     Initialised { operator: String },
+    /// The server has another version of a key, for new cards.
+    KeyRotated { key: KeyKind, version: KeyId },
+    /// A version of a key is gone for good.
+    KeyRetired { key: KeyKind, version: KeyId },
+    /// A checkpoint of the log was signed.
+    Checkpointed {
+        chains: u64,
+        #[serde(with = "hex::serde")]
+        root: Digest,
+    },
     /// A terminal may send requests.
     TerminalRegistered { terminal: TerminalId },
+    /// A terminal may not send requests any more.
+    TerminalWithdrawn { terminal: TerminalId },
     /// An account was opened with a balance in minor units.
     AccountOpened { kind: AccountKind, opening_balance: u64 },
     /// An account was closed.
     AccountClosed,
-    /// A card is to be made.
-    CardOrdered { card: CardId, suite: Suite },
-    /// A card's public key was enrolled.
-    CardActivated { card: CardId },
+    /// A card is to be made, or made anew with another signing key.
+    CardOrdered { card: CardId, suite: Suite, signing_key: KeyId },
+    /// A card's public key was enrolled: the SHA-256 of its binding and SubjectPublicKeyInfo.
+    CardActivated {
+        card: CardId,
+        signing_key: KeyId,
+        #[serde(with = "hex::serde")]
+        enrolled: Digest,
+        /// Until when the card's older keys are good, if it has any.
+        older_until: Option<Timestamp>,
+    },
     /// A card may not pay any more.
     CardBlocked { card: CardId, operator: String, reason: String },
     /// A transaction was executed.
-    Executed { card: CardId, counter: u32, terminal: TerminalId, receipt: Receipt },
+    Executed { terminal: TerminalId, receipt: Receipt, mark: Mark },
     /// A transaction executed before was asked for again, with the right password.
-    Repeated { card: CardId, counter: u32, transaction: TransactionId },
+    Repeated { card: CardId, counter: u32, receipt: Receipt },
     /// A request with a valid signature was refused; no try was charged.
-    Refused { card: CardId, counter: u32, terminal: TerminalId, why: Why },
+    Refused { card: CardId, counter: u32, terminal: TerminalId, why: Why, mark: Option<Mark> },
     /// A password was evaluated and was wrong (P-24).
     WrongPassword {
         card: CardId,
@@ -58,9 +87,61 @@ pub enum Event {
         in_a_row: u32,
         in_window: u32,
         locked: Option<LockCause>,
+        mark: Option<Mark>,
     },
     /// An administrator unlocked the account; every counter value up to the mark is void.
     Unlocked { operator: String, reason: String },
+    /// Another system keeps the account's books from now on.
+    AccountLinked { system: SystemName, operator: String, reason: String },
+    /// So many minor units are held; this entry names the hold.
+    HoldPlaced { amount: u64, operator: String, reason: String },
+    /// What was held is free again.
+    HoldReleased { hold: HoldId, operator: String, reason: String },
+    /// So many minor units of what was held were paid; the rest is free again.
+    HoldCaptured { hold: HoldId, payee: AccountNumber, amount: u64, operator: String, reason: String },
+    /// The other system has booked what was accepted for it.
+    ExecutionSettled { transaction: TransactionId },
+    /// The other system has not booked it, and says why: what was held is free again.
+    ExecutionFailed { transaction: TransactionId, reason: String },
+    /// The opposite of a transaction was posted.
+    Reversed { transaction: TransactionId, amount: u64, operator: String, reason: String },
+    /// A message that nobody took is to be sent again.
+    MessageRequeued { message: EntryId, operator: String, reason: String },
+    /// A message that nobody took will not be sent.
+    MessageDiscarded { message: EntryId, operator: String, reason: String },
+}
+
+impl Event {
+    /// The card's mark after it, if it moves the mark.
+    #[must_use]
+    pub fn mark(&self) -> Option<&Mark> {
+        match self {
+            Self::Executed { mark, .. } => Some(mark),
+            Self::Refused { mark, .. } | Self::WrongPassword { mark, .. } => mark.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Leaves the mark where it is: the card is not known to have signed.
+    pub(crate) fn leave_mark(&mut self) {
+        if let Self::Refused { mark, .. } | Self::WrongPassword { mark, .. } = self {
+            *mark = None;
+        }
+    }
+
+    /// What the client was told, if it was a client's request.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Self::Executed { receipt, .. } | Self::Repeated { receipt, .. } => {
+                Some(Answer::Executed(receipt.clone()))
+            }
+            Self::Refused { why: Why::Funds, .. } => Some(Answer::InsufficientFunds),
+            Self::Refused { why: Why::Limit, .. } => Some(Answer::LimitExceeded),
+            Self::Refused { .. } | Self::WrongPassword { .. } => Some(Answer::Refused),
+            _ => None,
+        }
+    }
 }
 
 /// Why a request was refused: for the operator only.
@@ -75,6 +156,8 @@ pub enum Why {
     DeadCounter,
     /// The card is blocked.
     CardNotActive,
+    /// The card has a newer signing key, and the overlap is over.
+    KeyRetired,
     /// The payer's account is closed.
     AccountClosed,
     /// T names another terminal than the client's.
@@ -107,6 +190,14 @@ pub enum Why {
     Funds,
 }
 
+impl Why {
+    /// True if the password was right, so that the wrong ones in a row are forgotten.
+    #[must_use]
+    pub fn follows_right_password(self) -> bool {
+        matches!(self, Self::Funds | Self::Limit)
+    }
+}
+
 /// One entry as it is sealed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealed<'a> {
@@ -117,20 +208,56 @@ pub(crate) struct Sealed<'a> {
     pub(crate) event: &'a str,
 }
 
+/// Where a chain ends, as its account's row has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Place of the last entry; 0 of an empty chain.
+    pub(crate) sequence: i64,
+    /// Its seal.
+    pub(crate) seal: Block,
+    /// The tag over both: a chain that was cut short has seals that fit, but not this.
+    pub(crate) head: Block,
+}
+
+/// Seals chains, with a key that is not in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealer {
+    crypto: &'static dyn Crypto,
+    key: Key256,
+}
+
 /// The seal of the entry that comes before a chain's first.
 pub(crate) const ORIGIN: Block = [0; 16];
 
-/// The tag over where a chain ends, which is kept in one place only: a chain that was cut short has
-/// seals that fit, but not this.
-pub(crate) fn head(crypto: &dyn Crypto, key: &Key256, account: i64, sequence: i64, last: &Block) -> Block {
-    let fixed = [account, sequence].map(i64::to_be_bytes).concat();
-    let hash = crypto.sha256(&[b"onetap/audit-head", &fixed, last]);
-    crypto.cmac(key, &[&hash])
-}
+impl Sealer {
+    pub(crate) fn new(crypto: &'static dyn Crypto, key: Key256) -> Self {
+        Self { crypto, key }
+    }
 
-/// The seal over an entry and the one before it.
-pub(crate) fn seal(crypto: &dyn Crypto, key: &Key256, before: &Block, entry: &Sealed<'_>) -> Block {
-    let fixed = [entry.account, entry.sequence, entry.at.0].map(i64::to_be_bytes).concat();
-    let hash = crypto.sha256(&[b"onetap/audit", before, &fixed, entry.event.as_bytes()]);
-    crypto.cmac(key, &[&hash])
+    /// The end of a chain without entries.
+    pub(crate) fn begin(&self, account: i64) -> End {
+        self.end(account, 0, ORIGIN)
+    }
+
+    /// The end of a chain whose last entry has this place and seal.
+    pub(crate) fn end(&self, account: i64, sequence: i64, seal: Block) -> End {
+        let place = [account, sequence].map(i64::to_be_bytes);
+        let [account, at] = &place;
+        let head = self.crypto.cmac(&self.key, &[b"onetap/audit-head", account, at, &seal]);
+        End { sequence, seal, head }
+    }
+
+    /// Whether the chain of `account` was left with this end.
+    pub(crate) fn holds(&self, account: i64, end: &End) -> bool {
+        self.end(account, end.sequence, end.seal).head.ct_eq(&end.head).into()
+    }
+
+    /// The seal over an entry and the one before it.
+    pub(crate) fn seal(&self, before: &Block, entry: &Sealed<'_>) -> Block {
+        let place = [entry.account, entry.sequence, entry.at.0].map(i64::to_be_bytes);
+        let [account, sequence, at] = &place;
+        let hash =
+            self.crypto.sha256(&[b"onetap/audit", before, account, sequence, at, entry.event.as_bytes()]);
+        self.crypto.cmac(&self.key, &[&hash])
+    }
 }

@@ -15,8 +15,8 @@ use subtle::ConstantTimeEq as _;
 use crate::audit::{Event, Why};
 use crate::environment::Timestamp;
 use crate::policy::Policy;
-use crate::store::rows::{Account, AccountKind, CardState, Life, LockCause, Mark, Rows};
-use crate::verify::{Authentic, Malformed, PasswordCheck, Verified};
+use crate::store::rows::{Account, AccountKind, CardState, Life, LockCause, Mark, Rows, SystemName};
+use crate::verify::{Evidence, Judged, Malformed, Verified};
 
 /// What the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +54,8 @@ impl Outcome {
     }
 }
 
-/// An answer that is stored with its idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// A decision's answer. The audit entry holds all of it, so that a repetition gets the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// See [`Outcome::Executed`].
     Executed(Receipt),
@@ -79,10 +78,34 @@ impl From<Answer> for Outcome {
     }
 }
 
-/// Identifies one executed transaction: 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+/// Identifies one executed transaction: the card's id and its counter value, 24 hexadecimal digits. A card
+/// signs, and the server executes, each counter value at most once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct TransactionId(pub String);
+
+impl TransactionId {
+    /// The id of what `card` signed with `counter`.
+    #[must_use]
+    pub fn of(card: CardId, counter: u32) -> Self {
+        Self(format!("{card}{counter:08x}"))
+    }
+
+    /// The card and the counter value.
+    #[must_use]
+    pub fn parts(&self) -> Option<(CardId, u32)> {
+        let (card, counter) = self.0.split_at_checked(16)?;
+        let canonical = counter.len() == 8 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let counter = u32::from_str_radix(counter, 16).ok().filter(|_| canonical)?;
+        Some((card.parse().ok()?, counter))
+    }
+}
+
+impl std::fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// What was executed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -103,53 +126,81 @@ pub struct Receipt {
     pub reference: String,
     /// When.
     pub executed_at: Timestamp,
+    /// The other system that has yet to book it; none if it is booked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_for: Option<SystemName>,
 }
 
 /// One attempt to have a transaction executed.
 #[derive(Debug)]
-pub struct Attempt<'a> {
+pub struct Attempt {
+    /// Row of the account that the card belongs to.
+    pub account: i64,
     /// The terminal that the client has authenticated as.
-    pub terminal: &'a TerminalId,
+    pub terminal: TerminalId,
     /// The client's idempotency key.
-    pub key: &'a str,
+    pub key: String,
     /// Tells this request's body from another.
     pub body: Block,
     /// When it was received.
     pub now: Timestamp,
     /// Start of the window in which wrong passwords are counted.
     pub window_start: Timestamp,
-    /// The id that the transaction gets if it is executed.
-    pub transaction: TransactionId,
-    /// Proof that the card signed it.
-    pub authentic: &'a Authentic<'a>,
-    /// What the typed password is worth. Computed in any case, looked at in its turn only.
-    pub password: PasswordCheck,
+    /// Proof that the card signed it, and what the typed password is worth: computed in any case, looked
+    /// at in its turn only.
+    pub judged: Judged,
+}
+
+impl Attempt {
+    /// H and T, with what is known of them.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        self.judged.evidence()
+    }
 }
 
 /// What is to be done.
 #[derive(Debug)]
-pub enum Decision {
+pub enum Decision<'a> {
     /// The key and body were answered before: the same answer, nothing written.
     Answered(Answer),
     /// The key was used for another body: nothing written.
     Conflict,
     /// Write all of this in one commit, then answer.
-    Commit(Box<Commit>),
+    Commit(Box<Commit<'a>>),
+}
+
+impl Decision<'_> {
+    /// What the client is told once the decision is durable.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Answered(answer) => answer.clone().into(),
+            Self::Conflict => Outcome::Conflict,
+            Self::Commit(commit) => commit.answer.clone().into(),
+        }
+    }
 }
 
 /// Everything that one decision writes.
 #[derive(Debug)]
-pub struct Commit {
-    /// The answer, stored under the idempotency key.
+pub struct Commit<'a> {
+    /// The answer.
     pub answer: Answer,
     /// For the audit chain.
     pub event: Event,
-    /// The card's mark from now on.
-    pub mark: Option<Mark>,
     /// What happens to the account's tries.
     pub tries: Tries,
     /// Money that moves.
-    pub execution: Option<Execution>,
+    pub execution: Option<Execution<'a>>,
+}
+
+impl Commit<'_> {
+    /// The card's mark from now on, if it moves.
+    #[must_use]
+    pub fn mark(&self) -> Option<&Mark> {
+        self.event.mark()
+    }
 }
 
 /// What happens to the account's tries.
@@ -168,20 +219,24 @@ pub enum Tries {
 
 /// A transaction to post: possible with a [`Verified`] only (P-18).
 #[derive(Debug)]
-pub struct Execution {
+pub struct Execution<'a> {
     /// The proof.
-    pub verified: Box<Verified>,
+    pub verified: &'a Verified,
     /// What the client is told.
     pub receipt: Receipt,
     /// Row of the account that pays.
     pub payer: i64,
     /// Row of the account that is paid.
     pub payee: i64,
+    /// Minor units, positive.
+    pub amount: i64,
+    /// The other system that is to book it, if payer or payee is not in this server's books.
+    pub system: Option<SystemName>,
 }
 
 /// Decides `attempt` by `rows`, which were read under the account's lock.
 #[must_use]
-pub fn decide(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Decision {
+pub fn decide<'a>(policy: &Policy, rows: &Rows, attempt: &'a Attempt) -> Decision<'a> {
     match &rows.answered {
         Some(stored) if bool::from(stored.body.ct_eq(&attempt.body)) => {
             Decision::Answered(stored.answer.clone())
@@ -192,17 +247,18 @@ pub fn decide(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Decision {
 }
 
 /// C and the mark, then the rest. Only what the card is known to have signed moves its mark.
-fn judge(policy: &Policy, rows: &Rows, attempt: Attempt<'_>) -> Commit {
-    let case = Case::new(policy, rows, &attempt);
-    let counter = attempt.authentic.header().counter;
-    let proven = attempt.authentic.is_proven() || matches!(attempt.password, PasswordCheck::Right(_));
-    let commit = match place(rows.mark, counter, attempt.authentic.fingerprint()) {
+fn judge<'a>(policy: &Policy, rows: &Rows, attempt: &'a Attempt) -> Commit<'a> {
+    let case = Case { policy, rows, attempt };
+    let evidence = attempt.evidence();
+    let mut commit = match place(rows.mark, evidence.header().counter, evidence.fingerprint()) {
         Err(why) => case.refuse(why, None),
-        Ok(Place::Fresh(mark)) => case.fresh(mark, attempt),
-        Ok(Place::Executed(mark)) => case.repeated(mark, attempt),
+        Ok(Place::Fresh(mark)) => case.fresh(mark),
+        Ok(Place::Executed(mark)) => case.repeated(mark),
     };
-    let mark = commit.mark.filter(|_| proven);
-    Commit { mark, ..commit }
+    if !evidence.is_proven() {
+        commit.event.leave_mark();
+    }
+    commit
 }
 
 /// Where C stands against the mark, with the mark from now on.
@@ -229,75 +285,75 @@ fn place(mark: Option<Mark>, counter: u32, fingerprint: &Digest) -> Result<Place
     }
 }
 
-/// What does not change while one attempt is judged.
-struct Case<'a> {
-    policy: &'a Policy,
-    rows: &'a Rows,
-    card: CardId,
-    counter: u32,
-    terminal: TerminalId,
+/// One attempt, while it is judged.
+#[derive(Clone, Copy)]
+struct Case<'r, 'a> {
+    policy: &'r Policy,
+    rows: &'r Rows,
+    attempt: &'a Attempt,
 }
 
-impl<'a> Case<'a> {
-    fn new(policy: &'a Policy, rows: &'a Rows, attempt: &Attempt<'_>) -> Self {
-        let header = attempt.authentic.header();
-        let terminal = attempt.terminal.clone();
-        Self { policy, rows, card: header.binding.card, counter: header.counter, terminal }
-    }
-
+impl<'r, 'a> Case<'r, 'a> {
     /// A counter value that was not executed yet.
-    fn fresh(&self, mark: Mark, attempt: Attempt<'_>) -> Commit {
-        let payee = match self.check_transaction(&attempt) {
+    fn fresh(self, mark: Mark) -> Commit<'a> {
+        let payee = match self.check_transaction() {
             Ok(payee) => payee,
             Err(why) => return self.refuse(why, Some(mark)),
         };
         if self.rows.account.lock.is_some() {
             return self.refuse(Why::AccountLocked, Some(mark.dead()));
         }
-        match attempt.password {
-            PasswordCheck::Wrong => self.wrong_password(mark),
-            PasswordCheck::Undecryptable => self.refuse(Why::UndecryptablePassword, Some(mark.dead())),
-            PasswordCheck::Right(verified) => {
-                self.settle(mark, verified, payee, attempt.transaction, attempt.now)
-            }
+        match &self.attempt.judged {
+            Judged::Wrong(_) => self.wrong_password(mark),
+            Judged::Undecryptable(_) => self.refuse(Why::UndecryptablePassword, Some(mark.dead())),
+            Judged::Right(verified) => self.settle(mark, verified, payee),
         }
     }
 
     /// The bytes that were executed, once more: the original receipt for the right password.
-    fn repeated(&self, mark: Mark, attempt: Attempt<'_>) -> Commit {
-        let transaction = attempt.authentic.message().transaction();
-        if let Err(why) = self.check_standing(&attempt, transaction) {
+    fn repeated(self, mark: Mark) -> Commit<'a> {
+        if let Err(why) = self.check_standing() {
             return self.refuse(why, None);
         }
         if self.rows.account.lock.is_some() {
             return self.refuse(Why::AccountLocked, None);
         }
-        match (attempt.password, &self.rows.executed) {
-            (PasswordCheck::Wrong, _) => self.wrong_password(mark),
-            (PasswordCheck::Right(_), Some(receipt)) => Commit {
+        match (&self.attempt.judged, &self.rows.executed) {
+            (Judged::Wrong(_), _) => self.wrong_password(mark),
+            (Judged::Right(_), Some(receipt)) => Commit {
                 answer: Answer::Executed(receipt.clone()),
                 event: Event::Repeated {
-                    card: self.card,
-                    counter: self.counter,
-                    transaction: receipt.transaction.clone(),
+                    card: self.card(),
+                    counter: self.counter(),
+                    receipt: receipt.clone(),
                 },
-                mark: None,
                 tries: Tries::Unchanged,
                 execution: None,
             },
-            (PasswordCheck::Right(_), None) => self.refuse(Why::DeadCounter, None),
-            (PasswordCheck::Undecryptable, _) => self.refuse(Why::UndecryptablePassword, None),
+            (Judged::Right(_), None) => self.refuse(Why::DeadCounter, None),
+            (Judged::Undecryptable(_), _) => self.refuse(Why::UndecryptablePassword, None),
         }
     }
 
+    fn card(self) -> CardId {
+        self.attempt.evidence().header().binding.card
+    }
+
+    fn counter(self) -> u32 {
+        self.attempt.evidence().header().counter
+    }
+
+    fn transaction(self) -> &'a Transaction {
+        self.attempt.evidence().message().transaction()
+    }
+
     /// Everything about T that the password does not decide. Returns the payee.
-    fn check_transaction(&self, attempt: &Attempt<'_>) -> Result<&'a Account, Why> {
-        let transaction = attempt.authentic.message().transaction();
-        self.check_standing(attempt, transaction)?;
+    fn check_transaction(self) -> Result<&'r Account, Why> {
+        self.check_standing()?;
         let payee = self.rows.payee.as_ref().ok_or(Why::UnknownPayee)?;
-        self.check_payee(payee, transaction)?;
-        let dated = transaction.at.assume_utc().unix_timestamp();
-        match dated - attempt.now.0 {
+        self.check_payee(payee)?;
+        let dated = self.transaction().at.assume_utc().unix_timestamp();
+        match dated - self.attempt.now.0 {
             ahead if ahead > self.policy.max_ahead => Err(Why::DatedAhead),
             ahead if -ahead > self.policy.max_age => Err(Why::TooOld),
             _ => Ok(payee),
@@ -305,20 +361,21 @@ impl<'a> Case<'a> {
     }
 
     /// Card, account, terminal and payer.
-    fn check_standing(&self, attempt: &Attempt<'_>, transaction: &Transaction) -> Result<(), Why> {
+    fn check_standing(self) -> Result<(), Why> {
         let checks = [
             (self.rows.card == CardState::Active, Why::CardNotActive),
+            (self.rows.key_current, Why::KeyRetired),
             (self.rows.account.open, Why::AccountClosed),
-            (transaction.terminal == *attempt.terminal, Why::OtherTerminal),
-            (attempt.authentic.payer_matches(), Why::OtherPayer),
+            (self.transaction().terminal == self.attempt.terminal, Why::OtherTerminal),
+            (self.attempt.evidence().payer_matches(), Why::OtherPayer),
         ];
         first_failure(&checks)
     }
 
     /// The payee is who T says, and may be paid in this way (P-26: a top-up moves money from a current
     /// account to a stored value; a payment goes from either kind to either kind).
-    fn check_payee(&self, payee: &Account, transaction: &Transaction) -> Result<(), Why> {
-        let payer = &self.rows.account;
+    fn check_payee(self, payee: &Account) -> Result<(), Why> {
+        let (payer, transaction) = (&self.rows.account, self.transaction());
         let currency = transaction.amount.currency();
         let kinds_fit = match transaction.kind {
             TransactionType::Payment => true,
@@ -331,13 +388,13 @@ impl<'a> Case<'a> {
             (payee.holder == transaction.payee_name.as_str(), Why::PayeeName),
             (payee.id != payer.id, Why::OwnAccount),
             (payer.currency == currency && payee.currency == currency, Why::Currency),
-            (kinds_fit, Why::AccountKind),
+            (kinds_fit && (payer.system.is_none() || payee.system.is_none()), Why::AccountKind),
         ];
         first_failure(&checks)
     }
 
     /// One try less for this counter value and for the account (P-24).
-    fn wrong_password(&self, mut mark: Mark) -> Commit {
+    fn wrong_password(self, mut mark: Mark) -> Commit<'a> {
         mark.wrong += 1;
         if mark.wrong >= self.policy.wrong_per_counter {
             mark = mark.dead();
@@ -352,88 +409,94 @@ impl<'a> Case<'a> {
         Commit {
             answer: Answer::Refused,
             event: Event::WrongPassword {
-                card: self.card,
-                counter: self.counter,
-                terminal: self.terminal.clone(),
+                card: self.card(),
+                counter: self.counter(),
+                terminal: self.attempt.terminal.clone(),
                 in_a_row,
                 in_window,
                 locked: lock,
+                mark: Some(mark),
             },
-            mark: Some(mark),
             tries: Tries::Wrong { lock },
             execution: None,
         }
     }
 
     /// The password was right: limits, funds, execution. Whatever happens, C is spent.
-    fn settle(
-        &self,
-        mark: Mark,
-        verified: Box<Verified>,
-        payee: &Account,
-        id: TransactionId,
-        now: Timestamp,
-    ) -> Commit {
-        let amount = verified.message().transaction().amount.minor();
-        let over_limit = amount > self.policy.transaction_limit;
-        let amount_fits = |balance: i64| i64::try_from(amount).is_ok_and(|amount| amount <= balance);
-        let refusal = if over_limit || !amount_fits(i64::MAX - payee.balance) {
-            Some((Answer::LimitExceeded, Why::Limit))
-        } else if amount_fits(self.rows.account.balance) {
-            None
-        } else {
-            Some((Answer::InsufficientFunds, Why::Funds))
+    fn settle(self, mark: Mark, verified: &'a Verified, payee: &Account) -> Commit<'a> {
+        let account = &self.rows.account;
+        let minor = self.transaction().amount.minor();
+        let amount = i64::try_from(minor).ok().filter(|_| minor <= self.policy.transaction_limit);
+        let refusal = match amount {
+            Some(amount) if amount <= i64::MAX - payee.balance => {
+                if amount <= free(account) {
+                    return self.execute(mark, verified, payee, amount);
+                }
+                (Answer::InsufficientFunds, Why::Funds)
+            }
+            _ => (Answer::LimitExceeded, Why::Limit),
         };
-        if let Some((answer, why)) = refusal {
-            let refused = self.refuse(why, Some(mark.dead()));
-            return Commit { answer, tries: Tries::Right, ..refused };
-        }
-        let receipt = receipt(id, verified.message().transaction(), now);
-        self.execute(mark, verified, payee, receipt)
+        let (answer, why) = refusal;
+        Commit { answer, tries: Tries::Right, ..self.refuse(why, Some(mark.dead())) }
     }
 
-    fn execute(&self, mark: Mark, verified: Box<Verified>, payee: &Account, receipt: Receipt) -> Commit {
+    fn execute(self, mark: Mark, verified: &'a Verified, payee: &Account, amount: i64) -> Commit<'a> {
+        let system = self.rows.account.system.as_ref().or(payee.system.as_ref());
+        let receipt = Receipt { accepted_for: system.cloned(), ..self.receipt() };
         Commit {
             answer: Answer::Executed(receipt.clone()),
             event: Event::Executed {
-                card: self.card,
-                counter: self.counter,
-                terminal: self.terminal.clone(),
+                terminal: self.attempt.terminal.clone(),
                 receipt: receipt.clone(),
+                mark: Mark { life: Life::Executed, ..mark },
             },
-            mark: Some(Mark { life: Life::Executed, ..mark }),
             tries: Tries::Right,
-            execution: Some(Execution { verified, receipt, payer: self.rows.account.id, payee: payee.id }),
+            execution: Some(Execution {
+                verified,
+                receipt,
+                payer: self.rows.account.id,
+                payee: payee.id,
+                amount,
+                system: system.cloned(),
+            }),
         }
     }
 
-    fn refuse(&self, why: Why, mark: Option<Mark>) -> Commit {
+    fn receipt(self) -> Receipt {
+        let transaction = self.transaction();
+        Receipt {
+            transaction: TransactionId::of(self.card(), self.counter()),
+            kind: transaction.kind,
+            amount: transaction.amount.minor(),
+            currency: transaction.amount.currency(),
+            payee: transaction.payee_account.clone(),
+            payee_name: transaction.payee_name.as_str().to_owned(),
+            reference: transaction.reference.as_str().to_owned(),
+            executed_at: self.attempt.now,
+            accepted_for: None,
+        }
+    }
+
+    fn refuse(self, why: Why, mark: Option<Mark>) -> Commit<'a> {
         Commit {
             answer: Answer::Refused,
             event: Event::Refused {
-                card: self.card,
-                counter: self.counter,
-                terminal: self.terminal.clone(),
+                card: self.card(),
+                counter: self.counter(),
+                terminal: self.attempt.terminal.clone(),
                 why,
+                mark,
             },
-            mark,
             tries: Tries::Unchanged,
             execution: None,
         }
     }
 }
 
-fn receipt(id: TransactionId, transaction: &Transaction, now: Timestamp) -> Receipt {
-    Receipt {
-        transaction: id,
-        kind: transaction.kind,
-        amount: transaction.amount.minor(),
-        currency: transaction.amount.currency(),
-        payee: transaction.payee_account.clone(),
-        payee_name: transaction.payee_name.as_str().to_owned(),
-        reference: transaction.reference.as_str().to_owned(),
-        executed_at: now,
-    }
+/// What an account may spend; another system knows for those that it keeps.
+fn free(account: &Account) -> i64 {
+    let ceiling = if account.system.is_some() { i64::MAX } else { account.balance };
+    ceiling - account.held
 }
 
 fn first_failure(checks: &[(bool, Why)]) -> Result<(), Why> {

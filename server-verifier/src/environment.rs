@@ -8,6 +8,8 @@ use onetap_apdu_spec::rng::{OsRng, Rng};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::keys::KeyAccess;
+
 /// A moment, UTC, in whole seconds since 1970. Its text form is RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -49,12 +51,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// Cryptography, time and randomness, given to a verifier when it is opened.
+/// Cryptography, time, randomness and what opens the keys, given to a verifier when it is opened.
 pub struct Environment {
     /// The cryptographic provider.
     pub crypto: &'static dyn Crypto,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What opens the key file, or the token.
+    pub keys: KeyAccess,
     rng: Mutex<Box<dyn Rng>>,
 }
 
@@ -62,13 +66,19 @@ impl Environment {
     /// Puts one together.
     #[must_use]
     pub fn new(crypto: &'static dyn Crypto, clock: Arc<dyn Clock>, rng: Box<dyn Rng>) -> Self {
-        Self { crypto, clock, rng: Mutex::new(rng) }
+        Self { crypto, clock, keys: KeyAccess::default(), rng: Mutex::new(rng) }
     }
 
     /// The default provider with the operating system's clock and randomness.
     #[must_use]
     pub fn system() -> Self {
         Self::new(default_provider(), Arc::new(SystemClock), Box::new(OsRng))
+    }
+
+    /// The same with what opens the keys; without this they are taken for plain.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyAccess) -> Self {
+        Self { keys, ..self }
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {

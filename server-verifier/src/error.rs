@@ -1,14 +1,17 @@
 //! What can go wrong on the server's side. Each message says what to do next.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::suite::{Danger, Suite};
 
+pub use crate::keys::{KeyFileError, TokenError};
+use crate::ledger::LedgerError;
 use crate::policy::BadPolicy;
 
-/// An error of the store: nothing of the operation has been written.
-#[derive(Debug, thiserror::Error)]
+/// An error of the store: nothing of the operation has been written, unless the error says that this is not known.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the write lock for longer than the time-out.
     #[error("the database is locked by another process; try again, or stop the other process")]
@@ -28,6 +31,9 @@ pub enum StoreError {
     /// Another kind of file.
     #[error("the file is not a OneTap database; give the directory that `verifier init` made")]
     NotOneTap,
+    /// No tables: `init` was never run, or was interrupted.
+    #[error("the database is empty; run `onetap verifier init` first, or again if it was interrupted")]
+    Empty,
     /// Made by a later version of this program.
     #[error(
         "the database has schema version {found}, this program knows up to {known}; install a newer program"
@@ -38,6 +44,27 @@ pub enum StoreError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// Made by a version of this program that was never released.
+    #[error("the database has schema version {found}, this program knows {known} and later; make a new one")]
+    OlderSchema {
+        /// Version of the file.
+        found: i64,
+        /// Oldest version that this program knows.
+        known: i64,
+    },
+    /// The server stopped before it answered.
+    #[error("the server stopped before it answered; repeat the request with the same idempotency key")]
+    Stopped,
+    /// The database server cannot be reached, or the connection broke off.
+    #[error(
+        "the database server does not answer ({0}); check that it runs, then repeat the request with the same idempotency key"
+    )]
+    Unreachable(String),
+    /// The database server does not let this user in, or not do what it must.
+    #[error(
+        "the database server refuses ({0}); correct its URL, its settings or the user's rights as docs/postgres.md says"
+    )]
+    Refused(String),
     /// A row that this program cannot have written.
     #[error("the database holds a {what} that cannot be read; restore the last backup")]
     BadRow {
@@ -46,7 +73,11 @@ pub enum StoreError {
     },
     /// Anything else SQLite says.
     #[error("the database failed; see the cause, then repeat the request")]
-    Sqlite(#[source] rusqlite::Error),
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// Anything else PostgreSQL says.
+    #[cfg(feature = "postgres")]
+    #[error("the database failed; see the cause, then repeat the request")]
+    Postgres(#[source] Arc<tokio_postgres::Error>),
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -59,41 +90,9 @@ impl From<rusqlite::Error> for StoreError {
             Some(Code::CannotOpen) => Self::CannotOpen,
             Some(Code::DatabaseCorrupt) => Self::Damaged,
             Some(Code::NotADatabase) => Self::NotOneTap,
-            _ => Self::Sqlite(error),
+            _ => Self::Sqlite(Arc::new(error)),
         }
     }
-}
-
-/// An error of the key file.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// Reading or writing failed.
-    #[error("the key file {path} cannot be read or written; check that it exists and belongs to this user")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others may read the secrets.
-    #[error("others may read the key file {path}; run `chmod 600` on it, and consider its keys disclosed")]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Not what `verifier init` wrote.
-    #[error("the key file {path} is damaged; restore it from the backup")]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Keys of another operator.
-    #[error("the key file {path} belongs to another database; restore the one made with this database")]
-    OtherServer {
-        /// Which file.
-        path: PathBuf,
-    },
 }
 
 /// Any error of the service.
@@ -159,12 +158,24 @@ pub enum ServiceError {
     /// The statement's signature does not hold.
     #[error("the enrolment statement is not signed by the key in it; read it from the card again")]
     StatementForged,
+    /// No such transaction, or none that this client may see.
+    #[error("there is no such transaction; it was not executed")]
+    NoSuchTransaction,
     /// Active or blocked already.
     #[error("the card is not waiting to be activated; order a new card")]
     CardNotOrdered,
+    /// Ordered or blocked.
+    #[error("the card is not active, or has no more versions of keys; order another card")]
+    CardNotActive,
+    /// A key of the server was retired while the card was being ordered.
+    #[error("the server's key was retired while the card was being ordered; order it again")]
+    KeyRetired,
     /// Blocked already.
     #[error("the card is blocked already; nothing was changed")]
     CardBlocked,
+    /// See [`LedgerError`].
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The ledger does not balance.
     #[error("the ledger does not balance ({what}); stop the server and compare with the last backup")]
     LedgerBroken {
@@ -181,13 +192,38 @@ pub enum ServiceError {
         /// First entry that does not fit.
         sequence: i64,
     },
+    /// Rows are not what the audit chain tells.
+    #[error(
+        "the {what} of account row {account} are not what its audit chain tells; somebody has changed the database past the server: compare with the last backup"
+    )]
+    RowsBroken {
+        /// Row id of the account.
+        account: i64,
+        /// What is not.
+        what: &'static str,
+    },
+    /// The log has lost entries that a checkpoint has.
+    #[error(
+        "the audit chain of account row {account} lacks entries that the checkpoint has; the database, or part of it, is older than the checkpoint"
+    )]
+    RolledBack {
+        /// Row id of the account.
+        account: i64,
+    },
+    /// Not a checkpoint, or not this server's.
+    #[error(
+        "the checkpoint is damaged, or another server's; give the file that `verifier audit checkpoint` wrote"
+    )]
+    BadCheckpoint,
+    /// Only SQLite databases are copied by this program.
+    #[error("the database is PostgreSQL's; back it up with PostgreSQL's own tools (docs/postgres.md)")]
+    NotSqlite,
+    /// A file that was given cannot be read or written.
+    #[error(
+        "the file cannot be read or written; check its directory, its permissions and the room on the disk"
+    )]
+    File(#[source] std::io::Error),
     /// The provider failed.
     #[error("cryptography failed: {0}; repeat the request")]
     Crypto(#[from] CryptoError),
-}
-
-impl From<rusqlite::Error> for ServiceError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
-    }
 }

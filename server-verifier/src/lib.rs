@@ -8,8 +8,12 @@
 //! | [`policy`] | what the operator allows |
 //! | [`store`] | what a decision reads and writes, and the SQLite store |
 //! | [`audit`] | the sealed log |
+//! | [`ledger`] | double entry: holds, reversals, accounts that others keep |
+//! | [`outbox`] | what others are told, at least once each |
 //! | [`environment`] | cryptography, time and randomness, given from outside |
+//! | [`keys`] | the ring of keys, sealed in a file or in an HSM |
 //! | [`error`] | what can go wrong and what to do then |
+//! | `http` | the service: HTTP, TLS, clients (feature `http`) |
 //!
 //! [`Verifier`] puts them together.
 //!
@@ -37,11 +41,15 @@
 
 mod admin;
 pub mod audit;
+mod backup;
 pub mod decide;
 pub mod environment;
 pub mod error;
-mod keys;
-mod ledger;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod keys;
+pub mod ledger;
+pub mod outbox;
 pub mod policy;
 mod service;
 pub mod store;
@@ -49,12 +57,16 @@ pub mod verify;
 mod views;
 
 pub use admin::{AccountOptions, CardOptions};
-pub use audit::{Event, LogEntry, Why};
+pub use audit::{Checkpoint, Event, LogEntry, Why};
+pub use backup::{KEEP_ANSWERS, restore};
 pub use decide::{Outcome, Receipt, TransactionId};
 pub use environment::{Clock, Environment, SystemClock, Timestamp};
-pub use error::{KeyFileError, ServiceError, StoreError};
+pub use error::{KeyFileError, ServiceError, StoreError, TokenError};
+pub use keys::{KeyAccess, KeyKind, KeyProtection, KeySummary};
+pub use ledger::{HoldId, LedgerError, Settlement, Verdict};
 pub use policy::Policy;
 pub use service::{Client, InitOptions, Verifier};
-pub use store::rows::{AccountKind, CardState, Lock, LockCause};
+pub use store::Pending;
+pub use store::rows::{AccountKind, CardState, Lock, LockCause, SystemName};
 pub use verify::Malformed;
-pub use views::{AccountView, CardView};
+pub use views::{AccountView, CardView, MAX_PAGE, StatementLine, TransactionView};

@@ -19,6 +19,8 @@ pub struct Policy {
     pub max_age: i64,
     /// How long after its receipt a transaction may be dated (clocks differ).
     pub max_ahead: i64,
+    /// How long a card's older key stays good after a newer one is activated.
+    pub key_overlap: i64,
     /// The largest amount of one transaction.
     pub transaction_limit: u64,
     /// Accepts suites that can be guessed or forged ([`Suite::danger`]). For experiments only: with
@@ -39,7 +41,7 @@ pub enum BadPolicy {
     )]
     Window,
     /// Negative tolerances.
-    #[error("the tolerated age and lead of a transaction must not be negative")]
+    #[error("the tolerated age and lead of a transaction and the overlap of keys must not be negative")]
     Tolerance,
     /// A limit of zero allows nothing.
     #[error("the transaction limit must be at least 1 minor unit")]
@@ -55,6 +57,7 @@ impl Default for Policy {
             window: 30 * 24 * 60 * 60,
             max_age: 10 * 60,
             max_ahead: 2 * 60,
+            key_overlap: 24 * 60 * 60,
             transaction_limit: 1_000_000,
             danger_allow_weak_suites: false,
         }
@@ -74,7 +77,7 @@ impl Policy {
         if self.wrong_in_window < self.wrong_in_a_row || self.window < 1 {
             return Err(BadPolicy::Window);
         }
-        if self.max_age < 0 || self.max_ahead < 0 {
+        if self.max_age < 0 || self.max_ahead < 0 || self.key_overlap < 0 {
             return Err(BadPolicy::Tolerance);
         }
         if self.transaction_limit == 0 { Err(BadPolicy::Limit) } else { Ok(()) }

@@ -6,26 +6,33 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use onetap_apdu_spec::crypto::{CryptoError, RsaBits};
-use onetap_apdu_spec::header::{Binding, CardId, ServerId};
+use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits};
+use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
 use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::txn::TerminalId;
-use rusqlite::{Connection, params};
 
-use crate::audit::Event;
-use crate::decide::{Attempt, Decision, Outcome, TransactionId, decide};
+use crate::audit::{Event, Sealer};
+use crate::decide::{Attempt, Outcome};
 use crate::environment::{Environment, Timestamp};
 use crate::error::{KeyFileError, ServiceError, StoreError};
 use crate::keys::ServerKeys;
+use crate::outbox;
 use crate::policy::Policy;
-use crate::store::Store as _;
 use crate::store::books::{self, OPERATOR};
+use crate::store::decision::Decider;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS};
+use crate::store::sql::{Sql, params};
 use crate::store::sqlite::SqliteStore;
-use crate::verify::{Enrolled, Malformed, Parsed, authenticate, body_tag};
+use crate::store::{Pending, Store};
+use crate::verify::{Enrolled, Malformed, NotAuthentic, Parsed, authenticate, body_tag};
 
-const DATABASE: &str = "verifier.db";
+pub(crate) const DATABASE: &str = "verifier.db";
+/// Where the books are, if not in a file here.
+#[cfg(feature = "postgres")]
+const POSTGRES_URL: &str = "postgres.url";
 /// Parsed card keys kept in memory, about 4 kB each.
-const CACHED_CARDS: usize = 10_000;
+const CACHED_CARDS: usize = 4_000;
 const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// How a store is made.
@@ -67,9 +74,18 @@ pub struct Verifier {
     pub(crate) env: Environment,
     pub(crate) keys: ServerKeys,
     pub(crate) policy: Policy,
-    pub(crate) store: SqliteStore,
-    /// What of a card never changes once it is enrolled: its binding and its keys.
-    cards: RwLock<HashMap<CardId, Arc<Enrolled>>>,
+    pub(crate) sealer: Sealer,
+    pub(crate) store: Store,
+    /// What of a card never changes once it is enrolled, by card and signing key.
+    cards: RwLock<HashMap<(CardId, KeyId), Arc<Known>>>,
+}
+
+/// An enrolled card, ready for use.
+#[derive(Debug)]
+struct Known {
+    /// Row of its account.
+    account: i64,
+    card: Enrolled,
 }
 
 impl Verifier {
@@ -79,34 +95,64 @@ impl Verifier {
     /// [`ServiceError::AlreadyInitialised`]; [`ServiceError`] if a file cannot be written.
     pub fn init(directory: &Path, options: InitOptions, env: Environment) -> Result<Self, ServiceError> {
         options.policy.check()?;
-        let database = directory.join(DATABASE);
-        if fs::metadata(&database).is_ok_and(|file| file.len() > 0) {
-            return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
-        }
         make_directory(directory)?;
         let keys = ServerKeys::create(directory, options.rsa_bits, &env)?;
-        let first = |db: &Connection| first_rows(db, &options, &keys, &env);
-        let store = SqliteStore::create(&database, env.crypto, keys.audit.clone(), first)?;
-        Ok(Self::assemble(env, keys, options.policy, store))
+        let first = |db: &mut dyn Sql| first_rows(db, directory, &options, &keys, &env);
+        let store = SqliteStore::create(&directory.join(DATABASE), first)?;
+        Ok(Self::assemble(env, keys, options.policy, Store::Sqlite(Box::new(store))))
     }
 
-    /// Opens what [`Verifier::init`] made.
+    /// Opens what [`Verifier::init`] or [`Verifier::init_postgres`] made.
     ///
     /// # Errors
     /// [`ServiceError::NotInitialised`], [`StoreError`], [`KeyFileError`].
     pub fn open(directory: &Path, env: Environment) -> Result<Self, ServiceError> {
+        #[cfg(feature = "postgres")]
+        if let Ok(url) = fs::read_to_string(directory.join(POSTGRES_URL)) {
+            return Self::open_postgres(directory, url.trim(), env);
+        }
         let database = directory.join(DATABASE);
         if !fs::metadata(&database).is_ok_and(|file| file.len() > 0) {
             return Err(ServiceError::NotInitialised(directory.to_owned()));
         }
         let keys = ServerKeys::load(directory, &env)?;
-        let store = SqliteStore::open(&database, env.crypto, keys.audit.clone())?;
-        let (server, policy) = store.read(server_row)?;
-        if server != keys.server {
-            return Err(KeyFileError::OtherServer { path: directory.join("keys.json") }.into());
-        }
-        policy.check()?;
-        Ok(Self::assemble(env, keys, policy, store))
+        let store = SqliteStore::open(&database, |db| load_decider(db, directory, &keys, &env))?;
+        let policy = store.read(server_row)?.1;
+        Ok(Self::assemble(env, keys, policy, Store::Sqlite(Box::new(store))))
+    }
+
+    /// Makes the key file in `directory` and the tables in the database at `url`, such as
+    /// `host=/run/postgresql dbname=onetap user=onetap`, and notes the latter in `directory`.
+    ///
+    /// # Errors
+    /// [`ServiceError::AlreadyInitialised`], [`StoreError`], [`KeyFileError`].
+    #[cfg(feature = "postgres")]
+    pub fn init_postgres(
+        directory: &Path,
+        url: &str,
+        options: InitOptions,
+        env: Environment,
+    ) -> Result<Self, ServiceError> {
+        options.policy.check()?;
+        make_directory(directory)?;
+        let keys = ServerKeys::create(directory, options.rsa_bits, &env)?;
+        let first = |db: &mut dyn Sql| first_rows(db, directory, &options, &keys, &env);
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, true, first)?;
+        note_url(directory, url)?;
+        Ok(Self::assemble(env, keys, options.policy, Store::Postgres(Box::new(store))))
+    }
+
+    /// Opens what [`Verifier::init_postgres`] made; any number of processes may.
+    ///
+    /// # Errors
+    /// [`StoreError`], [`KeyFileError`].
+    #[cfg(feature = "postgres")]
+    pub fn open_postgres(directory: &Path, url: &str, env: Environment) -> Result<Self, ServiceError> {
+        let keys = ServerKeys::load(directory, &env)?;
+        let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, false, load)?;
+        let policy = store.read(server_row)?.1;
+        Ok(Self::assemble(env, keys, policy, Store::Postgres(Box::new(store))))
     }
 
     /// A server that is gone when it is dropped.
@@ -116,13 +162,14 @@ impl Verifier {
     pub fn in_memory(options: InitOptions, env: Environment) -> Result<Self, ServiceError> {
         options.policy.check()?;
         let keys = ServerKeys::in_memory(options.rsa_bits, &env)?;
-        let first = |db: &Connection| first_rows(db, &options, &keys, &env);
-        let store = SqliteStore::in_memory(env.crypto, keys.audit.clone(), first)?;
-        Ok(Self::assemble(env, keys, options.policy, store))
+        let nowhere = Path::new("memory");
+        let store = SqliteStore::in_memory(|db| first_rows(db, nowhere, &options, &keys, &env))?;
+        Ok(Self::assemble(env, keys, options.policy, Store::Sqlite(Box::new(store))))
     }
 
-    fn assemble(env: Environment, keys: ServerKeys, policy: Policy, store: SqliteStore) -> Self {
-        Self { env, keys, policy, store, cards: RwLock::new(HashMap::new()) }
+    fn assemble(env: Environment, keys: ServerKeys, policy: Policy, store: Store) -> Self {
+        let sealer = sealer(&keys, &env);
+        Self { env, keys, policy, sealer, store, cards: RwLock::new(HashMap::new()) }
     }
 
     /// This operator's id, which every header must carry.
@@ -131,83 +178,138 @@ impl Verifier {
         self.keys.server
     }
 
+    /// What this server's clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.env.clock.now()
+    }
+
     /// The operator's rules.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Judges one request of `client` and executes it if it holds. Repeat a request with the same
-    /// `idempotency_key` to learn what became of it.
-    ///
-    /// All cryptography is done before anything is locked; only a request that an enrolled card has
-    /// signed opens a writing transaction. When this returns, the decision is durable.
+    /// Judges one request of `client`, executes it if it holds, and returns when that is durable. Repeat a
+    /// request with the same `idempotency_key` to learn what became of it. Blocks; asynchronous code uses
+    /// [`Verifier::submit`].
     ///
     /// # Errors
-    /// [`ServiceError`] if the store fails: then nothing was decided.
+    /// [`ServiceError`] if the store fails: then nothing was decided, or the key tells.
     pub fn authorise(
         &self,
         client: &Client,
         idempotency_key: &str,
         request: &AuthorisationRequest,
     ) -> Result<Outcome, ServiceError> {
-        let parsed = match check_key(idempotency_key).and_then(|()| Parsed::new(request)) {
+        self.submit(client, idempotency_key, request)?.wait()
+    }
+
+    /// Begins to judge one request: does all cryptography in the caller's thread, before anything is
+    /// locked, and queues the decision. Only a request that an enrolled card has signed is queued.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails: then nothing was decided.
+    pub fn submit(
+        &self,
+        client: &Client,
+        idempotency_key: &str,
+        request: &AuthorisationRequest,
+    ) -> Result<Pending, ServiceError> {
+        let attempt = match self.attempt(client, idempotency_key, request)? {
+            Ok(attempt) => attempt,
+            Err(outcome) => return Ok(Pending::settled(outcome)),
+        };
+        match self.store.submit(attempt) {
+            Err(StoreError::Locked) => Ok(Pending::settled(Outcome::Busy)),
+            pending => Ok(pending?),
+        }
+    }
+
+    /// True if [`Verifier::submit`] may have to ask another machine about a card, so that asynchronous code must
+    /// not call it on a thread that serves others too.
+    #[must_use]
+    pub fn reads_remotely(&self) -> bool {
+        !matches!(self.store, Store::Sqlite(_))
+    }
+
+    /// The cryptography of one request: what is to be decided, or what is refused without a decision.
+    fn attempt(
+        &self,
+        client: &Client,
+        key: &str,
+        request: &AuthorisationRequest,
+    ) -> Result<Result<Attempt, Outcome>, ServiceError> {
+        let parsed = match check_key(key).and_then(|()| Parsed::new(request)) {
             Ok(parsed) => parsed,
-            Err(malformed) => return Ok(Outcome::Malformed(malformed)),
+            Err(malformed) => return Ok(Err(Outcome::Malformed(malformed))),
         };
         let binding = parsed.header().binding;
-        let known = self.known_card(binding.card)?;
-        let unknown = known.is_none();
-        let card = known.map_or_else(|| self.decoy(binding), Ok)?;
-        let authentic = authenticate(self.env.crypto, &card, self.keys.decryption.as_ref(), &parsed);
-        let admitted = !unknown && self.policy.admits(binding.suite).is_ok();
-        let Some(authentic) = authentic.ok().filter(|_| admitted) else {
-            return Ok(Outcome::Refused);
+        let known = self.known_card(binding.card, binding.signing_key)?;
+        let decoy = if known.is_none() { Some(self.decoy(binding)?) } else { None };
+        let Some(card) = known.as_ref().map(|known| &known.card).or(decoy.as_ref()) else {
+            return Ok(Err(Outcome::Refused));
+        };
+        let ring = self.keys.ring();
+        let server_key = ring.decryption(binding.server_key);
+        let authentic = authenticate(self.env.crypto, card, server_key, parsed);
+        if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
+            return Err(CryptoError::Unavailable.into());
+        }
+        let admitted = self.policy.admits(binding.suite).is_ok();
+        let (Ok(authentic), Some(known), true) = (authentic, &known, admitted) else {
+            return Ok(Err(Outcome::Refused));
         };
         let now = self.env.clock.now();
-        let attempt = Attempt {
-            terminal: &client.terminal,
-            key: idempotency_key,
+        Ok(Ok(Attempt {
+            account: known.account,
+            terminal: client.terminal.clone(),
+            key: key.to_owned(),
             body: body_tag(self.env.crypto, &self.keys.requests, request),
             now,
             window_start: Timestamp(now.0.saturating_sub(self.policy.window)),
-            transaction: TransactionId(hex::encode(self.env.random::<16>())),
-            authentic: &authentic,
-            password: authentic.check_password(&request.verification_password),
-        };
-        match self.store.transact(attempt, |rows, attempt| decide(&self.policy, rows, attempt)) {
-            Ok(Decision::Answered(answer)) => Ok(answer.into()),
-            Ok(Decision::Conflict) => Ok(Outcome::Conflict),
-            Ok(Decision::Commit(commit)) => Ok(commit.answer.into()),
-            Err(StoreError::Locked) => Ok(Outcome::Busy),
-            Err(error) => Err(error.into()),
-        }
+            judged: authentic.judge(&request.verification_password),
+        }))
     }
 
     /// The enrolled card with its parsed keys. What is cached never changes; the card's state is read
     /// under the lock.
-    fn known_card(&self, id: CardId) -> Result<Option<Arc<Enrolled>>, ServiceError> {
-        if let Some(card) = self.cards.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Some(Arc::clone(card)));
+    fn known_card(&self, card: CardId, key: KeyId) -> Result<Option<Arc<Known>>, ServiceError> {
+        let id = (card, key);
+        if let Some(known) = self.cards.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Some(Arc::clone(known)));
         }
-        let Some(row) = self.store.enrolled(id)? else {
+        let Some(row) = self.store.read(|db| books::enrolled(db, card, key))? else {
             return Ok(None);
         };
-        let card_key = self.keys.card_key(&self.env, id, row.binding.issuer_key);
-        let card = Arc::new(Enrolled::new(self.env.crypto, row.binding, &row.public_key, card_key)?);
+        let Some(card_key) = self.bound_card_key(&row.binding)? else {
+            return Ok(None);
+        };
+        let card = Enrolled::new(self.env.crypto, row.binding, &row.public_key, card_key)?;
+        let known = Arc::new(Known { account: row.account, card });
         let mut cards = self.cards.write().unwrap_or_else(PoisonError::into_inner);
         if cards.len() >= CACHED_CARDS {
             cards.clear();
         }
-        cards.insert(id, Arc::clone(&card));
-        Ok(Some(card))
+        cards.insert(id, Arc::clone(&known));
+        Ok(Some(known))
+    }
+
+    /// The key of an enrolled card; none if a key of the server that it is bound to is retired, in which
+    /// case it is blocked. Versions that another process has made are read from the file.
+    pub(crate) fn bound_card_key(&self, binding: &Binding) -> Result<Option<Key256>, ServiceError> {
+        if !self.keys.ring().serves(binding) {
+            self.keys.refresh(&self.env)?;
+        }
+        Ok(self.keys.ring().card_key(binding.card, binding.issuer_key)?)
     }
 
     /// Stands in for a card that is not enrolled, so that the answer takes about as long as for one that is:
     /// no signature verifies under the server's own key.
-    fn decoy(&self, binding: Binding) -> Result<Arc<Enrolled>, CryptoError> {
-        let card_key = self.keys.card_key(&self.env, binding.card, binding.issuer_key);
-        Enrolled::new(self.env.crypto, binding, &self.keys.public_key, card_key).map(Arc::new)
+    fn decoy(&self, binding: Binding) -> Result<Enrolled, CryptoError> {
+        let ring = self.keys.ring();
+        let card_key = ring.stand_in_key(binding.card)?;
+        Enrolled::new(self.env.crypto, binding, ring.newest_server_key().1, card_key)
     }
 }
 
@@ -222,28 +324,65 @@ fn make_directory(directory: &Path) -> Result<(), KeyFileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)
 }
 
-/// The operator's rows. Fails if another process was first.
+fn sealer(keys: &ServerKeys, env: &Environment) -> Sealer {
+    Sealer::new(env.crypto, keys.audit.clone())
+}
+
+/// The operator's rows, if there are none yet.
 fn first_rows(
-    db: &Connection,
+    db: &mut dyn Sql,
+    directory: &Path,
     options: &InitOptions,
     keys: &ServerKeys,
     env: &Environment,
-) -> Result<(), StoreError> {
+) -> Result<Decider, ServiceError> {
+    if db.count("SELECT count(*) FROM server", &[])? > 0 {
+        return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
+    }
     db.execute(
         "INSERT INTO server (one, server_id, operator, policy) VALUES (1, ?1, ?2, ?3)",
-        params![keys.server.to_string(), options.operator, books::to_json(&options.policy)?],
+        &params![&keys.server.to_string(), &options.operator, &books::to_json(&options.policy)?],
     )?;
-    let sql = "INSERT INTO accounts (account_id, holder, kind) VALUES (?1, ?2, 'operator')";
-    db.execute(sql, params![OPERATOR, options.operator])?;
-    books::begin_audit(db, env.crypto, &keys.audit, OPERATOR)?;
+    let sealer = sealer(keys, env);
+    let end = sealer.begin(OPERATOR);
+    let sql = "INSERT INTO accounts (account_id, holder, kind, audit_seal, audit_head)
+        VALUES (?1, ?2, 'operator', ?3, ?4)";
+    db.execute(sql, &params![OPERATOR, &options.operator, &end.seal, &end.head])?;
     let event = Event::Initialised { operator: options.operator.clone() };
-    books::append_audit(db, env.crypto, &keys.audit, OPERATOR, env.clock.now(), &event)?;
-    Ok(())
+    books::append_audit(db, &sealer, OPERATOR, env.clock.now(), &event)?;
+    Ok(Decider { policy: options.policy.clone(), sealer, announces: false })
 }
 
-fn server_row(db: &Connection) -> Result<(ServerId, Policy), StoreError> {
-    let sql = "SELECT server_id, policy FROM server";
-    let (server, policy): (String, String) = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let server = server.parse().map_err(|_| StoreError::BadRow { what: "server id" })?;
-    Ok((server, books::from_json(&policy, "policy")?))
+/// Notes where the books are, for its owner only: there may be a password in it.
+#[cfg(feature = "postgres")]
+fn note_url(directory: &Path, url: &str) -> Result<(), KeyFileError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = directory.join(POSTGRES_URL);
+    let io = |source| KeyFileError::Io { path: path.clone(), source };
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(io)?;
+    writeln!(file, "{url}").and_then(|()| file.sync_all()).map_err(io)
+}
+
+/// What decisions need, if the database belongs to these keys.
+fn load_decider(
+    db: &mut dyn Sql,
+    directory: &Path,
+    keys: &ServerKeys,
+    env: &Environment,
+) -> Result<Decider, ServiceError> {
+    let (server, policy) = server_row(db)?;
+    if server != keys.server {
+        return Err(KeyFileError::OtherServer { path: directory.join("keys.json") }.into());
+    }
+    policy.check()?;
+    Ok(Decider { policy, sealer: sealer(keys, env), announces: outbox::announces(db)? })
+}
+
+fn server_row(db: &mut dyn Sql) -> Result<(ServerId, Policy), StoreError> {
+    let row = db.first("SELECT server_id, policy FROM server", &[], |row| {
+        Ok((books::parse(row.text(0)?, "server id")?, books::from_json(row.text(1)?, "policy")?))
+    })?;
+    row.ok_or(StoreError::BadRow { what: "server" })
 }

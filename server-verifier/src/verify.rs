@@ -2,12 +2,12 @@
 //! no clock, no side effects.
 //!
 //! [`authenticate`] shows that the enrolled card made this request ([`Authentic`]);
-//! [`Authentic::check_password`] shows that its holder confirmed it ([`Verified`]). Only this module
+//! [`Authentic::judge`] shows that its holder confirmed it ([`Verified`]). Only this module
 //! can make a [`Verified`], and nothing moves money without one (P-18).
 
 use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaPrivate, RsaPublic};
 use onetap_apdu_spec::digest::{Digester, Subject};
-use onetap_apdu_spec::envelope::Envelope;
+use onetap_apdu_spec::envelope::{Envelope, OpenError};
 use onetap_apdu_spec::header::{Binding, Header};
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::password::Password;
@@ -111,16 +111,19 @@ pub enum NotAuthentic {
     /// S does not verify.
     #[error("the signature does not verify")]
     BadSignature,
+    /// The token that holds the server's key does not answer: nothing is known about E.
+    #[error("the token that holds the server's key does not answer")]
+    KeyUnavailable,
 }
 
-/// Proof that the enrolled card signed this transaction. (Under suites whose password can be guessed
-/// off line, S cannot be checked without the password: there the proof is missing until then, one
-/// of the reasons why the default policy refuses them.)
+/// Proof that the enrolled card signed this transaction, with what its password is held against. (Under
+/// suites whose password can be guessed off line, S cannot be checked without the password: there the
+/// proof is missing until then, one of the reasons why the default policy refuses them.)
 #[derive(Debug)]
 pub struct Authentic<'a> {
     crypto: &'a dyn Crypto,
     card: &'a Enrolled,
-    parsed: &'a Parsed<'a>,
+    parsed: Parsed<'a>,
     fingerprint: Digest,
     payer_matches: bool,
     password: Expected,
@@ -139,26 +142,24 @@ enum Expected {
     Signature,
 }
 
-/// What holding the typed password against the card's gave.
+/// What the card made, with what is known of it.
 #[derive(Debug)]
-pub enum PasswordCheck {
-    /// They are the same.
-    Right(Box<Verified>),
-    /// They are not.
-    Wrong,
-    /// The card's cannot be read: an alarm, not a try.
-    Undecryptable,
-}
-
-/// Proof that the enrolled card signed this transaction and that its holder confirmed it. Made by
-/// [`Authentic::check_password`] only; executing a transaction takes one.
-#[derive(Debug)]
-pub struct Verified {
+pub struct Evidence {
     message: TransactionMessage,
     signature: SignatureMessage,
+    object: Option<Vec<u8>>,
+    fingerprint: Digest,
+    payer_matches: bool,
+    proven: bool,
 }
 
-impl Verified {
+impl Evidence {
+    /// H.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.signature.header
+    }
+
     /// T.
     #[must_use]
     pub fn message(&self) -> &TransactionMessage {
@@ -170,53 +171,11 @@ impl Verified {
     pub fn signature(&self) -> &SignatureMessage {
         &self.signature
     }
-}
 
-/// Checks that `card` made `parsed`: the header is the enrolled one, S verifies over what the profile
-/// signs, and then opens E with `server_key`. Costs about the same for every card and outcome.
-///
-/// # Errors
-/// [`NotAuthentic`].
-pub fn authenticate<'a>(
-    crypto: &'a dyn Crypto,
-    card: &'a Enrolled,
-    server_key: &dyn RsaPrivate,
-    parsed: &'a Parsed<'a>,
-) -> Result<Authentic<'a>, NotAuthentic> {
-    let header = parsed.header();
-    let binding_matches = header.binding == card.binding;
-    let guessable = header.binding.suite.danger() == Some(Danger::Guessable);
-    let mut authentic = Authentic {
-        crypto,
-        card,
-        parsed,
-        fingerprint: crypto.sha256(&[&header.to_bytes(), parsed.message.bytes()]),
-        payer_matches: card.keys.alias(crypto, header.counter) == parsed.message.transaction().payer,
-        password: Expected::Signature,
-    };
-    if !guessable {
-        let signed = authentic.signed(None);
-        authentic.verify(&signed)?;
-        authentic.fingerprint = crypto.sha256(&[&signed]);
-    }
-    if !binding_matches {
-        return Err(NotAuthentic::OtherBinding);
-    }
-    authentic.password = authentic.expected(server_key);
-    Ok(authentic)
-}
-
-impl Authentic<'_> {
-    /// H.
+    /// What the card owed besides S, if anything: with it the signature can be checked again.
     #[must_use]
-    pub fn header(&self) -> &Header {
-        self.parsed.header()
-    }
-
-    /// T.
-    #[must_use]
-    pub fn message(&self) -> &TransactionMessage {
-        &self.parsed.message
+    pub fn object(&self) -> Option<&[u8]> {
+        self.object.as_deref()
     }
 
     /// Hash of the signed bytes, by which a repetition is known. (Of H and T where the signed bytes
@@ -232,27 +191,140 @@ impl Authentic<'_> {
         self.payer_matches
     }
 
-    /// True if S has verified already. For A1 and A2 with an unkeyed digest it can only be verified with
-    /// the right password, so that until then nothing may rest on the request.
+    /// True if S has verified. For A1 and A2 with an unkeyed digest that takes the right password, so that
+    /// without it nothing may rest on the request.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        !matches!(self.password, Expected::Signature)
+        self.proven
     }
+}
 
+/// Proof that the enrolled card signed this transaction and that its holder confirmed it. Made by
+/// [`Authentic::judge`] only; executing a transaction takes one (P-18).
+#[derive(Debug)]
+pub struct Verified(Evidence);
+
+impl Verified {
+    /// What was proven.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0
+    }
+}
+
+/// What holding the typed password against the card's gave.
+#[derive(Debug)]
+pub enum Judged {
+    /// They are the same.
+    Right(Verified),
+    /// They are not.
+    Wrong(Evidence),
+    /// The card's cannot be read: an alarm, not a try.
+    Undecryptable(Evidence),
+}
+
+impl Judged {
+    /// What the card made.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        match self {
+            Self::Right(verified) => &verified.0,
+            Self::Wrong(evidence) | Self::Undecryptable(evidence) => evidence,
+        }
+    }
+}
+
+/// Checks that `card` made `parsed`: the header is the enrolled one, S verifies over what the profile
+/// signs, and then opens E with `server_key`, the version that H names. Costs about the same for every card and outcome.
+///
+/// # Errors
+/// [`NotAuthentic`].
+pub fn authenticate<'a>(
+    crypto: &'a dyn Crypto,
+    card: &'a Enrolled,
+    server_key: Option<&dyn RsaPrivate>,
+    parsed: Parsed<'a>,
+) -> Result<Authentic<'a>, NotAuthentic> {
+    let header = *parsed.header();
+    let binding_matches = header.binding == card.binding;
+    let guessable = header.binding.suite.danger() == Some(Danger::Guessable);
+    let payer_matches = card.keys.alias(crypto, header.counter) == parsed.message.transaction().payer;
+    let mut authentic = Authentic {
+        crypto,
+        card,
+        parsed,
+        fingerprint: [0; 32],
+        payer_matches,
+        password: Expected::Signature,
+    };
+    if guessable {
+        authentic.fingerprint = crypto.sha256(&[&header.to_bytes(), authentic.parsed.message.bytes()]);
+    } else {
+        let signed = authentic.signed(None);
+        authentic.verify(&signed)?;
+        authentic.fingerprint = crypto.sha256(&[&signed]);
+    }
+    if !binding_matches {
+        return Err(NotAuthentic::OtherBinding);
+    }
+    authentic.password = authentic.expected(server_key)?;
+    Ok(authentic)
+}
+
+/// Whether S of a stored transaction still verifies, with what the card owed besides it.
+pub(crate) fn signature_holds(
+    crypto: &dyn Crypto,
+    card: &Enrolled,
+    message: &[u8],
+    signature: &[u8],
+    object: &[u8],
+) -> bool {
+    let (Ok(message), Ok(signature)) =
+        (TransactionMessage::parse(message), SignatureMessage::parse(signature))
+    else {
+        return false;
+    };
+    let Some(kind) = signature.header.binding.suite.owed() else {
+        return true;
+    };
+    let object = PasswordObject { kind, bytes: object.to_owned() };
+    let parsed = Parsed { message, signature, object: Some(&object) };
+    let password = Expected::Signature;
+    let authentic = Authentic { crypto, card, parsed, fingerprint: [0; 32], payer_matches: false, password };
+    authentic.verify(&authentic.signed(None)).is_ok()
+}
+
+impl Authentic<'_> {
     /// Holds what was typed against what the card made, in constant time.
     #[must_use]
-    pub fn check_password(&self, typed: &Password) -> PasswordCheck {
+    pub fn judge(self, typed: &Password) -> Judged {
         let right = match &self.password {
-            Expected::Opened(password) => password.matches(typed),
-            Expected::Undecryptable => return PasswordCheck::Undecryptable,
-            Expected::Digest => self.digest_of(typed).is_some_and(|digest| self.object_is(&digest)),
-            Expected::Signature => self.verify(&Zeroizing::new(self.signed(Some(typed)))).is_ok(),
+            Expected::Opened(password) => Some(password.matches(typed)),
+            Expected::Undecryptable => None,
+            Expected::Digest => Some(self.digest_of(typed).is_some_and(|digest| self.object_is(&digest))),
+            Expected::Signature => Some(self.verify(&Zeroizing::new(self.signed(Some(typed)))).is_ok()),
         };
-        if !right {
-            return PasswordCheck::Wrong;
+        let evidence = Evidence {
+            proven: right == Some(true) || !matches!(self.password, Expected::Signature),
+            object: self.parsed.object.map(|object| object.bytes.clone()),
+            message: self.parsed.message,
+            signature: self.parsed.signature,
+            fingerprint: self.fingerprint,
+            payer_matches: self.payer_matches,
+        };
+        match right {
+            Some(true) => Judged::Right(Verified(evidence)),
+            Some(false) => Judged::Wrong(evidence),
+            None => Judged::Undecryptable(evidence),
         }
-        let (message, signature) = (self.parsed.message.clone(), self.parsed.signature.clone());
-        PasswordCheck::Right(Box::new(Verified { message, signature }))
+    }
+
+    fn header(&self) -> &Header {
+        self.parsed.header()
+    }
+
+    fn message(&self) -> &TransactionMessage {
+        &self.parsed.message
     }
 
     /// The signed bytes (docs/spec/signing.md). Only A1 and A2 with an unkeyed
@@ -282,16 +354,16 @@ impl Authentic<'_> {
         verified.map_err(|_| NotAuthentic::BadSignature)
     }
 
-    fn expected(&self, server_key: &dyn RsaPrivate) -> Expected {
-        match self.header().binding.suite.owed() {
+    fn expected(&self, server_key: Option<&dyn RsaPrivate>) -> Result<Expected, NotAuthentic> {
+        Ok(match self.header().binding.suite.owed() {
             None => Expected::Signature,
             Some(Owed::PasswordDigest | Owed::EncryptedDigest) => Expected::Digest,
-            Some(Owed::Encrypted) => match self.envelope().open(self.parsed.object_bytes(), Some(server_key))
-            {
+            Some(Owed::Encrypted) => match self.envelope().open(self.parsed.object_bytes(), server_key) {
                 Ok(password) => Expected::Opened(password),
+                Err(OpenError::Unavailable) => return Err(NotAuthentic::KeyUnavailable),
                 Err(_) => Expected::Undecryptable,
             },
-        }
+        })
     }
 
     /// D(pw), or D(E) of the E that the card would have made for `typed` (A4: IV and R follow from C).

@@ -1,20 +1,24 @@
 //! What the operator reads: accounts, the log, and whether the books hold.
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::Block;
-use onetap_apdu_spec::header::{Binding, CardId};
+use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
-use rusqlite::{Connection, params};
-use subtle::ConstantTimeEq as _;
+use onetap_apdu_spec::txn::TerminalId;
 
-use crate::audit::{LogEntry, ORIGIN, Sealed, head, seal};
+use crate::audit::{Event, LogEntry};
+use crate::decide::{Receipt, TransactionId};
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::ledger;
 use crate::service::Verifier;
-use crate::store::books::{self, OPERATOR};
+use crate::store::books::{self, OPERATOR, RowLock, select_accounts};
+use crate::store::decision;
 use crate::store::rows::{Account, AccountKind, CardState, Lock};
+use crate::store::sql::{Row, Sql, params};
+
+/// Accounts, entries or lines in one page at most.
+pub const MAX_PAGE: u32 = 1_000;
 
 /// An account, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -29,6 +33,8 @@ pub struct AccountView {
     pub kind: AccountKind,
     /// Minor units.
     pub balance: i64,
+    /// So much of the balance is held: minor units.
+    pub held: i64,
     /// False once it is closed.
     pub open: bool,
     /// Since when and why it is locked.
@@ -50,6 +56,30 @@ pub struct CardView {
     pub suite: Suite,
     /// What it may do.
     pub state: CardState,
+    /// Version of its newest signing key.
+    pub signing_key: KeyId,
+}
+
+/// A transaction that was executed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TransactionView {
+    /// What the terminal was told.
+    pub receipt: Receipt,
+    /// Which terminal that was.
+    pub terminal: TerminalId,
+    /// Who paid.
+    pub payer: AccountNumber,
+}
+
+/// One line of an account's statement.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StatementLine {
+    /// A transaction's id, or what the operator has booked.
+    pub transaction: String,
+    /// Minor units; negative if it went out.
+    pub amount: i64,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Verifier {
@@ -59,89 +89,184 @@ impl Verifier {
     /// [`ServiceError::NoSuchAccount`].
     pub fn account(&self, number: &AccountNumber) -> Result<AccountView, ServiceError> {
         self.store.read(|db| {
-            let account = books::account_by_number(db, number)?.ok_or(ServiceError::NoSuchAccount)?;
+            let account = find_account(db, number)?;
             Ok(self.view(db, account)?)
         })
     }
 
-    /// All accounts, oldest first.
+    /// All accounts, oldest first. For a few; many are read in pages.
     ///
     /// # Errors
     /// [`ServiceError`] if the store fails.
     pub fn accounts(&self) -> Result<Vec<AccountView>, ServiceError> {
+        let mut all: Vec<AccountView> = Vec::new();
+        loop {
+            let page = self.accounts_page(all.last().map(|account| &account.number), MAX_PAGE)?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// The accounts that were opened after the one with number `after`, oldest first, `limit` of them
+    /// at most and never more than [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn accounts_page(
+        &self,
+        after: Option<&AccountNumber>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, ServiceError> {
         self.store.read(|db| {
-            let accounts = books::all_accounts(db)?.into_iter();
+            let after = after.map(|number| find_account(db, number)).transpose()?;
+            let after = after.map_or(OPERATOR, |account| account.id);
+            let accounts = books::accounts_after(db, after, limit.min(MAX_PAGE))?.into_iter();
             Ok(accounts.map(|account| self.view(db, account)).collect::<Result<_, StoreError>>()?)
         })
     }
 
-    fn view(&self, db: &Connection, account: Account) -> Result<AccountView, StoreError> {
+    /// The accounts that are locked, longest first, `limit` of them at most and never more than
+    /// [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn locked_accounts(&self, limit: u32) -> Result<Vec<AccountView>, ServiceError> {
+        let sql = select_accounts!("locked_at IS NOT NULL ORDER BY locked_at, account_id LIMIT ?1");
+        self.store.read(|db| {
+            let accounts = db.all(sql, &params![limit.min(MAX_PAGE)], books::account)?.into_iter();
+            Ok(accounts.map(|account| self.view(db, account)).collect::<Result<_, StoreError>>()?)
+        })
+    }
+
+    /// A card with the number of its account.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchCard`].
+    pub fn card(&self, card: CardId) -> Result<(AccountNumber, CardView), ServiceError> {
+        let sql = "SELECT a.number, a.account_id FROM cards c JOIN accounts a USING (account_id)
+            WHERE c.card_id = ?1";
+        self.store.read(|db| {
+            let read = |row: &dyn Row| Ok((books::parse(row.text(0)?, "account number")?, row.int(1)?));
+            let (number, account) =
+                db.first(sql, &params![&card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)?;
+            let view = cards(db, account)?.into_iter().find(|view| view.card == card);
+            Ok((number, view.ok_or(ServiceError::NoSuchCard)?))
+        })
+    }
+
+    fn view(&self, db: &mut dyn Sql, account: Account) -> Result<AccountView, StoreError> {
         let since = self.env.clock.now().0.saturating_sub(self.policy.window);
         let window = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
+        let wrong_in_window = db.count(window, &params![account.id, since])?;
         Ok(AccountView {
-            wrong_in_window: db.query_row(window, params![account.id, since], |row| row.get(0))?,
+            wrong_in_window: u32::try_from(wrong_in_window).unwrap_or(u32::MAX),
             cards: cards(db, account.id)?,
+            balance: account.balance + books::credits(db, account.id)?,
+            held: account.held,
             number: account.number,
             holder: account.holder,
             currency: account.currency,
             kind: account.kind,
-            balance: account.balance,
             open: account.open,
             locked: account.lock,
             wrong_in_a_row: account.wrong_in_a_row,
         })
     }
 
-    /// The log of one account, or of all accounts and the operator, oldest entry first.
+    /// What became of one transaction, by its id: what a terminal asks that lost the answer.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchTransaction`] if it was not executed.
+    pub fn transaction(&self, id: &TransactionId) -> Result<TransactionView, ServiceError> {
+        let (card, counter) = id.parts().ok_or(ServiceError::NoSuchTransaction)?;
+        self.store.read(|db| {
+            let sql = "SELECT a.account_id, a.number FROM cards c JOIN accounts a USING (account_id)
+                WHERE c.card_id = ?1";
+            let read = |row: &dyn Row| Ok((row.int(0)?, books::parse(row.text(1)?, "account number")?));
+            let found = db.first(sql, &params![&card.to_string()], read)?;
+            let (account, payer) = found.ok_or(ServiceError::NoSuchTransaction)?;
+            let entry = decision::executed_entry(db, account, card, counter)?;
+            let event = books::event_at(db, account, entry.ok_or(ServiceError::NoSuchTransaction)?)?;
+            match event {
+                Some(Event::Executed { receipt, terminal, .. }) => {
+                    Ok(TransactionView { receipt, terminal, payer })
+                }
+                _ => Err(StoreError::BadRow { what: "receipt" }.into()),
+            }
+        })
+    }
+
+    /// The lines of an account's statement after the one for `after`, in the order of their ids, `limit` of
+    /// them at most and never more than [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn statement(
+        &self,
+        number: &AccountNumber,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<StatementLine>, ServiceError> {
+        let sql = "SELECT transaction_id, amount, at FROM entries
+            WHERE account_id = ?1 AND transaction_id > ?2 ORDER BY transaction_id LIMIT ?3";
+        self.store.read(|db| {
+            let account = find_account(db, number)?;
+            Ok(db.all(sql, &params![account.id, after, limit.min(MAX_PAGE)], |row| {
+                let transaction = row.text(0)?.to_owned();
+                Ok(StatementLine { transaction, amount: row.int(1)?, at: Timestamp(row.int(2)?) })
+            })?)
+        })
+    }
+
+    /// The log of one account, or of all accounts and the operator, oldest entry first. For a few; much is read
+    /// in pages.
     ///
     /// # Errors
     /// [`ServiceError::NoSuchAccount`].
     pub fn log(&self, number: Option<&AccountNumber>) -> Result<Vec<LogEntry>, ServiceError> {
-        self.store.read(|db| {
-            let only = match number {
-                None => None,
-                Some(number) => {
-                    let account = books::account_by_number(db, number)?;
-                    Some(account.ok_or(ServiceError::NoSuchAccount)?.id)
+        let mut all: Vec<LogEntry> = Vec::new();
+        if number.is_none() {
+            let mut page = LogPage::default();
+            self.store.read(|db| {
+                while let entries @ [_, ..] = page.next(db)?.as_mut_slice() {
+                    all.extend_from_slice(entries);
                 }
-            };
-            Ok(log(db, only)?)
-        })
+                Ok::<(), ServiceError>(())
+            })?;
+            all.sort_by_key(|entry| entry.at);
+            return Ok(all);
+        }
+        loop {
+            let after = all.last().map_or(0, |entry| entry.sequence);
+            let page = self.log_page(number, after, MAX_PAGE)?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
     }
 
-    /// Checks that no entry of the log was changed, removed or moved.
+    /// The entries of one chain after place `after`, oldest first, `limit` of them at most and never more
+    /// than [`MAX_PAGE`]: an account's, or the operator's own if no number is given.
     ///
     /// # Errors
-    /// [`ServiceError::AuditBroken`] with the first entry that does not fit.
-    pub fn audit_verify(&self) -> Result<(), ServiceError> {
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn log_page(
+        &self,
+        number: Option<&AccountNumber>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, ServiceError> {
+        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
+            JOIN accounts c ON c.account_id = a.account_id
+            WHERE a.account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
         self.store.read(|db| {
-            let sql = "SELECT account_id, audit_seal FROM accounts WHERE kind <> 'equity'";
-            let mut statement = db.prepare(sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                self.verify_chain(db, row.get(0)?, row.get(1)?)?;
-            }
-            Ok(())
+            let account = number.map(|number| find_account(db, number)).transpose()?;
+            let account = account.map_or(OPERATOR, |account| account.id);
+            Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], log_entry)?)
         })
-    }
-
-    fn verify_chain(&self, db: &Connection, account: i64, end: Block) -> Result<(), ServiceError> {
-        let sql = "SELECT sequence, at, event, seal FROM audit WHERE account_id = ?1 ORDER BY sequence";
-        let mut statement = db.prepare_cached(sql)?;
-        let mut rows = statement.query([account])?;
-        let (mut expected, mut before) = (1, ORIGIN);
-        while let Some(row) = rows.next()? {
-            let (sequence, at, event): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let entry = Sealed { account, sequence, at: Timestamp(at), event: &event };
-            let computed = seal(self.env.crypto, &self.keys.audit, &before, &entry);
-            let stored: Block = row.get(3)?;
-            if sequence != expected || !bool::from(computed.ct_eq(&stored)) {
-                return Err(ServiceError::AuditBroken { account, sequence: expected });
-            }
-            (expected, before) = (expected + 1, stored);
-        }
-        let whole = head(self.env.crypto, &self.keys.audit, account, expected - 1, &before).ct_eq(&end);
-        if whole.into() { Ok(()) } else { Err(ServiceError::AuditBroken { account, sequence: expected }) }
     }
 
     /// Checks that the ledger balances: every transaction, every account, every currency.
@@ -153,34 +278,50 @@ impl Verifier {
     }
 }
 
-fn cards(db: &Connection, account: i64) -> Result<Vec<CardView>, StoreError> {
-    let sql = "SELECT binding, state FROM cards WHERE account_id = ?1 ORDER BY rowid";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([account])?;
-    let mut cards = Vec::new();
-    while let Some(row) = rows.next()? {
-        let binding: Binding = books::from_json(&row.get::<_, String>(0)?, "card")?;
-        let state = books::from_name(&row.get::<_, String>(1)?, "card state")?;
-        cards.push(CardView { card: binding.card, suite: binding.suite, state });
-    }
-    Ok(cards)
+fn find_account(db: &mut dyn Sql, number: &AccountNumber) -> Result<Account, ServiceError> {
+    books::account_by_number(db, number, RowLock::None)?.ok_or(ServiceError::NoSuchAccount)
 }
 
-fn log(db: &Connection, only: Option<i64>) -> Result<Vec<LogEntry>, StoreError> {
-    let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a JOIN accounts USING (account_id)
-        WHERE ?1 IS NULL OR account_id = ?1 ORDER BY at, a.account_id, sequence";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([only])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let number: Option<String> = if row.get::<_, i64>(0)? == OPERATOR { None } else { row.get(1)? };
-        let account = number.map(|number| number.parse()).transpose();
-        entries.push(LogEntry {
-            account: account.map_err(|_| StoreError::BadRow { what: "account number" })?,
-            sequence: row.get(2)?,
-            at: Timestamp(row.get(3)?),
-            event: books::from_json(&row.get::<_, String>(4)?, "audit entry")?,
-        });
+fn cards(db: &mut dyn Sql, account: i64) -> Result<Vec<CardView>, StoreError> {
+    let sql = "SELECT k.binding, c.state FROM cards c JOIN card_keys k
+        ON k.account_id = c.account_id AND k.card_id = c.card_id AND k.signing_key = c.newest_key
+        WHERE c.account_id = ?1 ORDER BY c.card_id";
+    db.all(sql, &params![account], |row| {
+        let Binding { card, suite, signing_key, .. } = books::from_json(row.text(0)?, "card")?;
+        Ok(CardView { card, suite, state: books::from_name(row.text(1)?, "card state")?, signing_key })
+    })
+}
+
+/// Walks through the whole log, chain by chain.
+#[derive(Debug, Default)]
+pub(crate) struct LogPage {
+    /// The chain, and the place in it, that was read last.
+    account: i64,
+    sequence: i64,
+}
+
+impl LogPage {
+    /// The next entries, [`MAX_PAGE`] at most; none at the end.
+    pub(crate) fn next(&mut self, db: &mut dyn Sql) -> Result<Vec<LogEntry>, StoreError> {
+        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
+            JOIN accounts c ON c.account_id = a.account_id
+            WHERE (a.account_id, sequence) > (?1, ?2) ORDER BY a.account_id, sequence LIMIT ?3";
+        let params = params![self.account, self.sequence, MAX_PAGE];
+        let entries = db.all(sql, &params, |row| Ok((row.int(0)?, log_entry(row)?)))?;
+        if let Some((account, last)) = entries.last() {
+            (self.account, self.sequence) = (*account, last.sequence);
+        }
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
-    Ok(entries)
+}
+
+/// Reads account row, number, sequence, time, event.
+fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
+    let number = if row.int(0)? == OPERATOR { None } else { row.opt_text(1)? };
+    Ok(LogEntry {
+        account: number.map(|number| books::parse(number, "account number")).transpose()?,
+        sequence: row.int(2)?,
+        at: Timestamp(row.int(3)?),
+        event: books::from_json(row.text(4)?, "audit entry")?,
+    })
 }

@@ -18,7 +18,7 @@ fn page() -> Option<(Browser, Scene)> {
 }
 
 /// Role and name of every node of the accessibility tree that is not left out of it.
-fn tree(browser: &Browser) -> Vec<(String, String)> {
+pub(crate) fn tree(browser: &Browser) -> Vec<(String, String)> {
     let tree = browser.devtools("Accessibility.getFullAXTree", &json!({}));
     let text = |node: &Value, of: &str| node[of]["value"].as_str().unwrap_or_default().to_owned();
     let nodes = tree["nodes"].as_array().unwrap().iter();
@@ -102,7 +102,7 @@ fn text_has_contrast_and_keys_have_room_in_every_look() {
 }
 
 /// Lists what falls short.
-const CHECKS: &str = r"
+pub(crate) const CHECKS: &str = r"
 const wrong = [];
 const light = (colour) => {
   const part = (value) => { const c = value / 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
@@ -128,6 +128,7 @@ for (const e of document.querySelectorAll('body *')) {
 }
 if (texts < 30) wrong.push(`only ${texts} texts found`);
 for (const e of document.querySelectorAll('button, summary, label')) {
+  if (!e.checkVisibility()) continue;
   const { width, height } = e.getBoundingClientRect();
   if (width < 24 || height < 24) wrong.push(`${e.textContent}: ${width} x ${height}`);
 }

@@ -112,7 +112,8 @@ impl Hunt {
     fn kill_one(&mut self, command: &dyn Fn() -> Command) -> Result<(), KillError> {
         let orders =
             format!("{}\n{}\n{}\n{}", self.path.display(), self.durable, self.known.now, self.report.kills);
-        let mut child = command().env(ORDERS, orders).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child =
+            command().env(ORDERS, orders).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let lines = child.stdout.take().map(listen).ok_or(KillError::Silent)?;
         let heard = self.until_killed(&mut child, &lines);
         child.wait()?;

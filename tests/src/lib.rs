@@ -9,10 +9,16 @@
 //! | [`fuzz`] | properties that hold for any bytes |
 //! | [`tear`] | the power cut at every write |
 //! | [`kill`] | the process of a card killed at any instant |
+//! | [`cut`] | the power cut at every access to the verifier's files |
 //! | [`model`] | random operations against a model of the card |
+//! | [`fire`] | the verifier under load, killed, and behind a network that fails |
 //! | [`rig`] | a card at hand for these: memory, clock, keys |
 
 pub mod conform;
+#[cfg(feature = "service")]
+pub mod cut;
+#[cfg(feature = "service")]
+pub mod fire;
 pub mod fuzz;
 pub mod holder;
 pub mod kill;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a test fails")]
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use onetap_conformance::kill::{child, run};
 
@@ -21,7 +22,12 @@ fn myself() -> Command {
     command
 }
 
+/// A child that is just being started holds, for a moment, the files that its parent has open, and with them the
+/// lock of the other test's image.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn killed(durable: bool) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seed = number("ONETAP_KILL_SEED").unwrap_or(SEED);
     let kills = number("ONETAP_KILLS").unwrap_or(KILLS) / 2;

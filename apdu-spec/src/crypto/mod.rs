@@ -45,6 +45,9 @@ pub enum CryptoError {
     /// The provider itself failed (no memory, no randomness).
     #[error("the cryptographic provider failed")]
     Provider,
+    /// The HSM that holds the key does not answer, so that nothing is known about the input.
+    #[error("the token that holds the key does not answer; check that it is connected")]
+    Unavailable,
 }
 
 /// Modulus sizes that a card may have.
@@ -159,7 +162,8 @@ pub trait RsaPrivate: Debug + Send + Sync {
     /// RSAES-OAEP decryption with SHA-256, MGF1-SHA-256 and the empty label.
     ///
     /// # Errors
-    /// [`CryptoError::BadCiphertext`], however it failed.
+    /// [`CryptoError::BadCiphertext`], however it failed; [`CryptoError::Unavailable`] if the key is in
+    /// an HSM that does not answer.
     fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
 
     /// The public half as SubjectPublicKeyInfo DER.

@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::padding::{pad, unpad};
 use crate::crypto::{AesBits, AesKey, Block, Crypto, CryptoError};
 use crate::header::CardId;
-use crate::keys::{IssuerMasterKey, derive};
+use crate::keys::{IssuerMasterKey, MasterKey, derive, derive_by};
 use crate::rng::Rng;
 
 /// A key check value: tells two keys apart, tells nothing about either.
@@ -111,6 +111,9 @@ impl<'de> Deserialize<'de> for KeySet {
 #[error("the keys of one set must have one length: give three keys of 16, 24 or 32 bytes")]
 pub struct MixedLengths;
 
+/// Of ENC, MAC and DEK.
+const LABELS: [&str; 3] = ["onetap/gp-enc", "onetap/gp-mac", "onetap/gp-dek"];
+
 impl KeySet {
     /// The well-known key set of blank cards (404142…4F three times). Protects nothing: replace it.
     pub const TEST: Self = Self {
@@ -152,8 +155,23 @@ impl KeySet {
         version: KeyVersion,
     ) -> Self {
         let context = [&card.0[..], &[version.get()]].concat();
-        let key = |label| AesKey::from(&derive(crypto, &master.0, label, &context));
-        Self { version, enc: key("onetap/gp-enc"), mac: key("onetap/gp-mac"), dek: key("onetap/gp-dek") }
+        let [enc, mac, dek] = LABELS.map(|label| AesKey::from(&derive(crypto, &master.0, label, &context)));
+        Self { version, enc, mac, dek }
+    }
+
+    /// The same by a master key that may be in an HSM.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unavailable`] if the HSM does not answer.
+    pub fn diversified_by(
+        master: &dyn MasterKey,
+        card: CardId,
+        version: KeyVersion,
+    ) -> Result<Self, CryptoError> {
+        let context = [&card.0[..], &[version.get()]].concat();
+        let key = |label| derive_by(|parts| master.cmac(parts), label, &context).map(|key| (&key).into());
+        let [enc, mac, dek] = LABELS.map(key);
+        Ok(Self { version, enc: enc?, mac: mac?, dek: dek? })
     }
 
     /// Key version number.

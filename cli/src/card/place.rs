@@ -12,12 +12,12 @@ use onetap_conformance::reader::InProcessReader;
 use onetap_pcsc_host::gp::{Issuer, IssuerError, with_issuer};
 use onetap_pcsc_host::pcsc::wait_for_card;
 use onetap_pcsc_host::{Disposition, Reader, Transport};
-use onetap_server_verifier::{Environment, ServiceError, Verifier};
 
 use super::{open, patiently};
 use crate::args;
 use crate::exit::Failure;
 use crate::pay::reader_named;
+use crate::verifier;
 
 /// How long a card is waited for in a reader.
 const WAIT: Duration = Duration::from_secs(10);
@@ -48,10 +48,7 @@ fn contact<T>(
 
 /// The server's keys of a card that it ordered.
 pub(super) fn issuer_keys(db: &Path, card: CardId) -> Result<KeySet, Failure> {
-    let server = Verifier::open(db, Environment::system())?;
-    let known = server.accounts()?.iter().flat_map(|account| &account.cards).any(|view| view.card == card);
-    // Keys of a card that does not exist would only cost tries.
-    if known { Ok(server.management_keys(card)) } else { Err(ServiceError::NoSuchCard.into()) }
+    Ok(verifier::keys::open(db)?.management_keys(card)?)
 }
 
 /// The keys that the card says it has.

@@ -1,18 +1,16 @@
-//! Reading and writing single rows. Every function runs inside its caller's transaction.
+//! Reading and writing single rows, on either store. Every function runs inside its caller's transaction.
 
 use std::str::FromStr;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
-use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use subtle::ConstantTimeEq as _;
 
-use super::rows::{Account, AccountKind, EnrolledCard, Lock, Mark};
-use crate::audit::{Event, ORIGIN, Sealed, head, seal};
+use super::rows::{Account, AccountKind, CardState, EnrolledCard, Lock, Mark};
+use super::sql::{Row, Sql, params};
+use crate::audit::{End, Event, Sealed, Sealer};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 
@@ -37,172 +35,179 @@ pub(crate) fn to_name<T: Serialize>(value: &T) -> Result<String, StoreError> {
 
 /// The inverse of [`to_name`].
 pub(crate) fn from_name<T: DeserializeOwned>(name: &str, what: &'static str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::from(name)).map_err(|_| StoreError::BadRow { what })
+    let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+        serde::de::IntoDeserializer::into_deserializer(name);
+    T::deserialize(name).map_err(|_| StoreError::BadRow { what })
 }
 
-fn parse<T: FromStr>(text: &str, what: &'static str) -> Result<T, StoreError> {
+pub(crate) fn parse<T: FromStr>(text: &str, what: &'static str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::BadRow { what })
 }
 
-const ACCOUNT: &str = "SELECT account_id, number, holder, currency, kind, balance, is_open, locked_at,
-    lock_cause, wrong_in_a_row FROM accounts WHERE number IS NOT NULL";
+/// A query for accounts of holders, ending in what is given.
+macro_rules! select_accounts {
+    ($tail:literal) => {
+        concat!(
+            "SELECT account_id, number, holder, currency, kind, balance, held, is_open, locked_at, lock_cause,
+                wrong_in_a_row, audit_sequence, audit_seal, audit_head, system FROM accounts
+             WHERE number IS NOT NULL AND ",
+            $tail
+        )
+    };
+}
+pub(crate) use select_accounts;
 
-/// The account in one row.
-pub(crate) fn account_by_id(db: &Connection, id: i64) -> Result<Option<Account>, StoreError> {
-    let sql = format!("{ACCOUNT} AND account_id = ?1");
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query([id])?;
-    rows.next()?.map(account).transpose()
+/// How a row that is read is locked until the transaction ends, where rows are locked one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowLock {
+    /// Not at all: for showing, not for deciding.
+    None,
+    /// Nobody else may change it.
+    Change,
+    /// Nobody else may close it; others may credit it.
+    Use,
 }
 
 /// The account with one number.
 pub(crate) fn account_by_number(
-    db: &Connection,
+    db: &mut dyn Sql,
     number: &AccountNumber,
+    lock: RowLock,
 ) -> Result<Option<Account>, StoreError> {
-    let sql = format!("{ACCOUNT} AND number = ?1");
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query([number.as_str()])?;
-    rows.next()?.map(account).transpose()
+    let sql = match lock {
+        RowLock::Change if db.locks_rows() => select_accounts!("number = ?1 FOR UPDATE"),
+        RowLock::Use if db.locks_rows() => select_accounts!("number = ?1 FOR KEY SHARE"),
+        _ => select_accounts!("number = ?1"),
+    };
+    db.first(sql, &params![number.as_str()], account)
 }
 
-/// All accounts of holders, by row.
-pub(crate) fn all_accounts(db: &Connection) -> Result<Vec<Account>, StoreError> {
-    let sql = format!("{ACCOUNT} ORDER BY account_id");
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query([])?;
-    let mut accounts = Vec::new();
-    while let Some(row) = rows.next()? {
-        accounts.push(account(row)?);
-    }
-    Ok(accounts)
+/// A page of accounts of holders, by row: those after row `after`.
+pub(crate) fn accounts_after(db: &mut dyn Sql, after: i64, limit: u32) -> Result<Vec<Account>, StoreError> {
+    db.all(select_accounts!("account_id > ?1 ORDER BY account_id LIMIT ?2"), &params![after, limit], account)
 }
 
-fn account(row: &Row<'_>) -> Result<Account, StoreError> {
-    let since: Option<i64> = row.get(7)?;
-    let cause: Option<String> = row.get(8)?;
-    let lock = since
-        .zip(cause)
-        .map(|(since, cause)| from_name(&cause, "lock").map(|cause| Lock { since: Timestamp(since), cause }));
+/// Reads a row of [`select_accounts`].
+pub(crate) fn account(row: &dyn Row) -> Result<Account, StoreError> {
     Ok(Account {
-        id: row.get(0)?,
-        number: parse(&row.get::<_, String>(1)?, "account number")?,
-        holder: row.get(2)?,
-        currency: parse::<Currency>(&row.get::<_, String>(3)?, "currency")?,
-        kind: from_name::<AccountKind>(&row.get::<_, String>(4)?, "kind of account")?,
-        balance: row.get(5)?,
-        open: row.get(6)?,
-        lock: lock.transpose()?,
-        wrong_in_a_row: row.get(9)?,
+        id: row.int(0)?,
+        number: parse(row.text(1)?, "account number")?,
+        holder: row.text(2)?.to_owned(),
+        currency: parse::<Currency>(row.text(3)?, "currency")?,
+        kind: from_name::<AccountKind>(row.text(4)?, "kind of account")?,
+        balance: row.int(5)?,
+        held: row.int(6)?,
+        open: row.flag(7)?,
+        lock: lock(row, 8)?,
+        wrong_in_a_row: row.count(10)?,
+        system: row.opt_text(14)?.map(|name| parse(name, "system")).transpose()?,
     })
 }
 
-/// The row of the account that a card belongs to.
-pub(crate) fn card_account(db: &Connection, card: CardId) -> Result<Option<i64>, StoreError> {
-    let mut statement = db.prepare_cached("SELECT account_id FROM cards WHERE card_id = ?1")?;
-    Ok(statement.query_row([card.to_string()], |row| row.get(0)).optional()?)
-}
-
-/// A card with its key, if it has one.
-pub(crate) fn enrolled(db: &Connection, card: CardId) -> Result<Option<EnrolledCard>, StoreError> {
-    let sql = "SELECT binding, public_key FROM cards WHERE card_id = ?1 AND public_key IS NOT NULL";
-    let mut statement = db.prepare_cached(sql)?;
-    let row = statement
-        .query_row([card.to_string()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
-        .optional()?;
-    row.map(|(binding, public_key)| Ok(EnrolledCard { binding: from_json(&binding, "card")?, public_key }))
-        .transpose()
-}
-
-/// The card's state and mark.
-pub(crate) fn card_state<T: DeserializeOwned>(
-    db: &Connection,
-    account: i64,
-    card: CardId,
-) -> Result<(T, Option<Mark>), StoreError> {
-    let sql = "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong FROM cards
-        WHERE account_id = ?1 AND card_id = ?2";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![account, card.to_string()])?;
-    let row = rows.next()?.ok_or(StoreError::BadRow { what: "card" })?;
-    let state = from_name(&row.get::<_, String>(0)?, "card state")?;
-    let counter: Option<u32> = row.get(1)?;
-    let mark = counter.map(|counter| {
-        let life: String = row.get(3)?;
-        let life = from_name(&life, "mark")?;
-        Ok::<_, StoreError>(Mark { counter, fingerprint: row.get(2)?, life, wrong: row.get(4)? })
-    });
-    Ok((state, mark.transpose()?))
-}
-
-/// Moves a card's mark.
-pub(crate) fn set_mark(db: &Connection, account: i64, card: CardId, mark: &Mark) -> Result<(), StoreError> {
-    let sql = "UPDATE cards SET mark_counter = ?3, mark_fingerprint = ?4, mark_life = ?5, mark_wrong = ?6
-        WHERE account_id = ?1 AND card_id = ?2";
-    let life = to_name(&mark.life)?;
-    db.prepare_cached(sql)?.execute(params![
-        account,
-        card.to_string(),
-        mark.counter,
-        mark.fingerprint,
-        life,
-        mark.wrong
-    ])?;
-    Ok(())
-}
-
-/// Begins the audit chain of an account that was made in this transaction.
-pub(crate) fn begin_audit(
-    db: &Connection,
-    crypto: &dyn Crypto,
-    key: &Key256,
-    account: i64,
-) -> Result<(), StoreError> {
-    set_audit_head(db, account, 0, &head(crypto, key, account, 0, &ORIGIN))
-}
-
-fn set_audit_head(db: &Connection, account: i64, sequence: i64, head: &Block) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3 WHERE account_id = ?1")?
-        .execute(params![account, sequence, head])?;
-    Ok(())
-}
-
-/// The place and the seal of the last entry, if the chain still ends where it did.
-fn last_entry(
-    db: &Connection,
-    crypto: &dyn Crypto,
-    key: &Key256,
-    account: i64,
-) -> Result<(i64, Block), StoreError> {
-    let sql = "SELECT audit_sequence, audit_seal FROM accounts WHERE account_id = ?1";
-    let (last, stored): (i64, Block) =
-        db.prepare_cached(sql)?.query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = "SELECT seal FROM audit WHERE account_id = ?1 AND sequence = ?2";
-    let seal = db.prepare_cached(sql)?.query_row([account, last], |row| row.get(0)).optional()?;
-    let seal = seal.unwrap_or(ORIGIN);
-    if bool::from(head(crypto, key, account, last, &seal).ct_eq(&stored)) {
-        Ok((last, seal))
-    } else {
-        Err(StoreError::BadRow { what: "audit chain" })
+/// Reads moment and cause of a lock from two columns, the first of which is `first`.
+pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreError> {
+    match (row.opt_int(first)?, row.opt_text(first + 1)?) {
+        (Some(since), Some(cause)) => {
+            Ok(Some(Lock { since: Timestamp(since), cause: from_name(cause, "lock")? }))
+        }
+        _ => Ok(None),
     }
+}
+
+/// The end of its chain in a row of [`select_accounts`].
+pub(crate) fn chain_end(row: &dyn Row) -> Result<End, StoreError> {
+    Ok(End { sequence: row.int(11)?, seal: row.array(12)?, head: row.array(13)? })
+}
+
+/// Money that has come in and is not yet gathered into the balance.
+pub(crate) fn credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
+    let sql = "SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM credits WHERE account_id = ?1";
+    db.count(sql, &params![account])
+}
+
+/// Gathers what has come in into the balance and returns how much it was. The account must be locked.
+pub(crate) fn gather_credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
+    let gone = "DELETE FROM credits WHERE account_id = ?1 RETURNING amount";
+    let sum = db.all(gone, &params![account], |row| row.int(0))?.into_iter().sum();
+    if sum != 0 {
+        let sql = "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1";
+        db.execute(sql, &params![account, sum])?;
+    }
+    Ok(sum)
+}
+
+/// An enrolled card under one of its signing keys.
+pub(crate) fn enrolled(
+    db: &mut dyn Sql,
+    card: CardId,
+    signing_key: KeyId,
+) -> Result<Option<EnrolledCard>, StoreError> {
+    let sql = "SELECT c.account_id, k.binding, k.public_key FROM cards c
+        JOIN card_keys k ON k.account_id = c.account_id AND k.card_id = c.card_id
+        WHERE c.card_id = ?1 AND k.signing_key = ?2 AND k.public_key IS NOT NULL";
+    db.first(sql, &params![&card.to_string(), u32::from(signing_key)], |row| {
+        Ok(EnrolledCard {
+            account: row.int(0)?,
+            binding: from_json(row.text(1)?, "card")?,
+            public_key: row.bytes(2)?.to_owned(),
+        })
+    })
+}
+
+/// Reads state and mark from five columns, the first of which is `first`: state, counter, fingerprint, life,
+/// wrong passwords.
+pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Option<Mark>), StoreError> {
+    let state = from_name(row.text(first)?, "card state")?;
+    let mark = match row.opt_int(first + 1)? {
+        None => None,
+        Some(counter) => Some(Mark {
+            counter: u32::try_from(counter).map_err(|_| StoreError::BadRow { what: "mark" })?,
+            fingerprint: row.array(first + 2)?,
+            life: from_name(row.text(first + 3)?, "mark")?,
+            wrong: row.count(first + 4)?,
+        }),
+    };
+    Ok((state, mark))
+}
+
+/// The end of an account's chain, which must be as it was left. The account must be locked.
+fn end_of_chain(db: &mut dyn Sql, sealer: &Sealer, account: i64) -> Result<End, StoreError> {
+    let sql = if db.locks_rows() {
+        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1 FOR NO KEY UPDATE"
+    } else {
+        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1"
+    };
+    let read = |row: &dyn Row| Ok(End { sequence: row.int(0)?, seal: row.array(1)?, head: row.array(2)? });
+    let end = db.first(sql, &params![account], read)?;
+    end.filter(|end| sealer.holds(account, end)).ok_or(StoreError::BadRow { what: "audit chain" })
 }
 
 /// Adds an entry to an account's audit chain and returns its place.
 pub(crate) fn append_audit(
-    db: &Connection,
-    crypto: &dyn Crypto,
-    key: &Key256,
+    db: &mut dyn Sql,
+    sealer: &Sealer,
     account: i64,
     at: Timestamp,
     event: &Event,
 ) -> Result<i64, StoreError> {
-    let (last, before) = last_entry(db, crypto, key, account)?;
-    let (sequence, json) = (last + 1, to_json(event)?);
-    let seal = seal(crypto, key, &before, &Sealed { account, sequence, at, event: &json });
-    db.prepare_cached(
-        "INSERT INTO audit (account_id, sequence, at, event, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![account, sequence, at.0, json, seal])?;
-    set_audit_head(db, account, sequence, &head(crypto, key, account, sequence, &seal))?;
+    let last = end_of_chain(db, sealer, account)?;
+    let (sequence, json) = (last.sequence + 1, to_json(event)?);
+    let seal = sealer.seal(&last.seal, &Sealed { account, sequence, at, event: &json });
+    let end = sealer.end(account, sequence, seal);
+    db.execute(INSERT_AUDIT, &params![account, sequence, at.0, &json, &seal])?;
+    db.execute(
+        "UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3, audit_head = ?4 WHERE account_id = ?1",
+        &params![account, sequence, &end.seal, &end.head],
+    )?;
     Ok(sequence)
+}
+
+/// Account, sequence, time, event, seal.
+pub(crate) const INSERT_AUDIT: &str =
+    "INSERT INTO audit (account_id, sequence, at, event, seal) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// Reads the event of one audit entry.
+pub(crate) fn event_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Option<Event>, StoreError> {
+    let sql = "SELECT event FROM audit WHERE account_id = ?1 AND sequence = ?2";
+    db.first(sql, &params![account, sequence], |row| from_json(row.text(0)?, "audit entry"))
 }

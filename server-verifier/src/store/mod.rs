@@ -1,41 +1,148 @@
-//! Where accounts, cards, marks, answers, the ledger and the audit chains live.
+//! Where accounts, cards, marks, answers, the ledger and the audit chains live: in SQLite, or in PostgreSQL.
 //!
-//! [`Store`] is what the decision needs of a store: read one card without a lock, and, under the
-//! account's lock, read every row, decide, write and commit. SQLite is the first store.
+//! | room | what lives there |
+//! |---|---|
+//! | [`rows`] | what a decision reads |
+//! | `decision` | one decision: lock, read, decide, write |
+//! | `books` | single rows |
+//! | `sql` | the little that both stores have in common |
+//! | `schema` | tables and versions |
+//! | `sqlite`, `postgres` | the stores: connections, commits, locks |
+//! | `fold` | SQLite's log, folded beside the writer |
 
 pub(crate) mod books;
+pub(crate) mod decision;
+mod fold;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub mod rows;
 mod schema;
+pub(crate) mod sql;
 pub(crate) mod sqlite;
 
-use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::txn::TerminalId;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use crate::decide::{Attempt, Decision};
-use crate::error::StoreError;
-use rows::{EnrolledCard, Rows};
+use tokio::sync::oneshot;
 
-/// What the decision needs of a store.
-pub trait Store {
-    /// The enrolled card, if there is one; read without any lock, so that only what never changes
-    /// once a card is enrolled may be used of it.
+use crate::decide::{Attempt, Outcome};
+use crate::error::{ServiceError, StoreError};
+use sql::Sql;
+
+/// One of the stores.
+#[derive(Debug)]
+pub(crate) enum Store {
+    Sqlite(Box<sqlite::SqliteStore>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::PostgresStore>),
+}
+
+impl Store {
+    /// Queues a decision. It is durable before it is answered.
+    pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.submit(attempt),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.submit(attempt),
+        }
+    }
+
+    /// Runs `work` in one writing transaction: all of it is durable when this returns `Ok`, none of it
+    /// is written otherwise.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Sqlite(store) => store.write(work),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.write(work),
+        }
+    }
+
+    /// Runs `work` on one consistent snapshot.
+    pub(crate) fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Sqlite(store) => store.read(work),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.read(work),
+        }
+    }
+}
+
+/// A decision in the store's queue.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) attempt: Attempt,
+    answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+impl Job {
+    /// Answers, once the decision is durable. Nobody may be waiting any more: then the same idempotency key
+    /// finds the answer.
+    pub(crate) fn answer(self, outcome: Result<Outcome, StoreError>) {
+        let _gone = self.answer.send(outcome);
+    }
+}
+
+/// A job and what waits for its answer.
+pub(crate) fn queue_slot(attempt: Attempt) -> (Job, Pending) {
+    let (answer, waiting) = oneshot::channel();
+    (Job { attempt, answer }, Pending(State::Queued(waiting)))
+}
+
+/// A request under way: await it, or [`Pending::wait`] for it. Dropping it does not stop the decision; the
+/// idempotency key tells later what became of it.
+#[derive(Debug)]
+pub struct Pending(State);
+
+#[derive(Debug)]
+enum State {
+    /// Settled without the store.
+    Settled(Option<Outcome>),
+    Queued(oneshot::Receiver<Result<Outcome, StoreError>>),
+}
+
+impl Pending {
+    pub(crate) fn settled(outcome: Outcome) -> Self {
+        Self(State::Settled(Some(outcome)))
+    }
+
+    /// Blocks until the decision is durable. Not for asynchronous code.
     ///
     /// # Errors
-    /// [`StoreError`].
-    fn enrolled(&self, card: CardId) -> Result<Option<EnrolledCard>, StoreError>;
+    /// [`ServiceError`] if the store fails: then nothing was decided, or it is not known; the same
+    /// idempotency key tells.
+    pub fn wait(self) -> Result<Outcome, ServiceError> {
+        match self.0 {
+            State::Settled(outcome) => Ok(outcome.unwrap_or(Outcome::Busy)),
+            State::Queued(waiting) => settle(waiting.blocking_recv()),
+        }
+    }
+}
 
-    /// Locks the account, reads all rows that concern `attempt`, lets `decide` decide, writes what it
-    /// says, and returns after the commit is durable. On an error nothing has been written.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn transact<'a, F>(&self, attempt: Attempt<'a>, decide: F) -> Result<Decision, StoreError>
-    where
-        F: FnOnce(&Rows, Attempt<'a>) -> Decision;
+impl Future for Pending {
+    type Output = Result<Outcome, ServiceError>;
 
-    /// Whether a terminal is registered.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn has_terminal(&self, terminal: &TerminalId) -> Result<bool, StoreError>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Settled(outcome) => Poll::Ready(Ok(outcome.take().unwrap_or(Outcome::Busy))),
+            State::Queued(waiting) => Pin::new(waiting).poll(context).map(settle),
+        }
+    }
+}
+
+fn settle(
+    answer: Result<Result<Outcome, StoreError>, oneshot::error::RecvError>,
+) -> Result<Outcome, ServiceError> {
+    match answer {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(StoreError::Locked)) => Ok(Outcome::Busy),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(StoreError::Stopped.into()),
+    }
 }

@@ -7,6 +7,7 @@ use onetap_apdu_spec::money::Currency;
 
 use crate::decide::{Answer, Receipt};
 use crate::environment::Timestamp;
+use crate::ledger::LedgerError;
 
 /// Everything that one decision reads, under the lock of the payer's account.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Rows {
     pub wrong_in_window: u32,
     /// The card's state.
     pub card: CardState,
+    /// Whether the signing key that H names may still be used: the newest, or one within its overlap.
+    pub key_current: bool,
     /// The card's mark, once it has one.
     pub mark: Option<Mark>,
     /// The account that T names as payee.
@@ -42,12 +45,51 @@ pub struct Account {
     pub kind: AccountKind,
     /// Minor units, never negative.
     pub balance: i64,
+    /// So much of the balance is held for somebody: minor units.
+    pub held: i64,
     /// False once it is closed.
     pub open: bool,
     /// Since when and why it is locked.
     pub lock: Option<Lock>,
     /// Wrong passwords since the last right one.
     pub wrong_in_a_row: u32,
+    /// Who keeps its books, if not this server.
+    pub system: Option<SystemName>,
+}
+
+/// Another system that keeps accounts: 1 to 32 of a-z, 0-9 and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SystemName(String);
+
+impl SystemName {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for SystemName {
+    type Err = LedgerError;
+    fn from_str(text: &str) -> Result<Self, LedgerError> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for SystemName {
+    type Error = LedgerError;
+    fn try_from(text: String) -> Result<Self, LedgerError> {
+        let fits = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if fits { Ok(Self(text)) } else { Err(LedgerError::SystemName) }
+    }
+}
+
+impl From<SystemName> for String {
+    fn from(name: SystemName) -> String {
+        name.0
+    }
 }
 
 /// What an account is for (P-26).
@@ -61,7 +103,7 @@ pub enum AccountKind {
 }
 
 /// Since when and why an account is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lock {
     /// Since when.
     pub since: Timestamp,
@@ -79,6 +121,29 @@ pub enum LockCause {
     WrongInWindow,
 }
 
+impl LockCause {
+    /// Its name in logs and columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WrongInARow => "wrong-in-a-row",
+            Self::WrongInWindow => "wrong-in-window",
+        }
+    }
+}
+
+impl Life {
+    /// Its name in columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Executed => "executed",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// What a card may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,11 +157,12 @@ pub enum CardState {
 }
 
 /// How far a card's counter has come, and what became of the value there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mark {
     /// Highest C that came with a valid signature.
     pub counter: u32,
     /// Hash of the bytes that were signed with it.
+    #[serde(with = "hex::serde")]
     pub fingerprint: Digest,
     /// Whether it may still be used.
     pub life: Life,
@@ -133,9 +199,11 @@ pub struct Answered {
     pub answer: Answer,
 }
 
-/// A card with an enrolled key.
+/// A card with an enrolled key. None of this ever changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCard {
+    /// Row of its account.
+    pub account: i64,
     /// As enrolled.
     pub binding: Binding,
     /// SubjectPublicKeyInfo DER.

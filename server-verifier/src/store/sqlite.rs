@@ -1,90 +1,125 @@
-//! The SQLite store: write-ahead log, `synchronous = FULL`, one writing connection in this process and
-//! `BEGIN IMMEDIATE` against others, so that the row of the account is locked before it is read.
+//! The SQLite store: write-ahead log, `synchronous = FULL`, and one thread that writes.
+//!
+//! The writer takes what is queued, up to [`BATCH`] decisions, and makes one commit of it: `BEGIN IMMEDIATE`
+//! against other processes, a savepoint for each decision, and the answers leave after the commit. Whoever
+//! else wants to write borrows the writer's connection in its turn.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
-use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
-use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::txn::TerminalId;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
-use super::books;
-use super::rows::{Answered, EnrolledCard, Rows};
-use super::{Store, schema};
-use crate::decide::{Attempt, Commit, Decision, Execution, Receipt, Tries};
-use crate::environment::Timestamp;
+use super::decision::Decider;
+use super::fold::Folder;
+use super::schema;
+use super::sql::{Param, Row, Sql, Value};
+use super::{Job, Pending, queue_slot};
+use crate::decide::{Attempt, Outcome};
 use crate::error::StoreError;
-use crate::ledger::{self, Posting};
+
+/// Decisions in one commit at most.
+const BATCH: usize = 128;
+/// What may wait for the writer; more is refused as busy.
+const QUEUE: usize = 4_096;
 
 /// One database file, or one database in memory.
 pub(crate) struct SqliteStore {
     /// Reads beside the writer; none in memory, where the one connection does both. Closed first: the
     /// last connection folds the log into the file, which a reader may not.
     reader: Option<Mutex<Connection>>,
-    writer: Mutex<Connection>,
-    crypto: &'static dyn Crypto,
-    audit_key: Key256,
+    path: Option<PathBuf>,
+    folder: Option<Folder>,
+    queue: Option<SyncSender<Task>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer does.
+enum Task {
+    Decide(Box<Job>),
+    /// Lends its connection, and waits until it is back.
+    Lend(SyncSender<Connection>, Receiver<Connection>),
 }
 
 impl SqliteStore {
     /// Makes the file at `path` if need be, and whatever `first` writes, in one commit.
     pub(crate) fn create<E: From<StoreError>>(
         path: &Path,
-        crypto: &'static dyn Crypto,
-        audit_key: Key256,
-        first: impl FnOnce(&Connection) -> Result<(), E>,
+        first: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
         schema::make_file(path)?;
         let mut connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::use_wal(&connection)?;
-        fill(&mut connection, first)?;
-        Self::open(path, crypto, audit_key).map_err(E::from)
+        let decider = fill(&mut connection, first)?;
+        let reader = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self::start(connection, Some((reader, path)), decider)?)
     }
 
-    /// Opens the file at `path`, bringing an older schema up to date.
-    pub(crate) fn open(
+    /// Opens the file at `path`, bringing an older schema up to date; `load` reads what decisions need.
+    pub(crate) fn open<E: From<StoreError>>(
         path: &Path,
-        crypto: &'static dyn Crypto,
-        audit_key: Key256,
-    ) -> Result<Self, StoreError> {
+        load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
+    ) -> Result<Self, E> {
         let mut writer = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let found = schema::version(&writer)?;
         if found == 0 {
-            return Err(StoreError::NotOneTap);
+            return Err(StoreError::Empty.into());
         }
-        if writer.is_readonly("main")? {
-            return Err(StoreError::ReadOnly);
+        if writer.is_readonly("main").map_err(StoreError::from)? {
+            return Err(StoreError::ReadOnly.into());
         }
-        if found < schema::VERSION {
-            fill(&mut writer, |_| Ok::<(), StoreError>(()))?;
-        }
+        let decider =
+            if found < schema::VERSION { fill(&mut writer, load)? } else { load(&mut Session(&writer))? };
         let reader = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Some(Mutex::new(reader)), crypto, audit_key })
+        Ok(Self::start(writer, Some((reader, path)), decider)?)
     }
 
     /// Makes a database in memory.
     pub(crate) fn in_memory<E: From<StoreError>>(
-        crypto: &'static dyn Crypto,
-        audit_key: Key256,
-        first: impl FnOnce(&Connection) -> Result<(), E>,
+        first: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
         let mut writer = Connection::open_in_memory().map_err(StoreError::from)?;
         schema::configure(&writer)?;
-        fill(&mut writer, first)?;
-        Ok(Self { writer: Mutex::new(writer), reader: None, crypto, audit_key })
+        let decider = fill(&mut writer, first)?;
+        Ok(Self::start(writer, None, decider)?)
+    }
+
+    /// Starts the writer.
+    fn start(
+        connection: Connection,
+        reader: Option<(Connection, &Path)>,
+        decider: Decider,
+    ) -> Result<Self, StoreError> {
+        let (queue, tasks) = sync_channel(QUEUE);
+        let work = move || serve(connection, &decider, &tasks);
+        let writer = std::thread::Builder::new().name("onetap-sqlite".to_owned()).spawn(work);
+        let writer = writer.map_err(|_| StoreError::Locked)?;
+        let folder = reader.as_ref().map(|(_, path)| Folder::start(path)).transpose()?;
+        let (reader, path) = reader.map(|(reader, path)| (Mutex::new(reader), path.to_owned())).unzip();
+        Ok(Self { reader, path, folder, queue: Some(queue), writer: Some(writer) })
+    }
+
+    /// Queues a decision.
+    pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
+        let (job, pending) = queue_slot(attempt);
+        let queue = self.queue.as_ref().ok_or(StoreError::Locked)?;
+        match queue.try_send(Task::Decide(Box::new(job))) {
+            Ok(()) => Ok(pending),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(StoreError::Locked),
+        }
     }
 
     /// Runs `work` in one writing transaction: all of it is durable when this returns `Ok`, none of it
     /// is written otherwise.
     pub(crate) fn write<T, E: From<StoreError>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut writer = guard(&self.writer);
-        let transaction = begin(&mut writer)?;
-        let value = work(&transaction)?;
+        let mut loan = self.borrow()?;
+        let connection = loan.connection.as_mut().ok_or(StoreError::Locked)?;
+        let transaction = begin(connection)?;
+        let value = work(&mut Session(&transaction))?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(value)
     }
@@ -92,201 +127,159 @@ impl SqliteStore {
     /// Runs `work` on one consistent snapshot.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = guard(self.reader.as_ref().unwrap_or(&self.writer));
+        let Some(reader) = &self.reader else {
+            return self.write(work);
+        };
+        let mut connection = guard(reader);
         let transaction = connection.transaction().map_err(StoreError::from)?;
-        work(&transaction)
+        work(&mut Session(&transaction))
     }
 
-    /// Adds to the audit chain of `account`, inside a transaction of [`SqliteStore::write`].
-    pub(crate) fn audit(
-        &self,
-        db: &Connection,
-        account: i64,
-        at: Timestamp,
-        event: &crate::audit::Event,
-    ) -> Result<i64, StoreError> {
-        books::append_audit(db, self.crypto, &self.audit_key, account, at, event)
-    }
-
-    /// Begins the audit chain of `account`, which was made in the same transaction.
-    pub(crate) fn begin_audit(&self, db: &Connection, account: i64) -> Result<(), StoreError> {
-        books::begin_audit(db, self.crypto, &self.audit_key, account)
-    }
-
-    /// Writes everything that a decision says.
-    fn apply(&self, db: &Connection, context: &Context, commit: &Commit) -> Result<(), StoreError> {
-        if let Some(mark) = &commit.mark {
-            books::set_mark(db, context.account, context.card, mark)?;
-        }
-        if let Some(execution) = &commit.execution {
-            execute(db, context, execution)?;
-        }
-        let sequence = self.audit(db, context.account, context.now, &commit.event)?;
-        count_try(db, context, commit.tries, sequence)?;
-        let sql = "INSERT INTO requests (account_id, terminal_id, idempotency_key, body, answer, at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        db.prepare_cached(sql)?.execute(params![
-            context.account,
-            context.terminal,
-            context.key,
-            context.body,
-            books::to_json(&commit.answer)?,
-            context.now.0
-        ])?;
+    /// Writes a compact copy of the database, of one moment, into the empty file `to`, beside readers and the
+    /// writer.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let Some(path) = &self.path else {
+            return Err(StoreError::CannotOpen);
+        };
+        let source = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let to = to.to_str().ok_or(StoreError::CannotOpen)?;
+        source.execute("VACUUM INTO ?1", [to])?;
         Ok(())
     }
-}
 
-/// Which rows an attempt concerns.
-struct Context {
-    account: i64,
-    card: CardId,
-    counter: u32,
-    payee: AccountNumber,
-    terminal: String,
-    key: String,
-    body: Block,
-    now: Timestamp,
-    window_start: Timestamp,
-}
-
-impl Context {
-    fn new(db: &Connection, attempt: &Attempt<'_>) -> Result<Self, StoreError> {
-        let header = attempt.authentic.header();
-        let card = header.binding.card;
-        Ok(Self {
-            account: books::card_account(db, card)?.ok_or(StoreError::BadRow { what: "card" })?,
-            card,
-            counter: header.counter,
-            payee: attempt.authentic.message().transaction().payee_account.clone(),
-            terminal: attempt.terminal.as_str().to_owned(),
-            key: attempt.key.to_owned(),
-            body: attempt.body,
-            now: attempt.now,
-            window_start: attempt.window_start,
-        })
-    }
-
-    /// The account first, then all else.
-    fn rows(&self, db: &Connection) -> Result<Rows, StoreError> {
-        let account = books::account_by_id(db, self.account)?;
-        let (card, mark) = books::card_state(db, self.account, self.card)?;
-        let window = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
-        let wrong_in_window = db
-            .prepare_cached(window)?
-            .query_row(params![self.account, self.window_start.0], |row| row.get(0))?;
-        Ok(Rows {
-            account: account.ok_or(StoreError::BadRow { what: "account" })?,
-            wrong_in_window,
-            card,
-            mark,
-            payee: books::account_by_number(db, &self.payee)?,
-            executed: self.executed(db)?,
-            answered: self.answered(db)?,
-        })
-    }
-
-    fn executed(&self, db: &Connection) -> Result<Option<Receipt>, StoreError> {
-        let sql = "SELECT receipt FROM transactions WHERE card_id = ?1 AND counter = ?2";
-        let receipt: Option<String> = db
-            .prepare_cached(sql)?
-            .query_row(params![self.card.to_string(), self.counter], |row| row.get(0))
-            .optional()?;
-        receipt.map(|json| books::from_json(&json, "receipt")).transpose()
-    }
-
-    fn answered(&self, db: &Connection) -> Result<Option<Answered>, StoreError> {
-        let sql = "SELECT body, answer FROM requests WHERE terminal_id = ?1 AND idempotency_key = ?2";
-        let row: Option<(Block, String)> = db
-            .prepare_cached(sql)?
-            .query_row(params![self.terminal, self.key], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        row.map(|(body, answer)| Ok(Answered { body, answer: books::from_json(&answer, "answer")? }))
-            .transpose()
+    /// The writer's connection, until it is dropped.
+    fn borrow(&self) -> Result<Loan, StoreError> {
+        let queue = self.queue.as_ref().ok_or(StoreError::Locked)?;
+        let ((lend, take), (give, back)) = (sync_channel(1), sync_channel(1));
+        queue.send(Task::Lend(lend, back)).map_err(|_| StoreError::Locked)?;
+        let connection = take.recv().map_err(|_| StoreError::Locked)?;
+        Ok(Loan { connection: Some(connection), home: give })
     }
 }
 
-impl Store for SqliteStore {
-    fn enrolled(&self, card: CardId) -> Result<Option<EnrolledCard>, StoreError> {
-        self.read(|db| books::enrolled(db, card))
+impl Drop for SqliteStore {
+    /// What is queued is decided and answered first. Reader and folder go before the writer may.
+    fn drop(&mut self) {
+        self.reader = None;
+        self.folder = None;
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer has been seen by those whose answers it took along.
+            let _ended = writer.join();
+        }
     }
+}
 
-    fn transact<'a, F>(&self, attempt: Attempt<'a>, decide: F) -> Result<Decision, StoreError>
-    where
-        F: FnOnce(&Rows, Attempt<'a>) -> Decision,
-    {
-        self.write(|db| {
-            let context = Context::new(db, &attempt)?;
-            let decision = decide(&context.rows(db)?, attempt);
-            if let Decision::Commit(commit) = &decision {
-                self.apply(db, &context, commit)?;
+/// A borrowed connection; it goes home when this is dropped, also in a panic.
+struct Loan {
+    connection: Option<Connection>,
+    home: SyncSender<Connection>,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // The writer waits for it, whatever else happens.
+            let _returned = self.home.send(connection);
+        }
+    }
+}
+
+/// The writer's life: until the queue is closed and empty.
+fn serve(mut connection: Connection, decider: &Decider, tasks: &Receiver<Task>) {
+    let mut jobs: Vec<Job> = Vec::with_capacity(BATCH);
+    let mut next = tasks.recv().ok();
+    while let Some(task) = next.take() {
+        match task {
+            Task::Decide(job) => {
+                jobs.push(*job);
+                while jobs.len() < BATCH {
+                    match tasks.try_recv() {
+                        Ok(Task::Decide(job)) => jobs.push(*job),
+                        Ok(other) => {
+                            next = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                decide_all(&mut connection, decider, &mut jobs);
             }
-            Ok(decision)
-        })
-    }
-
-    fn has_terminal(&self, terminal: &TerminalId) -> Result<bool, StoreError> {
-        let sql = "SELECT count(*) FROM terminals WHERE terminal_id = ?1";
-        self.read(|db| Ok(db.query_row(sql, [terminal.as_str()], |row| row.get::<_, i64>(0))? != 0))
+            Task::Lend(lend, back) => {
+                if let Err(unwanted) = lend.send(connection) {
+                    connection = unwanted.0;
+                } else if let Ok(returned) = back.recv() {
+                    connection = returned;
+                } else {
+                    return;
+                }
+            }
+        }
+        if next.is_none() {
+            next = tasks.recv().ok();
+        }
     }
 }
 
-/// Posts a verified transaction and keeps its evidence.
-fn execute(db: &Connection, context: &Context, execution: &Execution) -> Result<(), StoreError> {
-    let receipt = &execution.receipt;
-    let id = &receipt.transaction.0;
-    let message = execution.verified.message();
-    let amount = i64::try_from(message.transaction().amount.minor());
-    let amount = amount.map_err(|_| StoreError::BadRow { what: "amount" })?;
-    let sql = "INSERT INTO transactions (account_id, transaction_id, card_id, counter, message, signature,
-        receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    db.prepare_cached(sql)?.execute(params![
-        context.account,
-        id,
-        context.card.to_string(),
-        context.counter,
-        message.bytes(),
-        execution.verified.signature().encode(),
-        books::to_json(receipt)?
-    ])?;
-    let (from, to) = (execution.payer, execution.payee);
-    ledger::post(db, &Posting { transaction: id, from, to, amount, at: context.now })
-}
-
-fn count_try(db: &Connection, context: &Context, tries: Tries, sequence: i64) -> Result<(), StoreError> {
-    match tries {
-        Tries::Unchanged => {}
-        Tries::Right => {
-            db.prepare_cached("UPDATE accounts SET wrong_in_a_row = 0 WHERE account_id = ?1")?
-                .execute([context.account])?;
+/// Decides `jobs` in one commit, then answers.
+fn decide_all(connection: &mut Connection, decider: &Decider, jobs: &mut Vec<Job>) {
+    let outcomes = commit_all(connection, decider, jobs);
+    match outcomes {
+        Ok(outcomes) => {
+            for (job, outcome) in jobs.drain(..).zip(outcomes) {
+                job.answer(outcome);
+            }
         }
-        Tries::Wrong { lock } => {
-            db.prepare_cached("INSERT INTO wrong_passwords (account_id, at, sequence) VALUES (?1, ?2, ?3)")?
-                .execute(params![context.account, context.now.0, sequence])?;
-            let locked_at = lock.map(|_| context.now.0);
-            let cause = lock.map(|cause| books::to_name(&cause)).transpose()?;
-            db.prepare_cached(
-                "UPDATE accounts SET wrong_in_a_row = wrong_in_a_row + 1, locked_at = ?2, lock_cause = ?3
-                 WHERE account_id = ?1",
-            )?
-            .execute(params![context.account, locked_at, cause])?;
+        Err(error) => {
+            for job in jobs.drain(..) {
+                job.answer(Err(error.clone()));
+            }
         }
     }
-    Ok(())
+}
+
+type Outcomes = Vec<Result<Outcome, StoreError>>;
+
+fn commit_all(connection: &mut Connection, decider: &Decider, jobs: &[Job]) -> Result<Outcomes, StoreError> {
+    let transaction = begin(connection)?;
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let mut session = Session(&transaction);
+        session.execute("SAVEPOINT decision", &[])?;
+        let outcome = decider.run(&mut session, &job.attempt);
+        if outcome.is_err() {
+            session.execute("ROLLBACK TO decision", &[])?;
+        }
+        session.execute("RELEASE decision", &[])?;
+        outcomes.push(outcome);
+    }
+    transaction.commit()?;
+    Ok(outcomes)
+}
+
+/// Whether the file at `path` is a OneTap database without damage.
+pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
+    let connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if schema::version(&connection)? == 0 {
+        return Err(StoreError::NotOneTap);
+    }
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged) }
 }
 
 /// Brings the schema up to date and writes what `first` writes, in one commit.
-fn fill<E: From<StoreError>>(
+fn fill<T, E: From<StoreError>>(
     connection: &mut Connection,
-    first: impl FnOnce(&Connection) -> Result<(), E>,
-) -> Result<(), E> {
+    first: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+) -> Result<T, E> {
     let transaction = begin(connection)?;
     let found = schema::version(&transaction)?;
     schema::migrate(&transaction, found)?;
-    first(&transaction)?;
-    Ok(transaction.commit().map_err(StoreError::from)?)
+    let value = first(&mut Session(&transaction))?;
+    transaction.commit().map_err(StoreError::from)?;
+    Ok(value)
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
@@ -294,75 +287,77 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
 }
 
 /// A panic in another thread rolled its transaction back: the connection is fit for use.
-fn guard(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+fn guard<T>(connection: &Mutex<T>) -> MutexGuard<'_, T> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A transaction of SQLite.
+struct Session<'a>(&'a Connection);
+
+impl Session<'_> {
+    fn bound(&self, sql: &str, params: &[Param<'_>]) -> Result<CachedStatement<'_>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        for (index, param) in params.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, param)?;
+        }
+        Ok(statement)
+    }
+}
+
+impl Sql for Session<'_> {
+    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let changed = self.bound(sql, params)?.raw_execute()?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.bound(sql, params)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        Ok(())
+    }
+
+    fn locks_rows(&self) -> bool {
+        false
+    }
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::ValueRef;
+        Ok(rusqlite::types::ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Bytes(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+impl Row for rusqlite::Row<'_> {
+    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
+        use rusqlite::types::ValueRef;
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(value) => Ok(Value::Int(value)),
+            ValueRef::Text(value) => {
+                std::str::from_utf8(value).map(Value::Text).map_err(|_| StoreError::BadRow { what: "text" })
+            }
+            ValueRef::Blob(value) => Ok(Value::Bytes(value)),
+            ValueRef::Real(_) => Err(StoreError::BadRow { what: "number" }),
+        }
+    }
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SqliteStore")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use onetap_apdu_spec::crypto::default_provider;
-
-    use super::*;
-    use crate::audit::Event;
-
-    fn store(directory: &Path) -> SqliteStore {
-        let first = |db: &Connection| {
-            let sql = "INSERT INTO accounts (account_id, holder, kind) VALUES (0, 'test', 'operator')";
-            db.execute(sql, [])?;
-            books::begin_audit(db, default_provider(), &Key256::new([1; 32]), 0)
-        };
-        let key = Key256::new([1; 32]);
-        SqliteStore::create(&directory.join("test.db"), default_provider(), key, first).unwrap()
-    }
-
-    fn add_entry(store: &SqliteStore, text: &str) -> Result<i64, StoreError> {
-        let event = Event::Initialised { operator: text.to_owned() };
-        store.write(|db| store.audit(db, 0, Timestamp(0), &event))
-    }
-
-    fn entries(store: &SqliteStore) -> i64 {
-        let count = "SELECT count(*) FROM audit";
-        store.read(|db| db.query_row(count, [], |row| row.get(0)).map_err(StoreError::from)).unwrap()
-    }
-
-    #[test]
-    fn a_full_database_is_named_and_nothing_is_half_done() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(directory.path());
-        let pages: i64 = guard(&store.writer).query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        guard(&store.writer).query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
-        let refused = (0..100).find_map(|_| add_entry(&store, &"x".repeat(3_000)).err()).unwrap();
-        assert!(matches!(refused, StoreError::Full), "{refused}");
-        let before = entries(&store);
-        guard(&store.writer).query_row("PRAGMA max_page_count = 10000", [], |_| Ok(())).unwrap();
-        assert_eq!(add_entry(&store, "room again").unwrap(), before + 1);
-    }
-
-    #[test]
-    fn a_read_only_database_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(directory.path());
-        guard(&store.writer).pragma_update(None, "query_only", true).unwrap();
-        assert!(matches!(add_entry(&store, "x"), Err(StoreError::ReadOnly)));
-        assert_eq!(entries(&store), 0);
-    }
-
-    #[test]
-    fn commits_are_flushed_to_the_disk_and_foreign_keys_hold() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(directory.path());
-        let pragma = |name: &str| -> String {
-            let sql = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
-            guard(&store.writer).query_row(&sql, [], |row| row.get(0)).unwrap()
-        };
-        assert_eq!(pragma("synchronous"), "2", "FULL");
-        assert_eq!(pragma("journal_mode"), "wal");
-        assert_eq!(pragma("foreign_keys"), "1");
     }
 }

@@ -55,7 +55,7 @@ pub fn options(change: impl FnOnce(&mut Policy)) -> InitOptions {
 
 /// One operator with a payer, a payee and a terminal.
 pub struct World {
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
     pub clock: TestClock,
     pub ada: AccountNumber,
     pub shop: AccountNumber,
@@ -80,11 +80,11 @@ impl World {
         Self::around(verifier, clock)
     }
 
-    fn around(verifier: Verifier, clock: TestClock) -> Self {
+    pub fn around(verifier: Verifier, clock: TestClock) -> Self {
         let ada = account(&verifier, "Ada Lovelace", AccountKind::Current, OPENING);
         let shop = account(&verifier, "Coffee Shop", AccountKind::Current, 0);
         let client = verifier.register_terminal("TERM0001".parse().unwrap()).unwrap();
-        Self { verifier, clock, ada, shop, client, keys: AtomicU64::new(0) }
+        Self { verifier: Arc::new(verifier), clock, ada, shop, client, keys: AtomicU64::new(0) }
     }
 
     pub fn card(&self, suite: &str) -> Card {

@@ -10,6 +10,8 @@ mod lockout;
 mod pcsc;
 mod peer;
 mod promises;
+#[path = "../support/row.rs"]
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod row;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the other benchmark")]

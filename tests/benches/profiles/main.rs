@@ -19,7 +19,7 @@ use onetap_conformance::world::{Route, World};
 use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Reader as _, Transport};
 use onetap_server_verifier::Outcome;
-use onetap_server_verifier::verify::{Enrolled, Parsed, PasswordCheck, authenticate};
+use onetap_server_verifier::verify::{Enrolled, Judged, Parsed, authenticate};
 use support::{Fallible, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
 /// One suite for each profile and method.
@@ -119,9 +119,9 @@ fn verify(criterion: &mut Criterion, suite: Suite) -> Fallible<()> {
     criterion.bench_function(&format!("verify/{suite}"), |bencher| {
         bencher.iter(|| {
             let parsed = Parsed::new(black_box(&request)).expect("well formed");
-            let authentic = authenticate(crypto, &card, &*server_key, &parsed).expect("authentic");
-            let checked = authentic.check_password(&request.verification_password);
-            assert!(matches!(checked, PasswordCheck::Right(_)), "the right password is right");
+            let authentic = authenticate(crypto, &card, Some(&*server_key), parsed).expect("authentic");
+            let checked = authentic.judge(&request.verification_password);
+            assert!(matches!(checked, Judged::Right(_)), "the right password is right");
         });
     });
     Ok(())

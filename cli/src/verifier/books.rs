@@ -1,0 +1,68 @@
+//! `onetap verifier audit`, `backup` and `restore`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use onetap_server_verifier::{ServiceError, restore as put_back};
+use serde_json::json;
+
+use super::open;
+use crate::args;
+use crate::exit::Failure;
+use crate::files::{NewFile, Secrecy};
+use crate::output::Output;
+
+pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
+    match command {
+        args::Audit::Verify { db, checkpoint } => verify(db, checkpoint.as_deref(), out),
+        args::Audit::Checkpoint { db, out: path } => {
+            let server = open(db)?;
+            let file = NewFile::create(path, Secrecy::Public)?;
+            let written = file.fill(|out| Ok(server.checkpoint(out)?))?;
+            let prose =
+                format!("{} chains at {}; keep {} elsewhere", written.chains, written.at, path.display());
+            out.result(&written, prose)
+        }
+        args::Audit::Export { db, out: None } => {
+            open(db)?.export_log(&mut std::io::stdout().lock())?;
+            Ok(())
+        }
+        args::Audit::Export { db, out: Some(path) } => {
+            let server = open(db)?;
+            let file = NewFile::create(path, Secrecy::OwnerOnly)?;
+            let entries = file.fill(|out| Ok(server.export_log(out)?))?;
+            out.result(&json!({ "entries": entries }), format!("{entries} entries in {}", path.display()))
+        }
+    }
+}
+
+fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failure> {
+    let server = open(db)?;
+    server.audit_verify()?;
+    server.ledger_check()?;
+    let since = match checkpoint {
+        Some(path) => {
+            let file = File::open(path).map_err(ServiceError::File)?;
+            Some(server.checkpoint_verify(&mut BufReader::new(file))?.at)
+        }
+        None => None,
+    };
+    let prose = match since {
+        Some(at) => format!("the log, the rows and the ledger hold, and nothing was taken back since {at}"),
+        None => "the log, the rows and the ledger hold".to_owned(),
+    };
+    out.result(&json!({ "result": "holds", "checkpoint": since }), prose)
+}
+
+pub(super) fn backup(db: &Path, to: &Path, out: Output) -> Result<(), Failure> {
+    open(db)?.backup(to)?;
+    let prose = format!("copied to {}; the keys are not in it: keep a copy of keys.json, too", to.display());
+    out.result(&json!({ "backup": to }), prose)
+}
+
+pub(super) fn restore(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
+    put_back(from, db)?;
+    let prose = format!("{} has the copy; put keys.json there before you open it", db.display());
+    out.result(&json!({ "restored": db }), prose)
+}

@@ -1,0 +1,89 @@
+//! `onetap verifier ledger` and `outbox`: money that is held or goes back, and what others were not told yet.
+
+use onetap_apdu_spec::money::{Currency, MoneyError, parse_minor};
+use onetap_server_verifier::Verdict;
+use serde_json::json;
+
+use super::keys::open;
+use crate::args;
+use crate::exit::Failure;
+use crate::output::Output;
+
+pub(super) fn run(command: &args::Ledger, out: Output) -> Result<(), Failure> {
+    match command {
+        args::Ledger::Check { db } => {
+            open(db)?.ledger_check()?;
+            out.result(&json!({ "result": "holds" }), "the ledger holds")
+        }
+        args::Ledger::Hold { act, account, amount } => {
+            let server = open(&act.db)?;
+            let amount = minor(amount, server.account(account)?.currency)?;
+            let hold = server.place_hold(account, amount, &act.operator, &act.reason)?;
+            out.result(&json!({ "hold": hold }), hold.to_string())
+        }
+        args::Ledger::Release { act, hold } => {
+            open(&act.db)?.release_hold(*hold, &act.operator, &act.reason)?;
+            out.result(&json!({ "released": hold }), format!("{hold} is released"))
+        }
+        args::Ledger::Capture { act, hold, payee, amount } => {
+            let server = open(&act.db)?;
+            let amount = minor(amount, server.account(payee)?.currency)?;
+            let transaction = server.capture_hold(*hold, payee, amount, &act.operator, &act.reason)?;
+            out.result(&json!({ "transaction": transaction }), transaction.to_string())
+        }
+        args::Ledger::Reverse { act, transaction } => {
+            let reversal = open(&act.db)?.reverse(transaction, &act.operator, &act.reason)?;
+            out.result(&json!({ "transaction": reversal }), reversal.to_string())
+        }
+        args::Ledger::Link { act, account, system } => {
+            open(&act.db)?.link_account(account, system, &act.operator, &act.reason)?;
+            let prose = format!("{account} is kept by {}", system.as_str());
+            out.result(&json!({ "account": account, "system": system }), prose)
+        }
+        args::Ledger::Settle { db, transaction, failed } => {
+            let verdict = match failed {
+                Some(reason) => Verdict::Failed { reason: reason.clone() },
+                None => Verdict::Settled,
+            };
+            let server = open(db)?;
+            server.settle(transaction, &verdict)?;
+            out.result(&server.settlement(transaction)?, format!("recorded for {transaction}"))
+        }
+    }
+}
+
+pub(super) fn outbox(command: &args::Outbox, out: Output) -> Result<(), Failure> {
+    match command {
+        args::Outbox::List { db } => {
+            let server = open(db)?;
+            let backlog = server.backlog()?;
+            out.result(&backlog, format!("{} messages wait, {} are dead", backlog.waiting, backlog.dead))?;
+            for letter in server.dead_letters(onetap_server_verifier::MAX_PAGE)? {
+                let failure = &letter.failure;
+                let line =
+                    format!("{}  {}  {:<14}  {failure}", letter.message, letter.account, letter.topic.name());
+                out.result(&letter, line)?;
+            }
+            Ok(())
+        }
+        args::Outbox::Requeue { act, message } => {
+            open(&act.db)?.requeue(*message, &act.operator, &act.reason)?;
+            out.result(&json!({ "requeued": message }), format!("{message} is sent again"))
+        }
+        args::Outbox::Discard { act, message } => {
+            open(&act.db)?.discard(*message, &act.operator, &act.reason)?;
+            out.result(&json!({ "discarded": message }), format!("{message} is given up"))
+        }
+        args::Outbox::Announce { db, off } => {
+            let changed = open(db)?.announce(!off)?;
+            let state = if *off { "off" } else { "on" };
+            let prose = if changed { "from the server's next start on" } else { "as it was" };
+            out.result(&json!({ "announce": !off, "changed": changed }), format!("{state}, {prose}"))
+        }
+    }
+}
+
+/// Minor units of an amount in major units.
+fn minor(amount: &str, currency: Currency) -> Result<u64, Failure> {
+    parse_minor(amount, currency).map_err(|error: MoneyError| Failure::Usage(format!("amount: {error}")))
+}

@@ -1,0 +1,120 @@
+//! `onetap verifier serve`: the verifier as a service, until it is told to stop.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use onetap_server_verifier::Verifier;
+use onetap_server_verifier::http::clients::StoredClients;
+use onetap_server_verifier::http::{Config, Rate, Server, Shutdown, TlsFiles};
+use onetap_server_verifier::outbox::{self, WebhookConfig};
+use serde_json::json;
+use tracing::Level;
+
+use super::housekeeping::Housekeeping;
+use super::open;
+use crate::args::{LogLevel, Serve};
+use crate::exit::Failure;
+use crate::interrupt;
+use crate::output::Output;
+
+/// A burst is so many seconds' worth of requests of a client …
+const CLIENT_BURST: u32 = 2;
+/// … and so many of a card.
+const CARD_BURST: u32 = 10;
+
+pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
+    start_log(options.log);
+    let verifier = Arc::new(announcing(options)?);
+    let _outbox = webhook(options, &verifier)?;
+    let _housekeeping = Housekeeping::start(Arc::clone(&verifier), options.checkpoints.clone())?;
+    let clients = Arc::new(StoredClients::new(Arc::clone(&verifier)));
+    let (tell, told) = channel();
+    interrupt::watch(move || {
+        // Nobody listens any more only when the service has ended already.
+        let _ = tell.send(());
+    })?;
+    let server = Server::start(verifier, clients, config(options))?;
+    announce(options, &server, out)?;
+    // Ends with an error only if nobody could tell it to stop: then it stops, too.
+    let _ = told.recv();
+    match server.shutdown() {
+        Shutdown::Complete => out.say("stopped"),
+        Shutdown::CutOff => {
+            let what = "requests were still under way when the time for stopping was over";
+            Err(Failure::NotAsExpected(format!("{what}; their idempotency keys tell what became of them")))
+        }
+    }
+}
+
+/// The verifier, which writes a message for each transaction if somebody is to be told.
+fn announcing(options: &Serve) -> Result<Verifier, Failure> {
+    let verifier = open(&options.db)?;
+    if options.webhook.is_some() && verifier.announce(true)? {
+        // It reads when it is opened whether it is to write them.
+        drop(verifier);
+        return open(&options.db);
+    }
+    Ok(verifier)
+}
+
+/// Tells the webhook, for as long as the handle lives.
+fn webhook(options: &Serve, verifier: &Arc<Verifier>) -> Result<Option<outbox::Handle>, Failure> {
+    let Some(url) = &options.webhook else {
+        return Ok(None);
+    };
+    let config = WebhookConfig::new(url, verifier.webhook_key().clone());
+    let config = WebhookConfig { ca: options.webhook_ca.clone(), ..config };
+    Ok(Some(outbox::spawn(Arc::clone(verifier), config)?))
+}
+
+fn announce(options: &Serve, server: &Server, out: Output) -> Result<(), Failure> {
+    let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
+    let (address, url) = (server.addr(), format!("{scheme}://{}", server.addr()));
+    out.result(&json!({ "listening": address, "url": url }), format!("listening at {url}"))
+}
+
+fn config(options: &Serve) -> Config {
+    let rate = |per_second: u32, seconds: u32| {
+        let per_second = NonZeroU32::new(per_second)?;
+        let burst = per_second.saturating_mul(NonZeroU32::new(seconds)?);
+        Some(Rate::new(per_second, burst))
+    };
+    let default = Config::default();
+    Config {
+        listen: options.listen,
+        tls: tls(options),
+        insecure_plain_http: options.insecure_plain_http,
+        client_rate: rate(options.client_rate, CLIENT_BURST),
+        card_rate: rate(options.card_rate, CARD_BURST),
+        max_connections: options.max_connections.max(1),
+        threads: options.threads.unwrap_or(default.threads),
+        shutdown_time: Duration::from_secs(options.shutdown_time),
+        ..default
+    }
+}
+
+fn tls(options: &Serve) -> Option<TlsFiles> {
+    let (certificates, key) = (options.tls_cert.as_deref()?, options.tls_key.as_deref()?);
+    Some(TlsFiles {
+        certificates: certificates.to_owned(),
+        key: key.to_owned(),
+        client_ca: options.client_ca.as_deref().map(Path::to_owned),
+        require_client_certificate: options.require_client_cert,
+    })
+}
+
+/// JSON lines on standard error.
+fn start_log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level);
+    // Fails only if there is a log already.
+    let _ = log.with_writer(std::io::stderr).with_target(false).try_init();
+}

@@ -1,0 +1,113 @@
+//! `onetap verifier serve` and `verifier client`, as processes.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{LONG, Running, account, bank, fails, ok, ok_json, until};
+
+/// Status and body of a request to the service.
+fn ask(addr: &str, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n"
+    );
+    let kind = "content-type: application/json\r\n";
+    write!(stream, "{head}{kind}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn client(folder: &Path, name: &str, more: &[&str]) -> String {
+    let add = ["verifier", "client", "add", "--db", "bank", name, "--role"];
+    ok_json(folder, &[&add[..], more].concat())["token"].as_str().unwrap().to_owned()
+}
+
+fn serve(folder: &Path) -> (Running, String) {
+    let running = Running::start(folder, &["--json", "verifier", "serve", "--db", "bank"]);
+    let addr = running.json()["listening"].as_str().unwrap().to_owned();
+    (running, addr)
+}
+
+#[test]
+fn a_served_bank_knows_its_clients_and_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let ada = account(folder, "Ada Lovelace");
+    let (operator, terminal) = (
+        client(folder, "desk-1", &["operator"]),
+        client(folder, "pos-1", &["terminal", "--terminal", "POS00001"]),
+    );
+    let (mut running, addr) = serve(folder);
+
+    let (status, body) = ask(&addr, "GET", "/v1/accounts", &operator, "");
+    let listed: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, listed["items"][0]["number"].as_str()), (200, Some(ada.as_str())));
+    assert_eq!(ask(&addr, "GET", "/v1/accounts", &terminal, "").0, 403);
+    assert_eq!(ask(&addr, "GET", "/readyz", "", "").0, 200);
+    let open = r#"{"holder": "Grace Hopper", "currency": "EUR", "kind": "current"}"#;
+    assert_eq!(ask(&addr, "POST", "/v1/accounts", &operator, open).0, 201);
+    assert!(
+        ok(folder, &["verifier", "account", "--db", "bank"]).contains("Grace Hopper"),
+        "another process sees it"
+    );
+
+    ok(folder, &["verifier", "client", "withdraw", "--db", "bank", "desk-1"]);
+    until("the end of desk-1", || (ask(&addr, "GET", "/v1/accounts", &operator, "").0 == 401).then_some(()));
+    running.signal("TERM");
+    assert!(running.end().success());
+    assert!(TcpStream::connect(&addr).is_err());
+}
+
+#[test]
+fn clients_are_added_once_listed_without_secrets_and_withdrawn_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let token = client(folder, "audit", &["auditor"]);
+    let add = ["verifier", "client", "add", "--db", "bank"];
+    let (code, message) = fails(folder, &[&add[..], &["audit", "--role", "admin"]].concat());
+    assert!(code == 2 && message.contains("used before"), "{message}");
+    let (code, _) = fails(folder, &[&add[..], &["pos", "--role", "terminal"]].concat());
+    assert_eq!(code, 2, "a terminal has an id");
+    let (code, message) =
+        fails(folder, &[&add[..], &["pos", "--role", "terminal", "--terminal", "NOSUCH01"]].concat());
+    assert!(code == 7 && message.contains("--terminal"), "{message}");
+    assert_eq!(fails(folder, &[&add[..], &["a b", "--role", "admin"]].concat()).0, 2);
+
+    let list = ok(folder, &["--json", "verifier", "client", "list", "--db", "bank"]);
+    assert_eq!(list.lines().count(), 1);
+    assert!(list.contains("\"auditor\"") && !list.contains(token.split('.').nth(1).unwrap()), "{list}");
+    assert!(!list.contains("argon2"), "{list}");
+    let withdraw = ["verifier", "client", "withdraw", "--db", "bank", "audit"];
+    ok(folder, &withdraw);
+    assert_eq!(fails(folder, &withdraw).0, 2);
+}
+
+#[test]
+fn a_service_that_would_send_secrets_in_the_clear_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let serve = ["verifier", "serve", "--db", "bank", "--listen"];
+    let (code, message) = fails(folder, &[&serve[..], &["0.0.0.0:0"]].concat());
+    assert!(code == 2 && message.contains("--insecure-plain-http"), "{message}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, message) = fails(folder, &[&serve[..], &[&addr]].concat());
+    assert!(code == 9 && message.contains("port 0"), "{message}");
+    let (code, message) = fails(
+        folder,
+        &[&serve[..], &["127.0.0.1:0", "--tls-cert", "no.pem", "--tls-key", "no.key"]].concat(),
+    );
+    assert!(code == 9 && message.contains("no.pem"), "{message}");
+}

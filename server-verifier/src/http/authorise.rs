@@ -1,0 +1,195 @@
+//! `POST /v1/authorisations`: what the whole service is for, and its hot path.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::signed::SignatureMessage;
+use onetap_apdu_spec::suite::{EncryptionMethod, Owed};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Hub;
+use super::caller::Terminal;
+use super::identity::blocking;
+use super::json::{self, Base64, Typed, answer};
+use super::problem::{Kind, Problem, ProblemBody};
+use super::routes::wire::ReceiptBody;
+use crate::decide::Outcome;
+use crate::verify::Malformed;
+
+/// The header that makes a repetition one.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Exactly what P-17 lists.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Authorisation)]
+pub(crate) struct AuthorisationBody {
+    /// T, the bytes that the card signed, base64
+    #[schema(value_type = String, format = Byte)]
+    transaction: Base64,
+    /// Header and S, base64
+    #[schema(value_type = String, format = Byte)]
+    signature_message: Base64,
+    /// What the holder typed
+    #[schema(value_type = String, format = Password, min_length = 6, max_length = 16)]
+    verification_password: Typed,
+    /// What the card's profile owes besides, if it owes anything
+    password_object: Option<ObjectBody>,
+}
+
+/// E, D(E) or D(pw).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PasswordObject)]
+pub(crate) struct ObjectBody {
+    kind: ObjectKind,
+    /// base64
+    #[schema(value_type = String, format = Byte)]
+    bytes: Base64,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ObjectKind {
+    Encrypted,
+    EncryptedDigest,
+    PasswordDigest,
+}
+
+impl From<AuthorisationBody> for AuthorisationRequest {
+    fn from(body: AuthorisationBody) -> Self {
+        let object = |object: ObjectBody| PasswordObject {
+            kind: match object.kind {
+                ObjectKind::Encrypted => Owed::Encrypted,
+                ObjectKind::EncryptedDigest => Owed::EncryptedDigest,
+                ObjectKind::PasswordDigest => Owed::PasswordDigest,
+            },
+            bytes: object.bytes.0,
+        };
+        Self {
+            transaction: body.transaction.0,
+            signature_message: body.signature_message.0,
+            verification_password: body.verification_password.0,
+            password_object: body.password_object.map(object),
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[schema(as = Outcome)]
+pub(crate) enum OutcomeBody<'a> {
+    /// Executed, once; a repetition gets the same receipt
+    Executed { receipt: ReceiptBody<'a> },
+    /// Not executed. Which of signature, password, counter, payee, date or lock was wrong is not told
+    Refused,
+    /// Not executed: the password was right, the balance too small
+    InsufficientFunds,
+    /// Not executed: the password was right, the amount over a limit
+    LimitExceeded,
+}
+
+/// Judges a transaction that a card has signed and its holder confirmed, and executes it at most once.
+///
+/// An answer that was lost is asked for again with the same `Idempotency-Key` and body.
+#[utoipa::path(
+    post,
+    path = "/v1/authorisations",
+    tag = "authorisations",
+    params(("Idempotency-Key" = String, Header, description = "1 to 64 printable ASCII characters, new for each attempt")),
+    request_body(content = AuthorisationBody),
+    responses(
+        (status = 200, description = "Decided, durably", body = OutcomeBody),
+        (status = 400, description = "Not well formed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Nothing was decided; repeat with the same key", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn authorise(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let terminal = match Terminal::identify(&hub, &parts).await {
+        Ok(terminal) => terminal,
+        Err(problem) => return problem.into_response(),
+    };
+    let judged = judge(&hub, &terminal, &parts.headers, body).await;
+    judged.map_or_else(Problem::into_response, |outcome| respond(&outcome))
+}
+
+async fn judge(
+    hub: &Arc<Hub>,
+    terminal: &Terminal,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Outcome, Problem> {
+    let key = idempotency_key(headers)?;
+    let body: AuthorisationBody = json::read(hub, headers, body).await?;
+    let start = Instant::now();
+    let request = AuthorisationRequest::from(body);
+    let outcome = match SignatureMessage::parse(&request.signature_message) {
+        Err(error) => Outcome::Malformed(Malformed::Signature(error)),
+        Ok(message) => {
+            let binding = message.header.binding;
+            let limited = hub.limits.card(terminal.id(), binding.card);
+            limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+            let uses_private_key = binding.suite.encryption() == EncryptionMethod::RsaOaep;
+            decide(hub, terminal, key, request, uses_private_key).await?
+        }
+    };
+    hub.metrics.authorised(&outcome, start.elapsed());
+    Ok(outcome)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let key = all.next().and_then(|key| key.to_str().ok()).filter(|_| all.next().is_none());
+    key.map(str::to_owned).ok_or_else(|| Problem::malformed(Malformed::IdempotencyKey.to_string()))
+}
+
+fn respond(outcome: &Outcome) -> Response {
+    let body = match outcome {
+        Outcome::Executed(receipt) => OutcomeBody::Executed { receipt: receipt.into() },
+        Outcome::Refused => OutcomeBody::Refused,
+        Outcome::InsufficientFunds => OutcomeBody::InsufficientFunds,
+        Outcome::LimitExceeded => OutcomeBody::LimitExceeded,
+        Outcome::Malformed(malformed) => return Problem::malformed(malformed.to_string()).into_response(),
+        Outcome::Conflict => {
+            let detail = "the idempotency key was used for another body; draw a new key for a new attempt";
+            return Problem::new(Kind::Conflict, detail).into_response();
+        }
+        Outcome::Busy => {
+            return Problem::busy("the store is busy; repeat with the same idempotency key").into_response();
+        }
+    };
+    answer(StatusCode::OK, &body)
+}
+
+/// Lets the verifier decide. Verifying a signature takes less time than handing it to another thread; what needs
+/// the private key waits its turn on one.
+async fn decide(
+    hub: &Arc<Hub>,
+    terminal: &Terminal,
+    key: String,
+    request: AuthorisationRequest,
+    uses_private_key: bool,
+) -> Result<Outcome, Problem> {
+    if !uses_private_key && !hub.verifier.reads_remotely() {
+        return Ok(hub.verifier.submit(terminal.client(), &key, &request)?.await?);
+    }
+    let turn = if uses_private_key { Some(hub.private_key.turn().await?) } else { None };
+    let (verifier, client) = (Arc::clone(&hub.verifier), terminal.client().clone());
+    let pending = blocking(move || {
+        let pending = verifier.submit(&client, &key, &request);
+        drop(turn);
+        pending
+    })
+    .await?;
+    Ok(pending.await?)
+}

@@ -1,0 +1,138 @@
+//! The caller as an argument of a handler: its type says which roles may come in.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use onetap_apdu_spec::txn::TerminalId;
+
+use super::Hub;
+use super::clients::ClientId;
+use super::identity::{Access, Peer, Principal};
+use super::problem::{Kind, Problem};
+use crate::service::Client;
+
+/// What a handler is for.
+pub(crate) trait Right: Send {
+    fn held_by(access: &Access) -> bool;
+}
+
+/// Running accounts and cards.
+pub(crate) struct Operate;
+/// Reading everything.
+pub(crate) struct Read;
+/// Saying who may ask.
+pub(crate) struct Administer;
+/// Asking for a transaction: terminals for their own.
+pub(crate) struct Ask;
+
+impl Right for Operate {
+    fn held_by(access: &Access) -> bool {
+        matches!(access, Access::Operator)
+    }
+}
+
+impl Right for Read {
+    fn held_by(access: &Access) -> bool {
+        matches!(access, Access::Operator | Access::Auditor | Access::Admin)
+    }
+}
+
+impl Right for Administer {
+    fn held_by(access: &Access) -> bool {
+        matches!(access, Access::Admin)
+    }
+}
+
+impl Right for Ask {
+    fn held_by(access: &Access) -> bool {
+        matches!(access, Access::Terminal(_)) || Read::held_by(access)
+    }
+}
+
+/// An authenticated client that has the right `R`.
+pub(crate) struct Caller<R> {
+    principal: Arc<Principal>,
+    right: PhantomData<R>,
+}
+
+impl<R> Caller<R> {
+    /// Its name, for the record.
+    pub(crate) fn name(&self) -> &str {
+        self.principal.id.as_str()
+    }
+
+    /// Its role.
+    pub(crate) fn access(&self) -> &Access {
+        &self.principal.access
+    }
+
+    /// The terminal that it is, if it is one.
+    pub(crate) fn terminal(&self) -> Option<&TerminalId> {
+        match &self.principal.access {
+            Access::Terminal(client) => Some(client.terminal()),
+            _ => None,
+        }
+    }
+}
+
+impl<R: Right> FromRequestParts<Arc<Hub>> for Caller<R> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let principal = identify(hub, parts).await?;
+        if R::held_by(&principal.access) {
+            Ok(Self { principal, right: PhantomData })
+        } else {
+            Err(not_allowed(&principal))
+        }
+    }
+}
+
+/// A terminal that sends what a holder has signed.
+pub(crate) struct Terminal {
+    principal: Arc<Principal>,
+    client: Client,
+}
+
+impl Terminal {
+    pub(crate) async fn identify(hub: &Hub, parts: &Parts) -> Result<Self, Problem> {
+        let principal = identify(hub, parts).await?;
+        match &principal.access {
+            Access::Terminal(client) => Ok(Self { client: client.clone(), principal }),
+            _ => Err(not_allowed(&principal)),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ClientId {
+        &self.principal.id
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+async fn identify(hub: &Hub, parts: &Parts) -> Result<Arc<Principal>, Problem> {
+    if from_another_site(parts) {
+        let detail = "a page of another site may not use this client's certificate; use the console";
+        return Err(Problem::new(Kind::NotAllowed, detail));
+    }
+    let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::not_authenticated)?;
+    let principal = hub.identity.identify(&parts.headers, peer, &hub.limits, &hub.metrics).await?;
+    hub.limits.client(&principal.id).inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+    Ok(principal)
+}
+
+/// A browser shows its client certificate for whatever site asks it to, and says which kind of site that is
+/// (Fetch Metadata). Nothing but a browser has this header.
+fn from_another_site(parts: &Parts) -> bool {
+    let site = parts.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+}
+
+fn not_allowed(principal: &Principal) -> Problem {
+    tracing::warn!(client = %principal.id, "not allowed");
+    Problem::new(Kind::NotAllowed, "use a client with the role that docs/spec/http.md names for this")
+}

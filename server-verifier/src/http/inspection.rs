@@ -1,0 +1,176 @@
+//! The verification of the books: one at a time, and what the last one found.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use onetap_apdu_spec::account::AccountNumber;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{Kind, Problem};
+use crate::environment::Timestamp;
+use crate::error::ServiceError;
+use crate::service::Verifier;
+use crate::store::books;
+use crate::store::sql::params;
+
+/// Whether the books hold.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Books)]
+pub(crate) struct BooksBody {
+    /// No entry of the log was changed, removed or moved, and the rows are what it tells
+    audit: bool,
+    /// Every transaction, account and currency balances
+    ledger: bool,
+    /// The first thing that does not hold
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<String>,
+    /// In whose chain or rows it was found; the operator's own or the ledger if left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    account: Option<AccountNumber>,
+    /// The first entry of the chain that does not fit
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<i64>,
+}
+
+/// A verification that has ended.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Verification)]
+pub(crate) struct VerificationBody {
+    #[serde(flatten)]
+    books: BooksBody,
+    /// When it ended
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Milliseconds from start to end
+    took_ms: u64,
+    /// The client that asked for it
+    by: String,
+}
+
+/// Since when one runs, and what the last one found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verifications {
+    pub(crate) running_since: Option<Timestamp>,
+    pub(crate) last: Option<VerificationBody>,
+}
+
+/// The verifications of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Inspection(Mutex<Verifications>);
+
+impl Inspection {
+    /// What is known now.
+    pub(crate) fn known(&self) -> Verifications {
+        self.state().clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, Verifications> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one verification that runs; others may as soon as it is dropped.
+pub(crate) struct Running {
+    inspection: Arc<Inspection>,
+    start: Instant,
+}
+
+impl Running {
+    /// Takes the place of the one that runs, if it is free.
+    pub(crate) fn begin(inspection: &Arc<Inspection>, now: Timestamp) -> Result<Self, Problem> {
+        let mut state = inspection.state();
+        if let Some(since) = state.running_since {
+            let detail =
+                format!("a verification runs since {since}; /v1/audit/state has its result when it ends");
+            return Err(Problem::new(Kind::Conflict, detail));
+        }
+        state.running_since = Some(now);
+        drop(state);
+        Ok(Self { inspection: Arc::clone(inspection), start: Instant::now() })
+    }
+
+    /// Verifies the books, and keeps what was found. May take minutes.
+    pub(crate) fn inspect(self, verifier: &Verifier, by: String) -> Result<BooksBody, ServiceError> {
+        let books = inspect(verifier)?;
+        if let Some(finding) = &books.finding {
+            tracing::error!(client = by, finding, "the books do not hold");
+        }
+        let last = VerificationBody {
+            books: books.clone(),
+            at: verifier.env.clock.now(),
+            took_ms: milliseconds(self.start.elapsed()),
+            by,
+        };
+        self.inspection.state().last = Some(last);
+        Ok(books)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.inspection.state().running_since = None;
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What does not hold, and where.
+struct Finding {
+    text: String,
+    account: Option<AccountNumber>,
+    entry: Option<i64>,
+}
+
+fn inspect(verifier: &Verifier) -> Result<BooksBody, ServiceError> {
+    let audit = finding(verifier, verifier.audit_verify())?;
+    let ledger = finding(verifier, verifier.ledger_check())?;
+    let holds = (audit.is_none(), ledger.is_none());
+    let (finding, account, entry) = match audit.or(ledger) {
+        Some(Finding { text, account, entry }) => (Some(text), account, entry),
+        None => (None, None, None),
+    };
+    Ok(BooksBody { audit: holds.0, ledger: holds.1, finding, account, entry })
+}
+
+fn finding(verifier: &Verifier, checked: Result<(), ServiceError>) -> Result<Option<Finding>, ServiceError> {
+    let Err(error) = checked else { return Ok(None) };
+    let (account, entry) = match error {
+        ServiceError::AuditBroken { account, sequence } => (Some(account), Some(sequence)),
+        ServiceError::RowsBroken { account, .. } => (Some(account), None),
+        ServiceError::LedgerBroken { .. } => (None, None),
+        other => return Err(other),
+    };
+    let account = account.map(|row| number(verifier, row)).transpose()?.flatten();
+    Ok(Some(Finding { text: error.to_string(), account, entry }))
+}
+
+/// The number of the account in this row; none for the operator's own.
+fn number(verifier: &Verifier, account: i64) -> Result<Option<AccountNumber>, ServiceError> {
+    if account == books::OPERATOR {
+        return Ok(None);
+    }
+    let sql = "SELECT number FROM accounts WHERE account_id = ?1";
+    verifier
+        .store
+        .read(|db| Ok(db.first(sql, &params![account], |row| books::parse(row.text(0)?, "account number"))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_verification_runs_at_a_time() {
+        let inspection = Arc::default();
+        let first = Running::begin(&inspection, Timestamp(0));
+        assert!(Running::begin(&inspection, Timestamp(1)).is_err());
+        assert_eq!(inspection.known().running_since, Some(Timestamp(0)));
+        drop(first);
+        assert_eq!(inspection.known().running_since, None);
+        assert!(Running::begin(&inspection, Timestamp(2)).is_ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! Bodies: so large, so soon, JSON of exactly the fields that are asked for; bytes as base64.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use onetap_apdu_spec::password::Password;
+use serde::de::{DeserializeOwned, Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Hub;
+use super::problem::{Kind, Problem};
+
+/// Bytes, as base64 with the standard alphabet and padding (RFC 4648 §4).
+#[derive(Debug)]
+pub(crate) struct Base64(pub(crate) Vec<u8>);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Base64;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64 text")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Base64, E> {
+                STANDARD.decode(text).map(Base64).map_err(|_| E::custom("not base64 (RFC 4648 section 4)"))
+            }
+        }
+        from.deserialize_str(Text)
+    }
+}
+
+/// A password as the holder typed it. An error does not repeat it.
+#[derive(Debug)]
+pub(crate) struct Typed(pub(crate) Password);
+
+impl<'de> Deserialize<'de> for Typed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Typed;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a password")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Typed, E> {
+                text.parse().map(Typed).map_err(E::custom)
+            }
+        }
+        // Whatever was there instead of a text may be what somebody typed: it is not named either.
+        from.deserialize_str(Text).map_err(|_| D::Error::custom("not a joint password"))
+    }
+}
+
+/// Reads a JSON body.
+pub(crate) async fn read<T: DeserializeOwned>(
+    hub: &Hub,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(Kind::NotJson, "send the body as `Content-Type: application/json`"));
+    }
+    let bytes = bytes(hub, body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(form_of(&error)))
+}
+
+/// Where the JSON goes wrong and how, without what it says there.
+fn form_of(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a field is missing, unknown, given twice or of another form",
+        _ => "this is not JSON",
+    };
+    format!("line {} column {}: {what}; see /v1/openapi.json", error.line(), error.column())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let main = kind.and_then(|kind| kind.split(|byte| *byte == b';').next());
+    main.is_some_and(|main| main.trim_ascii().eq_ignore_ascii_case(b"application/json"))
+}
+
+async fn bytes(hub: &Hub, body: Body) -> Result<Bytes, Problem> {
+    let limit = hub.config.max_body;
+    let too_large = || Problem::new(Kind::TooLarge, format!("the body may have at most {limit} bytes"));
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, limit).collect();
+    match tokio::time::timeout(hub.config.body_time, whole).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::malformed("the body ended before its length")),
+        Err(_) => Err(Problem::new(Kind::TooSlow, "send the whole body at once")),
+    }
+}
+
+/// A JSON body as an argument of a handler. Must be the last one, after the caller.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Hub>> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        read(hub, &parts.headers, body).await.map(Self)
+    }
+}
+
+/// A part of the path, or the whole of the query, as an argument of a handler.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Hub>> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let found = axum::extract::Path::from_request_parts(parts, hub).await;
+        let bad = |_| Problem::malformed("the address holds a number or name of another form");
+        found.map(|axum::extract::Path(value)| Self(value)).map_err(bad)
+    }
+}
+
+/// The query as an argument of a handler.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Hub>> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let found = axum::extract::Query::from_request_parts(parts, hub).await;
+        let bad = |_| Problem::malformed("the query has an unknown field or one of another form");
+        found.map(|axum::extract::Query(value)| Self(value)).map_err(bad)
+    }
+}
+
+/// An answer in JSON that no cache keeps.
+pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => answer_bytes(status, body.into()),
+        Err(_) => Problem::new(Kind::Internal, "the answer cannot be written").into_response(),
+    }
+}
+
+/// The same, where the JSON is written already.
+pub(crate) fn answer_bytes(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

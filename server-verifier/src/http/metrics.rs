@@ -1,0 +1,162 @@
+//! Numbers for Prometheus. Each is registered once; counting is an atomic addition.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::decide::Outcome;
+
+/// Upper bounds of the latencies' buckets, in seconds.
+const LATENCIES: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Outcomes, in the order of [`Metrics::authorised`].
+const OUTCOMES: [&str; 7] =
+    ["executed", "refused", "insufficient-funds", "limit-exceeded", "malformed", "conflict", "busy"];
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// A counter that Prometheus scrapes and the console reads.
+pub(crate) struct Count {
+    scraped: Counter,
+    total: AtomicU64,
+}
+
+impl Count {
+    pub(crate) fn increment(&self, by: u64) {
+        self.scraped.increment(by);
+        self.total.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Since the start.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
+/// The service's numbers.
+pub(crate) struct Metrics {
+    handle: PrometheusHandle,
+    outcomes: [Count; 7],
+    latency: Histogram,
+    responses: [Count; 4],
+    pub(crate) connections: Gauge,
+    pub(crate) private_key_queue: Gauge,
+    pub(crate) rate_limited: Count,
+    pub(crate) wrong_credentials: Count,
+    pub(crate) tokens_hashed: Count,
+    pub(crate) handshakes_failed: Count,
+    pub(crate) locked_accounts: Gauge,
+}
+
+struct Registry(PrometheusRecorder);
+
+impl Registry {
+    const META: Metadata<'static> = Metadata::new("onetap", Level::INFO, None);
+
+    fn counter(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        label: Option<(&'static str, &'static str)>,
+    ) -> Count {
+        self.0.describe_counter(
+            KeyName::from_const_str(name),
+            Some(Unit::Count),
+            SharedString::const_str(what),
+        );
+        let labels: Vec<Label> =
+            label.map(|(key, value)| Label::from_static_parts(key, value)).into_iter().collect();
+        let scraped = self.0.register_counter(&Key::from_parts(name, labels), &Self::META);
+        Count { scraped, total: AtomicU64::new(0) }
+    }
+
+    fn gauge(&self, name: &'static str, what: &'static str) -> Gauge {
+        self.0.describe_gauge(
+            KeyName::from_const_str(name),
+            Some(Unit::Count),
+            SharedString::const_str(what),
+        );
+        self.0.register_gauge(&Key::from_static_name(name), &Self::META)
+    }
+
+    fn histogram(&self, name: &'static str, what: &'static str) -> Histogram {
+        self.0.describe_histogram(
+            KeyName::from_const_str(name),
+            Some(Unit::Seconds),
+            SharedString::const_str(what),
+        );
+        self.0.register_histogram(&Key::from_static_name(name), &Self::META)
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCIES);
+        // Fails only for a list of buckets that is empty.
+        let builder = builder.unwrap_or_else(|_| PrometheusBuilder::new());
+        let registry = Registry(builder.build_recorder());
+        let outcome = |name| {
+            registry.counter("onetap_authorisations_total", "Requests judged", Some(("outcome", name)))
+        };
+        let class = |name| registry.counter("onetap_http_responses_total", "Answers", Some(("class", name)));
+        Self {
+            outcomes: OUTCOMES.map(outcome),
+            latency: registry.histogram("onetap_authorisation_seconds", "From a request read to its answer"),
+            responses: CLASSES.map(class),
+            connections: registry.gauge("onetap_http_connections", "Open connections"),
+            private_key_queue: registry
+                .gauge("onetap_private_key_queue", "Requests at the private key, or waiting"),
+            rate_limited: registry.counter("onetap_rate_limited_total", "Requests over a rate limit", None),
+            wrong_credentials: registry.counter(
+                "onetap_wrong_credentials_total",
+                "Requests of nobody known",
+                None,
+            ),
+            tokens_hashed: registry.counter("onetap_tokens_hashed_total", "Tokens verified by Argon2", None),
+            handshakes_failed: registry.counter(
+                "onetap_tls_failures_total",
+                "TLS handshakes that failed",
+                None,
+            ),
+            locked_accounts: registry.gauge("onetap_locked_accounts", "Accounts locked now"),
+            handle: registry.0.handle(),
+        }
+    }
+
+    pub(crate) fn authorised(&self, outcome: &Outcome, took: Duration) {
+        let place = match outcome {
+            Outcome::Executed(_) => 0,
+            Outcome::Refused => 1,
+            Outcome::InsufficientFunds => 2,
+            Outcome::LimitExceeded => 3,
+            Outcome::Malformed(_) => 4,
+            Outcome::Conflict => 5,
+            Outcome::Busy => 6,
+        };
+        self.outcomes[place].increment(1);
+        self.latency.record(took.as_secs_f64());
+    }
+
+    /// How many requests were judged since the start, by outcome.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        OUTCOMES.into_iter().zip(self.outcomes.iter().map(Count::total))
+    }
+
+    pub(crate) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(2, 5) - 2;
+        self.responses[class].increment(1);
+    }
+
+    /// Prometheus's text format.
+    pub(crate) fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Folds samples into buckets, so that they take no memory. To be called every few seconds.
+    pub(crate) fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+}

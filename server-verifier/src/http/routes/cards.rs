@@ -1,0 +1,207 @@
+//! Cards: ordered, activated, blocked, replaced, given new keys.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement};
+use onetap_apdu_spec::suite::Suite;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::accounts::ReasonBody;
+use super::wire::CardBody;
+use crate::admin::CardOptions;
+use crate::error::ServiceError;
+use crate::http::Hub;
+use crate::http::caller::{Caller, Operate, Read};
+use crate::http::identity::blocking;
+use crate::http::json::{Json, Path, answer};
+use crate::http::problem::{Problem, ProblemBody};
+use crate::service::Verifier;
+use crate::store::rows::CardState;
+
+/// A card to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCard)]
+pub(crate) struct NewCardBody {
+    /// Whose card
+    #[schema(value_type = String)]
+    account: AccountNumber,
+    /// What it signs, such as `a3+sha256+rsa-oaep+pkcs1`, which is the default
+    #[serde(default)]
+    #[schema(value_type = String)]
+    suite: Suite,
+}
+
+/// What the card's maker needs. Holds the card's keys: hand it to the card and forget it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardOrder)]
+pub(crate) struct OrderBody {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    order: CardOrder,
+}
+
+/// What a new card says about itself (docs/spec/personalisation.md).
+#[derive(Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = EnrolmentStatement)]
+pub(crate) struct StatementBody {
+    #[schema(value_type = Object)]
+    statement: EnrolmentStatement,
+}
+
+/// What a card may do now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardStatus)]
+pub(crate) struct StatusBody {
+    #[schema(value_type = String)]
+    card: CardId,
+    /// `active` or `blocked`
+    #[schema(value_type = String)]
+    state: CardState,
+}
+
+/// A card, and whose it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OwnedCard)]
+pub(crate) struct OwnedCardBody {
+    #[schema(value_type = String)]
+    account: AccountNumber,
+    #[serde(flatten)]
+    card: CardBody,
+}
+
+/// Orders a card for an account. The answer holds secrets.
+#[utoipa::path(post, path = "/v1/cards", tag = "cards",
+    responses((status = 201, body = OrderBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn order(
+    caller: Caller<Operate>,
+    State(hub): State<Arc<Hub>>,
+    Json(body): Json<NewCardBody>,
+) -> Result<Response, Problem> {
+    let order = blocking(move || {
+        let currency = hub.verifier.account(&body.account)?.currency;
+        let options = CardOptions { suite: body.suite, ..CardOptions::new(currency) };
+        hub.verifier.order_card(&body.account, &options)
+    });
+    let order = order.await?;
+    tracing::info!(client = caller.name(), card = %order.personalisation.binding.card, "card ordered");
+    Ok(answer(StatusCode::CREATED, &OrderBody { order }))
+}
+
+/// Enrols the key of an ordered card by the statement that it has signed.
+#[utoipa::path(post, path = "/v1/cards/activate", tag = "cards",
+    responses((status = 200, body = StatusBody), (status = 422, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn activate(
+    caller: Caller<Operate>,
+    State(hub): State<Arc<Hub>>,
+    Json(body): Json<StatementBody>,
+) -> Result<Response, Problem> {
+    let card = blocking(move || hub.verifier.activate_card(&body.statement)).await?;
+    tracing::info!(client = caller.name(), %card, "card activated");
+    Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Active }))
+}
+
+/// A card, and whose it is.
+#[utoipa::path(get, path = "/v1/cards/{card}", tag = "cards", params(("card" = String, Path)),
+    responses((status = 200, body = OwnedCardBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    _caller: Caller<Read>,
+    State(hub): State<Arc<Hub>>,
+    Path(card): Path<CardId>,
+) -> Result<Response, Problem> {
+    let (account, view) = blocking(move || hub.verifier.card(card)).await?;
+    Ok(answer(StatusCode::OK, &OwnedCardBody { account, card: view.into() }))
+}
+
+/// Blocks a card for good.
+#[utoipa::path(post, path = "/v1/cards/{card}/block", tag = "cards", params(("card" = String, Path)),
+    responses((status = 200, body = StatusBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn block(
+    caller: Caller<Operate>,
+    State(hub): State<Arc<Hub>>,
+    Path(card): Path<CardId>,
+    Json(body): Json<ReasonBody>,
+) -> Result<Response, Problem> {
+    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
+    blocking(move || hub.verifier.block_card(card, &operator, &reason)).await?;
+    tracing::info!(client = caller.name(), %card, "card blocked");
+    Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Blocked }))
+}
+
+/// Another card in the place of one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Replacement)]
+pub(crate) struct ReplacementBody {
+    /// For the audit log
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// What the new card signs
+    #[serde(default)]
+    #[schema(value_type = String)]
+    suite: Suite,
+}
+
+/// Blocks a card and orders another for its account. The answer holds secrets.
+#[utoipa::path(post, path = "/v1/cards/{card}/replace", tag = "cards", params(("card" = String, Path)),
+    responses((status = 201, body = OrderBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn replace(
+    caller: Caller<Operate>,
+    State(hub): State<Arc<Hub>>,
+    Path(card): Path<CardId>,
+    Json(body): Json<ReplacementBody>,
+) -> Result<Response, Problem> {
+    let (operator, suite) = (caller.name().to_owned(), body.suite);
+    let reason = ReasonBody { reason: body.reason }.checked()?;
+    let order = blocking(move || {
+        let options = options(&hub.verifier, card, suite)?;
+        hub.verifier.replace_card(card, &options, &operator, &reason)
+    });
+    let order = order.await?;
+    tracing::info!(client = caller.name(), %card, by = %order.personalisation.binding.card, "card replaced");
+    Ok(answer(StatusCode::CREATED, &OrderBody { order }))
+}
+
+/// New keys for a card.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
+pub(crate) struct RotationBody {
+    /// What the card signs from then on
+    #[serde(default)]
+    #[schema(value_type = String)]
+    suite: Suite,
+}
+
+/// Orders new keys for a card. The old ones stay good for a while once the new ones are activated. The answer
+/// holds secrets.
+#[utoipa::path(post, path = "/v1/cards/{card}/rotate", tag = "cards", params(("card" = String, Path)),
+    responses((status = 201, body = OrderBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn rotate(
+    caller: Caller<Operate>,
+    State(hub): State<Arc<Hub>>,
+    Path(card): Path<CardId>,
+    Json(body): Json<RotationBody>,
+) -> Result<Response, Problem> {
+    let order = blocking(move || {
+        let options = options(&hub.verifier, card, body.suite)?;
+        hub.verifier.rotate_card_key(card, &options)
+    });
+    let order = order.await?;
+    tracing::info!(client = caller.name(), %card, "card's keys ordered");
+    Ok(answer(StatusCode::CREATED, &OrderBody { order }))
+}
+
+/// What fits the account of a card.
+fn options(verifier: &Verifier, card: CardId, suite: Suite) -> Result<CardOptions, ServiceError> {
+    let (account, _) = verifier.card(card)?;
+    let currency = verifier.account(&account)?.currency;
+    Ok(CardOptions { suite, ..CardOptions::new(currency) })
+}

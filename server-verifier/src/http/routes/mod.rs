@@ -1,0 +1,93 @@
+//! The routes, and the OpenAPI document made of the handlers' own types.
+
+mod accounts;
+mod audit;
+mod cards;
+mod parties;
+mod probes;
+mod statistics;
+mod transactions;
+pub(crate) mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Hub;
+use super::authorise;
+use super::console;
+use super::problem::{Kind, Problem};
+
+/// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    let (router, _) = api().split_for_parts();
+    router
+        .merge(console::router())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+        .with_state(hub)
+}
+
+/// The OpenAPI 3.1 document of the service.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    let mut document = api().into_openapi();
+    document.info = utoipa::openapi::InfoBuilder::new()
+        .title("OneTap verifier")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Judges transactions that a card has signed and its holder confirmed."))
+        .build();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let mutual_tls = SecurityScheme::MutualTls { description: None, deprecated: None, extensions: None };
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", bearer);
+    components.add_security_scheme("mutual-tls", mutual_tls);
+    let either = ["bearer", "mutual-tls"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+    document.security = Some(either.to_vec());
+    document
+}
+
+fn api() -> OpenApiRouter<Arc<Hub>> {
+    OpenApiRouter::new()
+        .routes(routes!(authorise::authorise))
+        .routes(routes!(transactions::show))
+        .routes(routes!(accounts::list, accounts::open))
+        .routes(routes!(accounts::show))
+        .routes(routes!(accounts::statement))
+        .routes(routes!(accounts::close))
+        .routes(routes!(accounts::lock))
+        .routes(routes!(accounts::unlock))
+        .routes(routes!(cards::order))
+        .routes(routes!(cards::activate))
+        .routes(routes!(cards::show))
+        .routes(routes!(cards::block))
+        .routes(routes!(cards::replace))
+        .routes(routes!(cards::rotate))
+        .routes(routes!(parties::register_terminal))
+        .routes(routes!(parties::withdraw_terminal))
+        .routes(routes!(parties::me))
+        .routes(routes!(parties::list_clients, parties::add_client))
+        .routes(routes!(parties::withdraw_client))
+        .routes(routes!(audit::entries))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::state))
+        .routes(routes!(statistics::show))
+        .routes(routes!(probes::document))
+        .routes(routes!(probes::health))
+        .routes(routes!(probes::readiness))
+        .routes(routes!(probes::numbers))
+}
+
+async fn nothing_here() -> Response {
+    Problem::new(Kind::NotFound, "there is nothing at this address; see /v1/openapi.json").into_response()
+}
+
+async fn other_method() -> Response {
+    let detail = "the address exists, with other methods; see /v1/openapi.json";
+    Problem::new(Kind::MethodNotAllowed, detail).into_response()
+}

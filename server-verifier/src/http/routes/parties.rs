@@ -1,0 +1,231 @@
+//! Who may ask: terminals and clients.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onetap_apdu_spec::txn::TerminalId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::environment::Timestamp;
+use crate::http::Hub;
+use crate::http::caller::{Administer, Ask, Caller, Read};
+use crate::http::clients::{ClientId, ClientRecord, Credential, Role, Token};
+use crate::http::identity::{Access, blocking};
+use crate::http::json::{Json, Path, answer};
+use crate::http::problem::{Kind, Problem, ProblemBody};
+
+/// A terminal.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Terminal)]
+pub(crate) struct TerminalBody {
+    /// Eight letters or digits
+    #[schema(value_type = String)]
+    terminal: TerminalId,
+}
+
+/// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewClient)]
+pub(crate) struct NewClientBody {
+    /// 1 to 64 letters, digits, - or _; never used twice
+    #[schema(value_type = String)]
+    client: ClientId,
+    role: RoleName,
+    /// Which terminal, for the role `terminal`
+    #[schema(value_type = Option<String>)]
+    terminal: Option<TerminalId>,
+    /// SHA-256 of its certificate (DER), 64 hexadecimal digits
+    certificate: Option<String>,
+    /// Asks for a token besides the certificate; both must be shown then
+    #[serde(default)]
+    token: bool,
+}
+
+/// What a client may do.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Role)]
+pub(crate) enum RoleName {
+    Terminal,
+    Operator,
+    Auditor,
+    Admin,
+}
+
+impl From<&Access> for RoleName {
+    fn from(access: &Access) -> Self {
+        match access {
+            Access::Terminal(_) => Self::Terminal,
+            Access::Operator => Self::Operator,
+            Access::Auditor => Self::Auditor,
+            Access::Admin => Self::Admin,
+        }
+    }
+}
+
+/// Who is asking.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Me)]
+pub(crate) struct MeBody<'a> {
+    client: &'a str,
+    role: RoleName,
+}
+
+/// A client.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Client)]
+pub(crate) struct ClientBody {
+    #[schema(value_type = String)]
+    client: ClientId,
+    role: &'static str,
+    #[schema(value_type = Option<String>)]
+    terminal: Option<TerminalId>,
+    /// SHA-256 of its certificate
+    certificate: Option<String>,
+    /// Whether it must show a token
+    has_token: bool,
+    #[schema(value_type = String, format = DateTime)]
+    added_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    withdrawn_at: Option<Timestamp>,
+    /// Its token, shown this once
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl ClientBody {
+    fn new(record: ClientRecord, token: Option<&Token>) -> Self {
+        Self {
+            role: record.role.name(),
+            terminal: record.role.terminal().cloned(),
+            certificate: record.credential.certificate().map(hex::encode),
+            has_token: record.credential.secret_hash().is_some(),
+            client: record.id,
+            added_at: record.added_at,
+            withdrawn_at: record.withdrawn_at,
+            token: token.map(|token| token.expose().to_owned()),
+        }
+    }
+}
+
+impl NewClientBody {
+    fn role(&self) -> Result<Role, Problem> {
+        match (self.role, &self.terminal) {
+            (RoleName::Terminal, Some(terminal)) => Ok(Role::Terminal(terminal.clone())),
+            (RoleName::Operator, None) => Ok(Role::Operator),
+            (RoleName::Auditor, None) => Ok(Role::Auditor),
+            (RoleName::Admin, None) => Ok(Role::Admin),
+            _ => Err(Problem::malformed("the role `terminal` needs a terminal, the others have none")),
+        }
+    }
+}
+
+/// Registers a terminal: it may send requests, once it has a client.
+#[utoipa::path(post, path = "/v1/terminals", tag = "clients",
+    responses((status = 201, body = TerminalBody)))]
+pub(crate) async fn register_terminal(
+    caller: Caller<Administer>,
+    State(hub): State<Arc<Hub>>,
+    Json(body): Json<TerminalBody>,
+) -> Result<Response, Problem> {
+    let terminal = body.terminal.clone();
+    blocking(move || hub.verifier.register_terminal(terminal)).await?;
+    tracing::info!(client = caller.name(), terminal = body.terminal.as_str(), "terminal registered");
+    Ok(answer(StatusCode::CREATED, &body))
+}
+
+/// Withdraws a terminal for good. Its clients, too, are shut out within seconds.
+#[utoipa::path(post, path = "/v1/terminals/{terminal}/withdraw", tag = "clients", params(("terminal" = String, Path)),
+    responses((status = 200, body = TerminalBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn withdraw_terminal(
+    caller: Caller<Administer>,
+    State(hub): State<Arc<Hub>>,
+    Path(terminal): Path<TerminalId>,
+) -> Result<Response, Problem> {
+    let (verifier, withdrawn) = (Arc::clone(&hub.verifier), terminal.clone());
+    blocking(move || verifier.withdraw_terminal(&withdrawn)).await?;
+    hub.identity.forget_terminal(&terminal);
+    tracing::info!(client = caller.name(), terminal = terminal.as_str(), "terminal withdrawn");
+    Ok(answer(StatusCode::OK, &TerminalBody { terminal }))
+}
+
+/// Who is asking, as the service knows it.
+#[utoipa::path(get, path = "/v1/me", tag = "clients", responses((status = 200, body = MeBody)))]
+pub(crate) async fn me(caller: Caller<Ask>) -> Response {
+    answer(StatusCode::OK, &MeBody { client: caller.name(), role: caller.access().into() })
+}
+
+/// All clients by name, withdrawn ones too.
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", responses((status = 200, body = Vec<ClientBody>)))]
+pub(crate) async fn list_clients(
+    _caller: Caller<Read>,
+    State(hub): State<Arc<Hub>>,
+) -> Result<Response, Problem> {
+    let found = blocking(move || hub.clients.list()).await?;
+    let found: Vec<_> = found.into_iter().map(|record| ClientBody::new(record, None)).collect();
+    Ok(answer(StatusCode::OK, &found))
+}
+
+/// Adds a client. Its token is in the answer, and nowhere else.
+#[utoipa::path(post, path = "/v1/clients", tag = "clients",
+    responses((status = 201, body = ClientBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn add_client(
+    caller: Caller<Administer>,
+    State(hub): State<Arc<Hub>>,
+    Json(body): Json<NewClientBody>,
+) -> Result<Response, Problem> {
+    let role = body.role()?;
+    let certificate = body.certificate.as_deref().map(|digits| {
+        let mut fingerprint = [0; 32];
+        let read = hex::decode_to_slice(digits, &mut fingerprint);
+        read.map(|()| fingerprint)
+            .map_err(|_| Problem::malformed("the certificate has 64 hexadecimal digits"))
+    });
+    let certificate = certificate.transpose()?;
+    let now = hub.verifier.env.clock.now();
+    let added = blocking(move || {
+        if let Some(terminal) = role.terminal() {
+            hub.verifier.client(terminal.clone())?;
+        }
+        let made = if body.token || certificate.is_none() { Some(Token::make(&body.client)) } else { None };
+        let Ok(made) = made.transpose() else { return Ok(None) };
+        let (token, hash) = made.unzip();
+        let credential = match (hash, certificate) {
+            (Some(hash), Some(certificate)) => Credential::Both(hash, certificate),
+            (Some(hash), None) => Credential::Token(hash),
+            (None, Some(certificate)) => Credential::Certificate(certificate),
+            (None, None) => return Ok(None),
+        };
+        let record = ClientRecord { id: body.client, role, credential, added_at: now, withdrawn_at: None };
+        Ok(Some((hub.clients.add(&record)?, record, token)))
+    });
+    let Some((true, record, token)) = added.await? else {
+        let detail = "the name or certificate was used before; choose another";
+        return Err(Problem::new(Kind::Conflict, detail));
+    };
+    tracing::info!(client = caller.name(), added = %record.id, role = record.role.name(), "client added");
+    Ok(answer(StatusCode::CREATED, &ClientBody::new(record, token.as_ref())))
+}
+
+/// Withdraws a client for good. Here it ends at once, at other processes on the same store within seconds.
+#[utoipa::path(post, path = "/v1/clients/{client}/withdraw", tag = "clients", params(("client" = String, Path)),
+    responses((status = 200, body = ClientBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn withdraw_client(
+    caller: Caller<Administer>,
+    State(hub): State<Arc<Hub>>,
+    Path(client): Path<ClientId>,
+) -> Result<Response, Problem> {
+    let (clients, id, now) = (Arc::clone(&hub.clients), client.clone(), hub.verifier.env.clock.now());
+    let withdrawn = blocking(move || if clients.withdraw(&id, now)? { clients.find(&id) } else { Ok(None) });
+    let Some(record) = withdrawn.await? else {
+        return Err(Problem::new(Kind::NotFound, "there is no such client, or it is withdrawn already"));
+    };
+    hub.identity.forget_client(&client);
+    tracing::info!(client = caller.name(), withdrawn = %client, "client withdrawn");
+    Ok(answer(StatusCode::OK, &ClientBody::new(record, None)))
+}

@@ -1,0 +1,49 @@
+//! For machines that watch: the document, health, readiness, numbers.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use crate::http::Hub;
+use crate::http::caller::{Caller, Read};
+use crate::http::identity::blocking;
+use crate::http::json::answer_bytes;
+use crate::http::problem::{Problem, ProblemBody};
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "service", security(()), responses((status = 200, body = Object)))]
+pub(crate) async fn document() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let made = DOCUMENT.get_or_init(|| super::openapi().to_json().unwrap_or_default().into());
+    answer_bytes(StatusCode::OK, made.clone())
+}
+
+/// The process runs.
+#[utoipa::path(get, path = "/healthz", tag = "service", security(()), responses((status = 200)))]
+pub(crate) async fn health() -> Response {
+    answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"up"}"#))
+}
+
+/// The store can commit.
+#[utoipa::path(get, path = "/readyz", tag = "service", security(()),
+    responses((status = 200), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
+    blocking(move || hub.verifier.store.write(|_| Ok(()))).await?;
+    Ok(answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
+}
+
+/// Numbers in Prometheus's text format.
+#[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn numbers(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
+    let verifier = Arc::clone(&hub.verifier);
+    let sql = "SELECT count(*) FROM accounts WHERE locked_at IS NOT NULL";
+    let locked = blocking(move || verifier.store.read(|db| Ok(db.count(sql, &[])?))).await?;
+    hub.metrics.locked_accounts.set(f64::from(u32::try_from(locked).unwrap_or(u32::MAX)));
+    let mut response = Response::new(Body::from(hub.metrics.render()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}

@@ -1,0 +1,110 @@
+//! Double entry: money only moves between accounts, so all legs of one transaction, all entries and
+//! all balances sum to zero. An equity account for each currency is the other side of opening balances; one more
+//! for each other system settles with it.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | `holds` | money that is set aside: place, release, capture |
+//! | `reverse` | the opposite entries, once |
+//! | `settle` | the second executor: accounts that another system keeps |
+//! | `check` | whether all sums hold |
+
+mod check;
+mod error;
+mod holds;
+mod reverse;
+mod settle;
+
+pub use error::LedgerError;
+pub use holds::{EntryId, HoldId, HoldState};
+pub use settle::{Settlement, Verdict};
+
+pub(crate) use check::check;
+pub(crate) use holds::{PLACE, capture_id};
+
+use onetap_apdu_spec::money::Currency;
+
+use crate::audit::Sealer;
+use crate::environment::Timestamp;
+use crate::error::StoreError;
+use crate::store::sql::{Sql, params};
+
+/// One movement of money.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Posting<'a> {
+    pub(crate) transaction: &'a str,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// Minor units, positive.
+    pub(crate) amount: i64,
+    pub(crate) at: Timestamp,
+}
+
+/// Writes both legs and both balances. The store refuses a balance below zero.
+pub(crate) fn post(db: &mut dyn Sql, posting: &Posting<'_>) -> Result<(), StoreError> {
+    for (account, amount) in [(posting.from, -posting.amount), (posting.to, posting.amount)] {
+        db.execute(
+            "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)",
+            &params![account, posting.transaction, amount, posting.at.0],
+        )?;
+        db.execute(
+            "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1",
+            &params![account, amount],
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes both legs, who pays's balance, and a credit to who is paid, whose row need not be locked.
+pub(crate) fn pay(db: &mut dyn Sql, posting: &Posting<'_>) -> Result<(), StoreError> {
+    let Posting { transaction, from, to, amount, at } = *posting;
+    let entry = "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)";
+    db.execute(entry, &params![from, transaction, -amount, at.0])?;
+    db.execute(entry, &params![to, transaction, amount, at.0])?;
+    let credit = "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)";
+    db.execute(credit, &params![to, transaction, amount])?;
+    let paid = "UPDATE accounts SET balance = balance - ?2 WHERE account_id = ?1";
+    db.execute(paid, &params![from, amount])?;
+    Ok(())
+}
+
+/// The row of the equity account in `currency`, made when first needed.
+pub(crate) fn equity_account(
+    db: &mut dyn Sql,
+    sealer: &Sealer,
+    currency: Currency,
+) -> Result<i64, StoreError> {
+    let found = "SELECT account_id FROM accounts WHERE kind = 'equity' AND currency = ?1 AND system IS NULL";
+    if let Some(id) = db.first(found, &params![currency.code()], |row| row.int(0))? {
+        return Ok(id);
+    }
+    let new = NewAccount { number: None, holder: "equity", currency, kind: "equity", system: None };
+    new_account(db, sealer, &new)
+}
+
+/// A row of `accounts` to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewAccount<'a> {
+    pub(crate) number: Option<&'a str>,
+    pub(crate) holder: &'a str,
+    pub(crate) currency: Currency,
+    pub(crate) kind: &'a str,
+    /// Of an equity account: whom it settles with.
+    pub(crate) system: Option<&'a str>,
+}
+
+/// Makes an account with an empty audit chain and returns its row.
+pub(crate) fn new_account(
+    db: &mut dyn Sql,
+    sealer: &Sealer,
+    account: &NewAccount<'_>,
+) -> Result<i64, StoreError> {
+    let sql = "INSERT INTO accounts (number, holder, currency, kind, system, audit_seal, audit_head)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING account_id";
+    let NewAccount { number, holder, currency, kind, system } = *account;
+    let params = params![number, holder, currency.code(), kind, system, &[0_u8; 16]];
+    let id = db.first(sql, &params, |row| row.int(0))?.ok_or(StoreError::BadRow { what: "account" })?;
+    let head = sealer.begin(id).head;
+    db.execute("UPDATE accounts SET audit_head = ?2 WHERE account_id = ?1", &params![id, &head])?;
+    Ok(id)
+}

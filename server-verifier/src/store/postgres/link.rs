@@ -1,0 +1,130 @@
+//! Where the server is, and how a session is set.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::Runtime;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::session::Session;
+use crate::error::StoreError;
+
+/// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
+/// that a decision rests on are locked first.
+const SETTINGS: &str = r"-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s
+    -c default_transaction_isolation=read\ committed";
+/// The longest that one statement of a decision may take.
+const STATEMENT: &str = "-c statement_timeout=10s";
+const NAME: &str = "onetap-verifier";
+/// For each of the URL's hosts.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A machine that is gone without a word is noticed after this much silence.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Names the file of certificates, as PostgreSQL's own programs read it.
+const ROOTS: &str = "PGSSLROOTCERT";
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Decisions: short transactions, or none.
+    Decisions,
+    /// The rest, some of which reads every row there is.
+    Visits,
+}
+
+/// The server, or the several of which one is the primary.
+pub(super) struct Link {
+    decisions: Config,
+    visits: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Link {
+    /// Reads a URL or a string of `key=value` pairs. Only a server that takes writes will do: lockout is never read
+    /// from a standby.
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            StoreError::Refused(format!("its URL is not valid: {error}"))
+        })?;
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if config.get_application_name().is_none() {
+            config.application_name(NAME);
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+            config.keepalives_idle(SILENCE / 3).keepalives_interval(SILENCE / 3).keepalives_retries(2);
+        }
+        let tls = encryption(&mut config)?;
+        let theirs = config.get_options().unwrap_or_default().to_owned();
+        let mut decisions = config.clone();
+        decisions.options(format!("{SETTINGS} {STATEMENT} {theirs}"));
+        config.options(format!("{SETTINGS} {theirs}"));
+        Ok(Self { decisions, visits: config, tls })
+    }
+
+    /// Connects.
+    pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| StoreError::Unreachable(error.to_string()))?;
+        let config = match purpose {
+            Use::Decisions => &self.decisions,
+            Use::Visits => &self.visits,
+        };
+        let client = match &self.tls {
+            None => dial(&runtime, config, NoTls)?,
+            Some(tls) => dial(&runtime, config, tls.clone())?,
+        };
+        Ok(Session::new(client, runtime, purpose))
+    }
+}
+
+fn dial<T>(runtime: &Runtime, config: &Config, tls: T) -> Result<Client, StoreError>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, connection) = runtime.block_on(config.connect(tls))?;
+    runtime.spawn(connection);
+    Ok(client)
+}
+
+/// TLS wherever there is a network in between, unless the URL says `sslmode=disable`: there is no falling back to
+/// plain text. The server's certificate must be for its name.
+fn encryption(config: &mut Config) -> Result<Option<MakeRustlsConnect>, StoreError> {
+    let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+    if local || config.get_ssl_mode() == SslMode::Disable {
+        config.ssl_mode(SslMode::Disable);
+        return Ok(None);
+    }
+    config.ssl_mode(SslMode::Require);
+    let Some(path) = std::env::var_os(ROOTS) else {
+        return Err(StoreError::Refused(format!("no certificate to know it by: name a file in {ROOTS}")));
+    };
+    let bad = |what: String| StoreError::Refused(format!("{ROOTS}: {what}"));
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(Path::new(&path)).map_err(|error| bad(error.to_string()))? {
+        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(bad("no certificate in it".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]);
+    let builder = builder.map_err(|error| bad(error.to_string()))?;
+    Ok(Some(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
+    CertificateDer::pem_file_iter(path)?.collect()
+}

@@ -1,0 +1,132 @@
+//! Parameters, rows and errors: ours and PostgreSQL's.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use crate::error::StoreError;
+use crate::store::sql::{Param, Row, Value};
+
+/// A parameter that waits for the commit.
+#[derive(Debug)]
+pub(super) enum Owned {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<&Param<'_>> for Owned {
+    fn from(param: &Param<'_>) -> Self {
+        match *param {
+            Param::Null => Self::Null,
+            Param::Int(value) => Self::Int(value),
+            Param::Text(value) => Self::Text(value.to_owned()),
+            Param::Bytes(value) => Self::Bytes(value.to_owned()),
+        }
+    }
+}
+
+type Encoded = Result<IsNull, Box<dyn std::error::Error + Sync + Send>>;
+
+impl ToSql for Owned {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(value) => value.to_sql(kind, out),
+            Self::Text(value) => value.to_sql(kind, out),
+            Self::Bytes(value) => value.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        matches!(*kind, Type::INT8 | Type::TEXT | Type::BYTEA)
+    }
+
+    to_sql_checked!();
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(value) => value.to_sql(kind, out),
+            Self::Text(value) => value.to_sql(kind, out),
+            Self::Bytes(value) => value.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        Owned::accepts(kind)
+    }
+
+    to_sql_checked!();
+}
+
+impl Row for tokio_postgres::Row {
+    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
+        let kind = self.columns().get(column).map(tokio_postgres::Column::type_);
+        let value = match kind {
+            Some(&Type::INT8) => self.try_get::<_, Option<i64>>(column)?.map(Value::Int),
+            Some(&Type::TEXT) => self.try_get::<_, Option<&str>>(column)?.map(Value::Text),
+            Some(&Type::BYTEA) => self.try_get::<_, Option<&[u8]>>(column)?.map(Value::Bytes),
+            _ => return Err(StoreError::BadRow { what: "column" }),
+        };
+        Ok(value.unwrap_or(Value::Null))
+    }
+}
+
+/// Two transactions met, and this one was rolled back: the whole of it may be done again.
+pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    const CONFLICT: [SqlState; 2] = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| CONFLICT.contains(code))
+}
+
+/// The connection is of no more use: it is gone, or what it has prepared is no longer there or no longer fits.
+pub(super) fn is_broken(error: &tokio_postgres::Error) -> bool {
+    const STALE: [SqlState; 2] = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME];
+    error.is_closed() || error.code().is_none_or(|code| is_away(code) || STALE.contains(code))
+}
+
+/// The server goes, is not there yet, has become a standby, or takes no more connections.
+fn is_away(code: &SqlState) -> bool {
+    const AWAY: [SqlState; 6] = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    AWAY.contains(code)
+}
+
+/// The URL or the user is wrong.
+fn is_refusal(code: &SqlState) -> bool {
+    const REFUSED: [SqlState; 4] = [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_CATALOG_NAME,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+    ];
+    REFUSED.contains(code)
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            return Self::Unreachable(error.to_string());
+        };
+        match said.code() {
+            code if is_away(code) => Self::Unreachable(said.message().to_owned()),
+            code if is_refusal(code) => Self::Refused(said.message().to_owned()),
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::QUERY_CANCELED => Self::Locked,
+            _ if is_conflict(&error) => Self::Locked,
+            &SqlState::DISK_FULL => Self::Full,
+            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Self::Damaged,
+            _ => Self::Postgres(Arc::new(error)),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The log tells what the rows must be; checkpoints and copies outlive the database.
+
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use onetap_server_verifier::*;
+use support::*;
+
+const SUITE: &str = "a3+sha256+aes-cbc-cmac";
+
+fn raw(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join("verifier.db")).unwrap()
+}
+
+/// Ada has paid twice, mistyped once since, and has a card whose key was rotated; a second account is locked.
+fn history(directory: &Path) -> World {
+    let world = World::on_disk(directory);
+    let mut card = world.card(SUITE);
+    world.send(&card.tap(world.payment(100)).request);
+    world.send(&card.tap(world.payment(250)).request);
+    world.send(&card.tap(world.payment(1)).typed("abcdefgh"));
+    let mut options = CardOptions::new(eur());
+    options.suite = SUITE.parse().unwrap();
+    let again = world.verifier.rotate_card_key(card.order.binding.card, &options).unwrap();
+    world.verifier.activate_card(&Card::make(again.personalisation).statement()).unwrap();
+    let bob = account(&world.verifier, "Bob", AccountKind::Current, 500);
+    let mut other = world.card_of(&bob, SUITE.parse().unwrap());
+    let tap = other.tap(world.payment(1));
+    for _ in 0..3 {
+        world.send(&tap.typed("abcdefgh"));
+    }
+    world.check_books();
+    world
+}
+
+/// TM-55: whoever writes to the database without the keys is found out, whatever row it is.
+#[test]
+fn attack_rows_changed_past_the_server_show() {
+    let original = tempfile::tempdir().unwrap();
+    let world = history(original.path());
+    let clock = world.clock.clone();
+    drop(world);
+    for change in [
+        "UPDATE accounts SET wrong_in_a_row = 0 WHERE account_id = 1",
+        "UPDATE accounts SET locked_at = NULL, lock_cause = NULL WHERE locked_at IS NOT NULL",
+        "UPDATE accounts SET is_open = 0 WHERE account_id = 2",
+        "UPDATE cards SET state = 'blocked' WHERE account_id = 1",
+        "UPDATE cards SET mark_counter = 1",
+        "UPDATE cards SET mark_life = 'alive'",
+        "UPDATE cards SET mark_wrong = 0",
+        "UPDATE cards SET mark_fingerprint = zeroblob(32) WHERE account_id = 1",
+        "UPDATE cards SET older_until = older_until + 1 WHERE account_id = 1",
+        "UPDATE cards SET newest_key = 1 WHERE account_id = 1",
+        "DELETE FROM cards",
+        "UPDATE card_keys SET public_key = zeroblob(294) WHERE account_id = 1",
+        "UPDATE card_keys SET binding = replace(binding, '\"issuer_key\":1', '\"issuer_key\":2')
+         WHERE account_id = 1",
+        "INSERT INTO card_keys SELECT account_id, card_id, 9, binding, rsa_bits, public_key FROM card_keys
+         WHERE signing_key = 2",
+        "DELETE FROM wrong_passwords WHERE account_id = 1",
+        "UPDATE wrong_passwords SET at = 0",
+        "DELETE FROM transactions WHERE counter = 2",
+        "UPDATE transactions SET counter = 7 WHERE counter = 2",
+        "UPDATE transactions SET sequence = sequence + 1",
+        "UPDATE entries SET amount = amount * 2 WHERE transaction_id IN
+         (SELECT transaction_id FROM entries WHERE amount = -100)",
+        "UPDATE entries SET amount = amount * 2 WHERE transaction_id LIKE 'opening-%'",
+        "UPDATE transactions SET message = zeroblob(length(message)) WHERE counter = 1",
+        "UPDATE transactions SET object = zeroblob(length(object)) WHERE counter = 2",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["verifier.db", "keys.json"] {
+            fs::copy(original.path().join(file), directory.path().join(file)).unwrap();
+        }
+        let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
+        verifier.audit_verify().unwrap();
+        assert!(raw(directory.path()).execute(change, []).unwrap() > 0, "{change}");
+        let verified = verifier.audit_verify();
+        assert!(matches!(verified, Err(ServiceError::RowsBroken { .. })), "{change}: {verified:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_finds_what_was_rolled_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = history(directory.path());
+    let (clock, ada) = (world.clock.clone(), world.ada.clone());
+    let copy = directory.path().join("copy.db");
+    world.verifier.backup(&copy).unwrap();
+    let mut card = world.card(SUITE);
+    world.send(&card.tap(world.payment(100)).request);
+    let mut checkpoint = Vec::new();
+    let written = world.verifier.checkpoint(&mut checkpoint).unwrap();
+    assert_eq!(written.chains, 5, "operator, equity, three holders");
+    assert_eq!(world.verifier.checkpoint_verify(&mut &checkpoint[..]).unwrap(), written);
+    world.send(&card.tap(world.payment(100)).request);
+    world.verifier.checkpoint_verify(&mut &checkpoint[..]).unwrap();
+    drop(world);
+
+    let older = tempfile::tempdir().unwrap();
+    restore(&copy, older.path()).unwrap();
+    fs::copy(directory.path().join("keys.json"), older.path().join("keys.json")).unwrap();
+    let restored = Verifier::open(older.path(), environment(&clock)).unwrap();
+    restored.audit_verify().unwrap();
+    restored.ledger_check().unwrap();
+    assert_eq!(restored.account(&ada).unwrap().balance, 99_650);
+    let verified = restored.checkpoint_verify(&mut &checkpoint[..]);
+    assert!(matches!(verified, Err(ServiceError::RolledBack { .. })), "{verified:?}");
+}
+
+#[test]
+fn a_changed_checkpoint_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = history(directory.path());
+    let mut checkpoint = Vec::new();
+    world.verifier.checkpoint(&mut checkpoint).unwrap();
+    let text = String::from_utf8(checkpoint).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let without_a_chain = [&lines[..1], &lines[2..]].concat().join("\n");
+    let unsigned = lines[..lines.len() - 1].join("\n");
+    let other_time = text.replace("\"at\":\"2026", "\"at\":\"2027");
+    assert_ne!(other_time, text);
+    for damaged in [without_a_chain, unsigned, other_time, String::new()] {
+        let verified = world.verifier.checkpoint_verify(&mut damaged.as_bytes());
+        assert!(matches!(verified, Err(ServiceError::BadCheckpoint)), "{verified:?}");
+    }
+    let other = World::new();
+    let verified = other.verifier.checkpoint_verify(&mut text.as_bytes());
+    assert!(matches!(verified, Err(ServiceError::BadCheckpoint)), "another server's");
+}
+
+#[test]
+fn the_whole_log_is_exported_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = history(directory.path());
+    let mut out = Vec::new();
+    let entries = world.verifier.export_log(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.lines().count(), usize::try_from(entries).unwrap());
+    assert_eq!(text.lines().count(), world.verifier.log(None).unwrap().len());
+    let places: Vec<(Option<String>, i64)> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|entry| (entry["account"].as_str().map(str::to_owned), entry["sequence"].as_i64().unwrap()))
+        .collect();
+    for pair in places.windows(2) {
+        assert!(pair[1].1 == if pair[0].0 == pair[1].0 { pair[0].1 + 1 } else { 1 }, "{pair:?}");
+    }
+}
+
+/// A copy made while payments go on is of one moment: its books hold, and it has all that was acknowledged
+/// before the copy began.
+#[test]
+fn a_backup_under_load_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::on_disk(directory.path());
+    let mut card = world.card(SUITE);
+    let taps: Vec<_> = (0..60).map(|_| card.tap(world.payment(1))).collect();
+    let (before, during) = taps.split_at(20);
+    for tap in before {
+        world.send(&tap.request);
+    }
+    let copy = directory.path().join("copy.db");
+    std::thread::scope(|scope| {
+        scope.spawn(|| during.iter().for_each(|tap| drop(world.send(&tap.request))));
+        world.verifier.backup(&copy).unwrap();
+    });
+    assert!(world.verifier.backup(&copy).is_err(), "never over another file");
+    let restored = tempfile::tempdir().unwrap();
+    restore(&copy, restored.path()).unwrap();
+    fs::copy(directory.path().join("keys.json"), restored.path().join("keys.json")).unwrap();
+    let restored = Verifier::open(restored.path(), environment(&world.clock)).unwrap();
+    restored.audit_verify().unwrap();
+    restored.ledger_check().unwrap();
+    let paid = 100_000 - restored.account(&world.ada).unwrap().balance;
+    assert!((20..=60).contains(&paid), "{paid}");
+}
+
+#[test]
+fn what_is_no_database_is_not_restored() {
+    let directory = tempfile::tempdir().unwrap();
+    let (copy, to) = (directory.path().join("copy.db"), directory.path().join("new"));
+    fs::write(&copy, b"something else, long enough to look like a file of a database").unwrap();
+    assert!(matches!(restore(&copy, &to), Err(ServiceError::Store(_))));
+    assert!(!to.exists());
+    drop(World::on_disk(&to));
+    assert!(matches!(restore(&copy, &to), Err(ServiceError::AlreadyInitialised(_))));
+}
+
+#[test]
+fn answers_are_forgotten_after_a_day_and_transactions_are_not() {
+    let world = World::new();
+    let mut card = world.card(SUITE);
+    let tap = card.tap(world.payment(100));
+    let first = world.send(&tap.request);
+    assert_eq!(world.verifier.forget_answers().unwrap(), 0);
+    world.clock.advance(KEEP_ANSWERS + 1);
+    assert_eq!(world.verifier.forget_answers().unwrap(), 1);
+    assert_eq!(world.send(&tap.request), first, "the same receipt, from the transaction itself");
+    assert_eq!(world.balances(), (99_900, 100));
+    world.check_books();
+}

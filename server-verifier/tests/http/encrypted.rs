@@ -1,0 +1,228 @@
+//! TLS, clients' certificates, and what the log does not say.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use onetap_server_verifier::http::clients::{Clients, Credential, Role};
+use onetap_server_verifier::http::{Config, TlsError, TlsFiles, certificate_fingerprint};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+
+use crate::scene::{SYMMETRIC, Scene, add_with, authorisation, token};
+use crate::wire::{Answer, Conn, Request, tcp};
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+/// A certification authority, a server's certificate, and clients' certificates.
+struct Pki {
+    folder: TempDir,
+    issuer: Issuer,
+}
+
+fn issuer() -> Issuer {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+impl Pki {
+    fn new() -> Self {
+        let pki = Self { folder: tempfile::tempdir().unwrap(), issuer: issuer() };
+        fs::write(pki.path("ca.pem"), pki.issuer.pem()).unwrap();
+        pki.issue(&pki.issuer, "server");
+        pki
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`.
+    fn issue(&self, issuer: &Issuer, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        fs::write(self.path(&format!("{name}.pem")), params.signed_by(&key, issuer).unwrap().pem()).unwrap();
+        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn files(&self, require_client_certificate: bool) -> TlsFiles {
+        TlsFiles {
+            certificates: self.path("server.pem"),
+            key: self.path("server.key"),
+            client_ca: Some(self.path("ca.pem")),
+            require_client_certificate,
+        }
+    }
+
+    fn fingerprint(&self, name: &str) -> [u8; 32] {
+        let crypto = onetap_apdu_spec::crypto::default_provider();
+        certificate_fingerprint(crypto, &self.path(&format!("{name}.pem"))).unwrap()
+    }
+
+    /// A client's configuration, with the certificate of that name if one is given.
+    fn client(&self, name: Option<&str>) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(pem(&self.path("ca.pem"))).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let Some(name) = name else { return builder.with_no_client_auth() };
+        let chain = vec![pem(&self.path(&format!("{name}.pem")))];
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).unwrap();
+        builder.with_client_auth_cert(chain, key).unwrap()
+    }
+
+    /// None if the server ends the connection without an answer.
+    fn ask(&self, addr: SocketAddr, name: Option<&str>, request: &Request) -> Option<Answer> {
+        let client = ClientConnection::new(Arc::new(self.client(name)), "localhost".try_into().unwrap());
+        let mut stream = StreamOwned::new(client.unwrap(), tcp(addr));
+        stream.write_all(&request.bytes()).ok()?;
+        Conn::over(stream).receive()
+    }
+}
+
+fn pem(path: &Path) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(path).unwrap()
+}
+
+fn accounts() -> Request {
+    Request::new("GET", "/v1/accounts")
+}
+
+#[test]
+fn a_payment_over_tls_with_a_token() {
+    let pki = Pki::new();
+    let scene = Scene::with(|config| config.tls = Some(TlsFiles { client_ca: None, ..pki.files(false) }));
+    let tap = scene.card(SYMMETRIC).tap(scene.world.payment(3_00));
+    let answer = pki.ask(scene.addr, None, &authorisation("tls", &tap.request)).unwrap();
+    assert_eq!(answer.json()["outcome"], "executed");
+
+    let mut plain = scene.conn();
+    plain.send(&Request::new("GET", "/healthz").bytes());
+    assert!(plain.receive().is_none_or(|answer| answer.status != 200), "no HTTP beside TLS");
+}
+
+#[test]
+fn a_certificate_is_the_client_that_it_was_registered_for() {
+    let pki = Pki::new();
+    let scene = Scene::with(|config| config.tls = Some(pki.files(false)));
+    for name in ["operator", "unregistered", "with-token"] {
+        pki.issue(&pki.issuer, name);
+    }
+    let clients: &dyn Clients = &*scene.clients;
+    add_with(clients, "cert-op", Role::Operator, Credential::Certificate(pki.fingerprint("operator")));
+    let both = Credential::Both(token("careful").1, pki.fingerprint("with-token"));
+    add_with(clients, "careful", Role::Operator, both);
+    let status = |name, request: &Request| pki.ask(scene.addr, name, request).map(|answer| answer.status);
+
+    assert_eq!(status(Some("operator"), &accounts()), Some(200));
+    assert_eq!(status(None, &accounts()), Some(401));
+    assert_eq!(status(Some("unregistered"), &accounts()), Some(401));
+    assert_eq!(
+        status(None, &accounts().token(&token("op").0)),
+        Some(200),
+        "a token alone, where it is enough"
+    );
+    let careful = accounts().token(&token("careful").0);
+    assert_eq!(status(Some("with-token"), &careful), Some(200), "both");
+    assert_eq!(status(Some("with-token"), &accounts()), Some(401), "certificate without token");
+    assert_eq!(status(None, &careful), Some(401), "token without certificate");
+    assert_eq!(status(Some("operator"), &careful), Some(401), "token with another's certificate");
+
+    let stranger = issuer();
+    pki.issue(&stranger, "stranger");
+    assert_eq!(status(Some("stranger"), &accounts()), None, "another CA's certificate gets no answer at all");
+}
+
+#[test]
+fn a_certificate_can_be_required_of_everybody() {
+    let pki = Pki::new();
+    let scene = Scene::with(|config| config.tls = Some(pki.files(true)));
+    pki.issue(&pki.issuer, "any");
+    assert_eq!(pki.ask(scene.addr, None, &Request::new("GET", "/healthz")), None);
+    let known = pki.ask(scene.addr, Some("any"), &Request::new("GET", "/healthz"));
+    assert_eq!(known.map(|answer| answer.status), Some(200));
+    let metrics = pki.ask(scene.addr, Some("any"), &Request::new("GET", "/metrics").token(&token("aud").0));
+    assert!(metrics.unwrap().text().contains("onetap_tls_failures_total 1\n"));
+}
+
+#[test]
+fn files_that_are_no_certificates_are_named() {
+    let pki = Pki::new();
+    pki.issue(&pki.issuer, "other");
+    fs::write(pki.path("empty.pem"), "").unwrap();
+    let start = |change: &dyn Fn(&mut TlsFiles)| {
+        let mut files = pki.files(false);
+        change(&mut files);
+        let config = Config { tls: Some(files), ..Config::default() };
+        let verifier = Arc::clone(&crate::support::World::new().verifier);
+        let clients = Arc::new(onetap_server_verifier::http::clients::MemoryClients::default());
+        match onetap_server_verifier::http::Server::start(verifier, clients, config) {
+            Err(onetap_server_verifier::http::ServeError::Tls(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    let missing = start(&|files| files.certificates = pki.path("none.pem"));
+    assert!(missing.to_string().contains("none.pem"), "{missing}");
+    let empty = start(&|files| files.client_ca = Some(pki.path("empty.pem")));
+    assert!(empty.to_string().contains("empty.pem"), "{empty}");
+    assert!(matches!(start(&|files| files.key = pki.path("other.key")), TlsError::Rustls(_)));
+}
+
+/// What is logged, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_log_holds_no_secrets_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    // For the whole test program: the service logs in threads of its own.
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .init();
+    let scene = Scene::new();
+    let mut card = scene.card(SYMMETRIC);
+    let tap = card.tap(scene.world.payment(1_00));
+    scene.authorise(&tap.typed("WRONG234"));
+    assert_eq!(scene.authorise(&tap.request).json()["outcome"], "executed");
+    let mut broken = authorisation("k", &tap.typed("BROKEN99"));
+    broken.body.truncate(broken.body.len() - 2);
+    assert_eq!(scene.ask(&broken).status, 400);
+    let added =
+        scene.post("adm", "/v1/clients", &serde_json::json!({"client": "new", "role": "auditor"})).json();
+    let new = added["token"].as_str().unwrap();
+    let order =
+        scene.post("op", "/v1/cards", &serde_json::json!({"account": scene.world.ada.as_str()})).json();
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for known in ["client added", "card ordered", "answered"] {
+        assert!(logged.contains(known), "{known} is logged");
+    }
+    let secrets = [tap.password.expose(), "WRONG234", "BROKEN99", order["card_key"].as_str().unwrap()];
+    let tokens =
+        [new, &token("pos").0, &token("adm").0].map(|token| token.split('.').nth(1).unwrap().to_owned());
+    for secret in secrets.into_iter().chain(tokens.iter().map(String::as_str)) {
+        assert!(!secret.is_empty() && !logged.contains(secret), "a secret is logged");
+    }
+    assert!(!logged.contains("argon2id"));
+}

@@ -1,0 +1,15 @@
+//! The service over real sockets.
+
+#![cfg(feature = "http")]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod access;
+mod administering;
+mod authorising;
+mod console;
+mod encrypted;
+mod limits;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;

@@ -1,0 +1,15 @@
+//! The verifier on PostgreSQL: the suite, and what can happen to a store on another machine.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
+mod broken;
+mod contention;
+mod failover;
+mod home;
+mod opening;
+mod proxy;
+mod shards;
+#[path = "../suite/mod.rs"]
+mod suite;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;

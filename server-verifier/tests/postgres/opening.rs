@@ -1,0 +1,75 @@
+//! Making and opening a store: rights, versions, two at once.
+
+use std::sync::Barrier;
+
+use onetap_server_verifier::*;
+
+use crate::home::*;
+use crate::support::*;
+
+/// Whoever is first makes it; the other one learns that it is there.
+#[test]
+fn two_processes_make_one_store() {
+    for _ in 0..3 {
+        let database = cluster().database(None).unwrap();
+        let (url, start, clock) = (cluster().url(&database), Barrier::new(2), TestClock::new());
+        let made: Vec<Result<Verifier, ServiceError>> = std::thread::scope(|scope| {
+            let make = || {
+                let directory = tempfile::tempdir().unwrap();
+                start.wait();
+                Verifier::init_postgres(directory.path(), &url, options(|_| ()), environment(&clock))
+            };
+            let makers = [scope.spawn(make), scope.spawn(make)];
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
+        let second = made.into_iter().find_map(Result::err).unwrap();
+        assert!(matches!(second, ServiceError::AlreadyInitialised(_)), "{second}");
+        assert_eq!(cluster().sql(&database, "SELECT count(*) FROM server").unwrap(), "1");
+        assert_eq!(cluster().sql(&database, "SELECT count(*) FROM onetap_schema").unwrap(), "1");
+    }
+}
+
+#[test]
+fn foreign_newer_and_absent_databases_give_one_clear_error() {
+    let home = Home::new();
+    let empty = cluster().database(None).unwrap();
+    let cases = [
+        (cluster().url(&empty), "database is empty"),
+        (cluster().url("nowhere"), "does not exist"),
+        (url(&[home.directory.path()], "test"), "does not answer"),
+        ("postgresql://:::".to_owned(), "URL is not valid"),
+        (format!("{}?options=-c%20synchronous_commit%3Doff", cluster().url(&home.database)), "would lose"),
+    ];
+    for (url, message) in cases {
+        let error = home.open_at(&url).expect_err(message).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    home.behind("UPDATE onetap_schema SET version = 99");
+    let error = home.open().unwrap_err().to_string();
+    assert!(error.contains("install a newer program"), "{error}");
+}
+
+/// The service needs no right to make or change tables; who makes them does, and is told so.
+#[test]
+fn a_role_without_the_right_to_make_tables_serves_but_does_not_make_the_store() {
+    let home = Home::new();
+    let role = format!("clerk_{}", home.database);
+    home.behind(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    ));
+    let as_role = |url: String| url.replace("postgres@", &format!("{role}@"));
+    let verifier = home.open_at(&as_role(home.url())).unwrap();
+    let mut card = home.card("a3+sha256+aes-cbc-cmac");
+    let tap = card.tap(home.payment(100));
+    assert!(matches!(verifier.authorise(&home.client, "k", &tap.request).unwrap(), Outcome::Executed(_)));
+    account(&verifier, "Eve", AccountKind::Current, 100);
+
+    let empty = cluster().url(&cluster().database(None).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let clock = environment(&home.clock);
+    let made = Verifier::init_postgres(directory.path(), &as_role(empty), options(|_| ()), clock);
+    let error = made.unwrap_err().to_string();
+    assert!(error.contains("permission denied for schema") && error.contains("docs/postgres.md"), "{error}");
+    home.behind(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}

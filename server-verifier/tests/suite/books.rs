@@ -1,0 +1,111 @@
+//! What is stored: all of a decision or nothing, and whoever changes it behind the verifier's back shows.
+
+use onetap_server_verifier::*;
+
+use crate::home::*;
+
+const SUITE: &str = "a3+sha256+aes-cbc-cmac";
+
+#[test]
+fn a_locked_database_answers_busy_and_decides_nothing() {
+    let world = Home::new();
+    let mut card = world.card(SUITE);
+    let tap = card.tap(world.payment(100));
+    let lock = world.lock();
+    assert_eq!(world.send(&tap.request), Outcome::Busy);
+    drop(lock);
+    assert!(matches!(world.send(&tap.request), Outcome::Executed(_)));
+    assert_eq!(world.balances(), (99_900, 100));
+}
+
+/// Each statement of a decision that fails, fails all of it: no half of a transaction is ever seen.
+#[test]
+fn a_write_that_fails_in_the_middle_leaves_nothing() {
+    for table in ["entries", "transactions", "audit", "requests"] {
+        let world = Home::new();
+        let mut card = world.card(SUITE);
+        let tap = card.tap(world.payment(100));
+        world.break_inserts(table);
+        assert!(world.verifier.authorise(&world.client, "k", &tap.request).is_err(), "{table}");
+        world.mend(table);
+        assert_eq!(world.balances(), (100_000, 0), "{table}");
+        world.check_books();
+        assert!(matches!(
+            world.verifier.authorise(&world.client, "k", &tap.request).unwrap(),
+            Outcome::Executed(_)
+        ));
+    }
+}
+
+#[test]
+fn a_changed_removed_or_moved_audit_entry_shows() {
+    for change in [
+        "UPDATE audit SET event = replace(event, '100', '900') WHERE sequence = 4 AND account_id = 1",
+        "UPDATE audit SET at = at + 1 WHERE sequence = 2",
+        "DELETE FROM audit WHERE sequence = 2 AND account_id = 1",
+        "DELETE FROM audit WHERE sequence = 4 AND account_id = 1",
+        "UPDATE audit SET sequence = -2 WHERE sequence = 2; UPDATE audit SET sequence = 2 WHERE sequence = 3;
+         UPDATE audit SET sequence = 3 WHERE sequence = -2",
+        "UPDATE accounts SET audit_sequence = 3, audit_seal = (SELECT seal FROM audit WHERE account_id = 1
+         AND sequence = 3) WHERE account_id = 1",
+    ] {
+        let world = Home::new();
+        let mut card = world.card(SUITE);
+        world.send(&card.tap(world.payment(100)).request);
+        world.verifier.audit_verify().unwrap();
+        assert_eq!(world.verifier.log(Some(&world.ada)).unwrap().len(), 4);
+        world.behind(change);
+        let verified = world.verifier.audit_verify();
+        assert!(matches!(verified, Err(ServiceError::AuditBroken { .. })), "{change}: {verified:?}");
+    }
+}
+
+/// Whoever writes to the database cuts the chain short, or empties it, and moves its end with it.
+#[test]
+fn attack_cut_the_end_of_an_audit_chain() {
+    for keep in [0, 3] {
+        let world = Home::new();
+        let mut card = world.card(SUITE);
+        world.send(&card.tap(world.payment(100)).request);
+        let cut = format!(
+            "DELETE FROM audit WHERE account_id = 1 AND sequence > {keep};
+             UPDATE accounts SET audit_sequence = {keep}, audit_seal = coalesce((SELECT seal FROM audit
+             WHERE account_id = 1 AND sequence = {keep}), {ZEROS}) WHERE account_id = 1"
+        );
+        world.behind(&cut);
+        let verified = world.verifier.audit_verify();
+        assert!(matches!(verified, Err(ServiceError::AuditBroken { .. })), "{keep}: {verified:?}");
+        let next = card.tap(world.payment(100));
+        let decided = world.verifier.authorise(&world.client, "next", &next.request);
+        assert!(decided.is_err(), "the next entry must not make the chain whole again");
+    }
+}
+
+#[test]
+fn a_ledger_that_does_not_balance_shows() {
+    for change in [
+        "UPDATE accounts SET balance = balance + 1 WHERE account_id = 1",
+        "UPDATE entries SET amount = amount + 1 WHERE account_id = 1",
+        "DELETE FROM entries WHERE account_id = 1",
+    ] {
+        let world = Home::new();
+        world.verifier.ledger_check().unwrap();
+        world.behind(change);
+        assert!(matches!(world.verifier.ledger_check(), Err(ServiceError::LedgerBroken { .. })), "{change}");
+    }
+}
+
+/// P-27, and the rule that no password reaches log or database.
+#[test]
+fn no_password_is_written_anywhere() {
+    let world = Home::new();
+    let mut card = world.card(SUITE);
+    let tap = card.tap(world.payment(100));
+    world.send(&tap.typed("wrongpass"));
+    world.send(&tap.request);
+    let log = serde_json::to_string(&world.verifier.log(None).unwrap()).unwrap();
+    for secret in ["wrongpass", tap.password.expose()] {
+        assert!(!log.contains(secret));
+        assert!(!world.holds(secret));
+    }
+}

@@ -1,0 +1,7 @@
+//! What holds on either store. Whoever includes this has a room `home`, in which the store is made.
+
+mod attacks;
+mod books;
+mod lockout;
+mod model;
+mod profiles;

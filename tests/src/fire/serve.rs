@@ -1,0 +1,203 @@
+//! A verifier serving in a process of its own: this program once more, as with `onetap verifier serve`, but without rate
+//! limits and with clients out of a file.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use onetap_apdu_spec::txn::TerminalId;
+use onetap_postgres_rig::Kept;
+use onetap_postgres_rig::kept::orphan_ends_by;
+use onetap_server_verifier::http::clients::{
+    ClientId, ClientRecord, Clients as _, Credential, MemoryClients, Role, Token,
+};
+use onetap_server_verifier::http::{Config, Server};
+use onetap_server_verifier::{Environment, InitOptions, ServiceError, Timestamp, Verifier};
+
+use super::Fallible;
+
+/// What the child reads its orders from.
+const ORDERS: &str = "ONETAP_FIRE_CHILD";
+/// Before the address that the child says, so that nothing else on the pipe is taken for it.
+const MARK: &str = "@ ";
+
+/// Where a verifier keeps its books.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Books {
+    /// Of the keys; of the database too, where that is SQLite.
+    pub folder: PathBuf,
+    /// Of the database, where that is PostgreSQL.
+    pub url: Option<String>,
+}
+
+impl Books {
+    /// Opens new ones.
+    ///
+    /// # Errors
+    /// Whatever the verifier says.
+    pub fn init(&self, options: InitOptions) -> Result<Verifier, ServiceError> {
+        match &self.url {
+            None => Verifier::init(&self.folder, options, Environment::system()),
+            Some(url) => Verifier::init_postgres(&self.folder, url, options, Environment::system()),
+        }
+    }
+
+    /// Opens them.
+    ///
+    /// # Errors
+    /// Whatever the verifier says.
+    pub fn open(&self) -> Result<Verifier, ServiceError> {
+        match &self.url {
+            None => Verifier::open(&self.folder, Environment::system()),
+            Some(url) => Verifier::open_postgres(&self.folder, url, Environment::system()),
+        }
+    }
+}
+
+/// The terminals' tokens, and what the server keeps of them.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
+    tokens: HashMap<TerminalId, String>,
+    kept: Vec<(TerminalId, String)>,
+}
+
+impl Tokens {
+    /// One for each.
+    ///
+    /// # Errors
+    /// Whatever the verifier says.
+    pub fn make(terminals: &[TerminalId]) -> Fallible<Self> {
+        let mut made = Self::default();
+        for terminal in terminals {
+            let (token, hash) = Token::make(&client_id(terminal)?)?;
+            made.tokens.insert(terminal.clone(), token.expose().to_owned());
+            made.kept.push((terminal.clone(), hash));
+        }
+        Ok(made)
+    }
+
+    /// The token of a terminal; empty if it has none.
+    #[must_use]
+    pub fn of(&self, terminal: &TerminalId) -> &str {
+        self.tokens.get(terminal).map_or("", String::as_str)
+    }
+}
+
+fn client_id(terminal: &TerminalId) -> Fallible<ClientId> {
+    Ok(terminal.as_str().parse()?)
+}
+
+/// How this program is started so that it calls [`child`].
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Program {
+    /// This one, with these arguments.
+    ///
+    /// # Errors
+    /// The system does not say which this is.
+    pub fn this(arguments: &[&str]) -> Fallible<Self> {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Ok(Self { path: std::env::current_exe()?, arguments })
+    }
+}
+
+/// A verifier that serves. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    process: Kept,
+    address: SocketAddr,
+}
+
+impl Serving {
+    /// Starts one, and waits until it listens.
+    ///
+    /// # Errors
+    /// It ended before.
+    pub fn start(program: &Program, books: &Books, tokens: &Tokens) -> Fallible<Self> {
+        let orders = serde_json::to_string(&Orders { books: books.clone(), clients: tokens.kept.clone() })?;
+        let mut command = orphan_ends_by("KILL", &program.path);
+        command.args(&program.arguments).env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = Kept::start(command)?;
+        let output = process.process().stdout.take().ok_or("no output")?;
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix(MARK)?.parse().ok());
+        Ok(Self { process, address: address.ok_or("the serving process ended at once")? })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// kill -9.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn kill9(&mut self) -> Fallible<()> {
+        self.process.kill9()?;
+        Ok(())
+    }
+
+    /// Resident memory in KiB: now, and at most so far.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn resident(&mut self) -> Fallible<[u32; 2]> {
+        let status = Path::new("/proc").join(self.process.process().id().to_string()).join("status");
+        let status = std::fs::read_to_string(status)?;
+        let field = |name| -> Fallible<u32> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
+            Ok(line.trim().trim_end_matches(" kB").parse()?)
+        };
+        Ok([field("VmRSS:")?, field("VmHWM:")?])
+    }
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Orders {
+    books: Books,
+    clients: Vec<(TerminalId, String)>,
+}
+
+/// Serves until it is killed, if there are orders for it; else returns at once.
+pub fn child() {
+    let Ok(orders) = std::env::var(ORDERS) else { return };
+    if let Err(why) = serve(&orders) {
+        // The parent finds that the child ended.
+        let _ = writeln!(std::io::stderr(), "{why}");
+        std::process::exit(1);
+    }
+}
+
+fn serve(orders: &str) -> Fallible<()> {
+    let orders: Orders = serde_json::from_str(orders)?;
+    let clients = MemoryClients::default();
+    for (terminal, hash) in orders.clients {
+        clients.add(&ClientRecord {
+            id: client_id(&terminal)?,
+            role: Role::Terminal(terminal),
+            credential: Credential::Token(hash),
+            added_at: Timestamp(0),
+            withdrawn_at: None,
+        })?;
+    }
+    let config = Config { client_rate: None, card_rate: None, ..Config::default() };
+    let server = Server::start(Arc::new(orders.books.open()?), Arc::new(clients), config)?;
+    // The first line ends one that a test harness may have begun.
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "\n{MARK}{}", server.addr())?;
+    output.flush()?;
+    drop(output);
+    loop {
+        std::thread::park();
+    }
+}
