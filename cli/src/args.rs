@@ -19,7 +19,7 @@ pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
-pub(crate) use service::{AddClient, Client, LogLevel, Role, Serve};
+pub(crate) use service::{AddClient, Client, LogLevel, Serve};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]

@@ -74,16 +74,25 @@ impl<'p> NewFile<'p> {
         mut self,
         write: impl FnOnce(&mut dyn io::Write) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let value = write(&mut io::BufWriter::new(&self.file))?;
-        self.file.sync_all().map_err(|source| Failure::file("write", self.path, source))?;
-        self.written = true;
+        let mut out = io::BufWriter::new(&self.file);
+        let value = write(&mut out)?;
+        let flushed = out.flush();
+        drop(out);
+        self.keep(flushed)?;
         Ok(value)
     }
 
+    /// Not buffered: what is written may be a secret, and a buffer is not wiped.
     pub(crate) fn write_text(mut self, text: &str) -> Result<(), Failure> {
-        let written = writeln!(self.file, "{}", text.trim_end()).and_then(|()| self.file.sync_all());
-        self.written = written.is_ok();
-        written.map_err(|source| Failure::file("write", self.path, source))
+        let written = writeln!(self.file, "{}", text.trim_end());
+        self.keep(written)
+    }
+
+    /// Keeps the file, if all of it was written and is on the disk.
+    fn keep(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        let durable = written.and_then(|()| self.file.sync_all());
+        self.written = durable.is_ok();
+        durable.map_err(|source| Failure::file("write", self.path, source))
     }
 }
 
@@ -138,4 +147,32 @@ pub(crate) fn prompt(question: &str) -> Result<(), Failure> {
 /// Ends the question's line where no Enter key did: at the end of input, or if nobody types.
 pub(crate) fn end_prompt(no_line: bool) -> Result<(), Failure> {
     if no_line || !io::stdin().is_terminal() { prompt("\n") } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A file that was made at `path`, on a disk that is full.
+    fn full(path: &Path) -> NewFile<'_> {
+        let mut made = NewFile::create(path, Secrecy::Public).unwrap();
+        made.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        made
+    }
+
+    fn is_full(written: Result<(), Failure>) -> bool {
+        matches!(written, Err(Failure::File { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_an_error_and_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        let few_bytes = |out: &mut dyn io::Write| out.write_all(b"few").map_err(Failure::Output);
+        assert!(is_full(full(&path).fill(few_bytes)), "they stay in the buffer until it is flushed");
+        assert!(!path.exists());
+        assert!(is_full(full(&path).write_text("few")));
+        assert!(!path.exists());
+    }
 }

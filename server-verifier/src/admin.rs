@@ -483,10 +483,8 @@ pub(crate) fn open_account(db: &mut dyn Sql, number: &AccountNumber) -> Result<A
 
 /// The account of a card, which nobody else may change until the transaction ends.
 fn account_of_card(db: &mut dyn Sql, card: CardId) -> Result<Account, ServiceError> {
-    let sql = "SELECT a.number FROM cards c JOIN accounts a USING (account_id) WHERE c.card_id = ?1";
-    let number =
-        db.first(sql, &params![&card.to_string()], |row| books::parse(row.text(0)?, "account number"))?;
-    locked_row(db, &number.ok_or(ServiceError::NoSuchCard)?)
+    let (_, number) = books::account_of_card(db, card)?.ok_or(ServiceError::NoSuchCard)?;
+    locked_row(db, &number)
 }
 
 fn card_state(db: &mut dyn Sql, account: i64, card: CardId) -> Result<CardState, ServiceError> {

@@ -5,7 +5,7 @@ mod checkpoint;
 mod replay;
 mod verify;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Block, Crypto, Digest, Key256};
@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::decide::{Answer, Receipt, TransactionId};
 use crate::environment::Timestamp;
+use crate::error::StoreError;
 use crate::keys::KeyKind;
 use crate::ledger::{EntryId, HoldId};
 use crate::store::rows::{AccountKind, LockCause, Mark, SystemName};
@@ -250,6 +251,25 @@ impl Sealer {
     /// Whether the chain of `account` was left with this end.
     pub(crate) fn holds(&self, account: i64, end: &End) -> bool {
         self.end(account, end.sequence, end.seal).head.ct_eq(&end.head).into()
+    }
+
+    /// The end of a chain once `event` is added to it as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRow`] if the chain does not end as it was left.
+    pub(crate) fn append(
+        &self,
+        account: i64,
+        last: &End,
+        at: Timestamp,
+        event: &str,
+    ) -> Result<End, StoreError> {
+        if !self.holds(account, last) {
+            return Err(StoreError::BadRow { what: "audit chain" });
+        }
+        let sequence = last.sequence + 1;
+        let seal = self.seal(&last.seal, &Sealed { account, sequence, at, event });
+        Ok(self.end(account, sequence, seal))
     }
 
     /// The seal over an entry and the one before it.

@@ -41,6 +41,7 @@
 
 mod admin;
 pub mod audit;
+mod background;
 mod backup;
 pub mod decide;
 pub mod environment;
@@ -58,6 +59,7 @@ mod views;
 
 pub use admin::{AccountOptions, CardOptions};
 pub use audit::{Checkpoint, Event, LogEntry, Why};
+pub use background::Background;
 pub use backup::{KEEP_ANSWERS, restore};
 pub use decide::{Outcome, Receipt, TransactionId};
 pub use environment::{Clock, Environment, SystemClock, Timestamp};

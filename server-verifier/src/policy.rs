@@ -2,6 +2,8 @@
 
 use onetap_apdu_spec::suite::{Danger, Suite};
 
+use crate::environment::Timestamp;
+
 /// The operator's rules. All durations in seconds, amounts in minor units.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +83,11 @@ impl Policy {
             return Err(BadPolicy::Tolerance);
         }
         if self.transaction_limit == 0 { Err(BadPolicy::Limit) } else { Ok(()) }
+    }
+
+    /// Wrong passwords after this moment count at `now`.
+    pub(crate) fn window_start(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_sub(self.window))
     }
 
     /// Whether cards with this suite may be made and may pay.

@@ -24,7 +24,7 @@ use crate::store::decision::Decider;
 use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS};
 use crate::store::sql::{Sql, params};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Pending, Store};
+use crate::store::{Coming, Pending, Store};
 use crate::verify::{Enrolled, Malformed, NotAuthentic, Parsed, authenticate, body_tag};
 
 pub(crate) const DATABASE: &str = "verifier.db";
@@ -97,9 +97,9 @@ impl Verifier {
         options.policy.check()?;
         make_directory(directory)?;
         let keys = ServerKeys::create(directory, options.rsa_bits, &env)?;
-        let first = |db: &mut dyn Sql| first_rows(db, directory, &options, &keys, &env);
+        let first = |db: &mut dyn Sql| first_rows(db, directory, options, &keys, &env);
         let store = SqliteStore::create(&directory.join(DATABASE), first)?;
-        Ok(Self::assemble(env, keys, options.policy, Store::Sqlite(Box::new(store))))
+        Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
     }
 
     /// Opens what [`Verifier::init`] or [`Verifier::init_postgres`] made.
@@ -117,8 +117,7 @@ impl Verifier {
         }
         let keys = ServerKeys::load(directory, &env)?;
         let store = SqliteStore::open(&database, |db| load_decider(db, directory, &keys, &env))?;
-        let policy = store.read(server_row)?.1;
-        Ok(Self::assemble(env, keys, policy, Store::Sqlite(Box::new(store))))
+        Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
     }
 
     /// Makes the key file in `directory` and the tables in the database at `url`, such as
@@ -136,10 +135,10 @@ impl Verifier {
         options.policy.check()?;
         make_directory(directory)?;
         let keys = ServerKeys::create(directory, options.rsa_bits, &env)?;
-        let first = |db: &mut dyn Sql| first_rows(db, directory, &options, &keys, &env);
+        let first = |db: &mut dyn Sql| first_rows(db, directory, options, &keys, &env);
         let store = PostgresStore::open(url, POSTGRES_WORKERS, true, first)?;
         note_url(directory, url)?;
-        Ok(Self::assemble(env, keys, options.policy, Store::Postgres(Box::new(store))))
+        Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
 
     /// Opens what [`Verifier::init_postgres`] made; any number of processes may.
@@ -151,8 +150,7 @@ impl Verifier {
         let keys = ServerKeys::load(directory, &env)?;
         let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
         let store = PostgresStore::open(url, POSTGRES_WORKERS, false, load)?;
-        let policy = store.read(server_row)?.1;
-        Ok(Self::assemble(env, keys, policy, Store::Postgres(Box::new(store))))
+        Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
 
     /// A server that is gone when it is dropped.
@@ -163,12 +161,12 @@ impl Verifier {
         options.policy.check()?;
         let keys = ServerKeys::in_memory(options.rsa_bits, &env)?;
         let nowhere = Path::new("memory");
-        let store = SqliteStore::in_memory(|db| first_rows(db, nowhere, &options, &keys, &env))?;
-        Ok(Self::assemble(env, keys, options.policy, Store::Sqlite(Box::new(store))))
+        let store = SqliteStore::in_memory(|db| first_rows(db, nowhere, options, &keys, &env))?;
+        Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
     }
 
-    fn assemble(env: Environment, keys: ServerKeys, policy: Policy, store: Store) -> Self {
-        let sealer = sealer(&keys, &env);
+    fn assemble(env: Environment, keys: ServerKeys, store: Store) -> Self {
+        let Decider { policy, sealer, .. } = store.decider().clone();
         Self { env, keys, policy, sealer, store, cards: RwLock::new(HashMap::new()) }
     }
 
@@ -216,10 +214,28 @@ impl Verifier {
         idempotency_key: &str,
         request: &AuthorisationRequest,
     ) -> Result<Pending, ServiceError> {
+        self.submit_coming(None, client, idempotency_key, request)
+    }
+
+    /// Says that a request waits for the private key, or is at it, so that a commit waits for it a little.
+    pub(crate) fn under_way(&self) -> Option<Coming> {
+        self.store.under_way()
+    }
+
+    /// [`Verifier::submit`] of a request that is known to come.
+    pub(crate) fn submit_coming(
+        &self,
+        coming: Option<Coming>,
+        client: &Client,
+        idempotency_key: &str,
+        request: &AuthorisationRequest,
+    ) -> Result<Pending, ServiceError> {
         let attempt = match self.attempt(client, idempotency_key, request)? {
             Ok(attempt) => attempt,
             Err(outcome) => return Ok(Pending::settled(outcome)),
         };
+        // It has come: nobody need wait any more.
+        drop(coming);
         match self.store.submit(attempt) {
             Err(StoreError::Locked) => Ok(Pending::settled(Outcome::Busy)),
             pending => Ok(pending?),
@@ -267,7 +283,7 @@ impl Verifier {
             key: key.to_owned(),
             body: body_tag(self.env.crypto, &self.keys.requests, request),
             now,
-            window_start: Timestamp(now.0.saturating_sub(self.policy.window)),
+            window_start: self.policy.window_start(now),
             judged: authentic.judge(&request.verification_password),
         }))
     }
@@ -332,7 +348,7 @@ fn sealer(keys: &ServerKeys, env: &Environment) -> Sealer {
 fn first_rows(
     db: &mut dyn Sql,
     directory: &Path,
-    options: &InitOptions,
+    options: InitOptions,
     keys: &ServerKeys,
     env: &Environment,
 ) -> Result<Decider, ServiceError> {
@@ -348,9 +364,9 @@ fn first_rows(
     let sql = "INSERT INTO accounts (account_id, holder, kind, audit_seal, audit_head)
         VALUES (?1, ?2, 'operator', ?3, ?4)";
     db.execute(sql, &params![OPERATOR, &options.operator, &end.seal, &end.head])?;
-    let event = Event::Initialised { operator: options.operator.clone() };
+    let event = Event::Initialised { operator: options.operator };
     books::append_audit(db, &sealer, OPERATOR, env.clock.now(), &event)?;
-    Ok(Decider { policy: options.policy.clone(), sealer, announces: false })
+    Ok(Decider { policy: options.policy, sealer, announces: false })
 }
 
 /// Notes where the books are, for its owner only: there may be a password in it.

@@ -145,23 +145,17 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError::NoSuchCard`].
     pub fn card(&self, card: CardId) -> Result<(AccountNumber, CardView), ServiceError> {
-        let sql = "SELECT a.number, a.account_id FROM cards c JOIN accounts a USING (account_id)
-            WHERE c.card_id = ?1";
         self.store.read(|db| {
-            let read = |row: &dyn Row| Ok((books::parse(row.text(0)?, "account number")?, row.int(1)?));
-            let (number, account) =
-                db.first(sql, &params![&card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)?;
+            let (account, number) = books::account_of_card(db, card)?.ok_or(ServiceError::NoSuchCard)?;
             let view = cards(db, account)?.into_iter().find(|view| view.card == card);
             Ok((number, view.ok_or(ServiceError::NoSuchCard)?))
         })
     }
 
     fn view(&self, db: &mut dyn Sql, account: Account) -> Result<AccountView, StoreError> {
-        let since = self.env.clock.now().0.saturating_sub(self.policy.window);
-        let window = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
-        let wrong_in_window = db.count(window, &params![account.id, since])?;
+        let since = self.policy.window_start(self.now());
         Ok(AccountView {
-            wrong_in_window: u32::try_from(wrong_in_window).unwrap_or(u32::MAX),
+            wrong_in_window: books::wrong_since(db, account.id, since)?,
             cards: cards(db, account.id)?,
             balance: account.balance + books::credits(db, account.id)?,
             held: account.held,
@@ -182,10 +176,7 @@ impl Verifier {
     pub fn transaction(&self, id: &TransactionId) -> Result<TransactionView, ServiceError> {
         let (card, counter) = id.parts().ok_or(ServiceError::NoSuchTransaction)?;
         self.store.read(|db| {
-            let sql = "SELECT a.account_id, a.number FROM cards c JOIN accounts a USING (account_id)
-                WHERE c.card_id = ?1";
-            let read = |row: &dyn Row| Ok((row.int(0)?, books::parse(row.text(1)?, "account number")?));
-            let found = db.first(sql, &params![&card.to_string()], read)?;
+            let found = books::account_of_card(db, card)?;
             let (account, payer) = found.ok_or(ServiceError::NoSuchTransaction)?;
             let entry = decision::executed_entry(db, account, card, counter)?;
             let event = books::event_at(db, account, entry.ok_or(ServiceError::NoSuchTransaction)?)?;
@@ -263,10 +254,51 @@ impl Verifier {
             JOIN accounts c ON c.account_id = a.account_id
             WHERE a.account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
         self.store.read(|db| {
-            let account = number.map(|number| find_account(db, number)).transpose()?;
-            let account = account.map_or(OPERATOR, |account| account.id);
+            let account = chain(db, number)?;
             Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], log_entry)?)
         })
+    }
+
+    /// The last entries of one chain, oldest first, `limit` of them at most and never more than [`MAX_PAGE`]: an
+    /// account's, or the operator's own if no number is given.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn log_tail(
+        &self,
+        number: Option<&AccountNumber>,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, ServiceError> {
+        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
+            JOIN accounts c ON c.account_id = a.account_id
+            WHERE a.account_id = ?1 ORDER BY sequence DESC LIMIT ?2";
+        self.store.read(|db| {
+            let account = chain(db, number)?;
+            let mut entries = db.all(sql, &params![account, limit.min(MAX_PAGE)], log_entry)?;
+            entries.reverse();
+            Ok(entries)
+        })
+    }
+
+    /// How many accounts are locked now.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn locked_count(&self) -> Result<u64, ServiceError> {
+        let sql = "SELECT count(*) FROM accounts WHERE locked_at IS NOT NULL";
+        self.store.read(|db| Ok(db.count(sql, &[])?.unsigned_abs()))
+    }
+
+    /// The number of the account in this row; none for the operator's own, and for rows that nobody holds.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    #[cfg(feature = "http")]
+    pub(crate) fn number_of(&self, row: i64) -> Result<Option<AccountNumber>, ServiceError> {
+        let sql = "SELECT number FROM accounts WHERE account_id = ?1";
+        let number =
+            |row: &dyn Row| row.opt_text(0)?.map(|number| books::parse(number, "account number")).transpose();
+        self.store.read(|db| Ok(db.first(sql, &params![row], number)?.flatten()))
     }
 
     /// Checks that the ledger balances: every transaction, every account, every currency.
@@ -280,6 +312,11 @@ impl Verifier {
 
 fn find_account(db: &mut dyn Sql, number: &AccountNumber) -> Result<Account, ServiceError> {
     books::account_by_number(db, number, RowLock::None)?.ok_or(ServiceError::NoSuchAccount)
+}
+
+/// The row whose chain is meant: the operator's own if no number is given.
+fn chain(db: &mut dyn Sql, number: Option<&AccountNumber>) -> Result<i64, ServiceError> {
+    number.map_or(Ok(OPERATOR), |number| Ok(find_account(db, number)?.id))
 }
 
 fn cards(db: &mut dyn Sql, account: i64) -> Result<Vec<CardView>, StoreError> {

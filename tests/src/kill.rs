@@ -2,7 +2,8 @@
 //! acknowledged, or what it was just doing.
 //!
 //! The card runs in a child, [`child`], which says over a pipe what it begins and what is done. [`run`] kills it,
-//! opens the file and looks. The same file lives on from kill to kill.
+//! opens the file and looks. The same file lives on from kill to kill, until its PIN is blocked: a right
+//! PIN is counted as a try before it is compared, so a card that is cut off in it three times ends so.
 
 mod load;
 
@@ -41,6 +42,8 @@ pub struct Report {
     pub acknowledged: u64,
     /// How many kills met a step that was begun and not done.
     pub in_flight: u64,
+    /// Cards that were cut off in the middle of a right PIN so often that they are blocked, as they must be.
+    pub blocked: u64,
     /// What is wrong.
     pub violations: Vec<String>,
 }
@@ -75,12 +78,15 @@ pub fn run(
 ) -> Result<Report, KillError> {
     let path = folder.join(format!("{}.card", if durable { "durable" } else { "quick" }));
     let spy = Spy::new();
-    let image = ImageFile::create(&path, ImageOptions { durable })?;
-    drop(Rig::new(Suite::default(), image, spy)?);
     let mut hunt =
         Hunt { path, durable, spy, dice: Dice::new(seed), known: Known::new(), report: Report::default() };
+    hunt.issue()?;
     for _ in 0..kills {
         hunt.kill_one(command)?;
+        if hunt.known.tries == 0 {
+            hunt.report.blocked += 1;
+            hunt.issue()?;
+        }
     }
     Ok(hunt.report)
 }
@@ -109,6 +115,17 @@ struct Hunt {
 }
 
 impl Hunt {
+    /// A new card, in the place of the last one if there was one.
+    fn issue(&mut self) -> Result<(), KillError> {
+        if self.path.exists() {
+            std::fs::remove_file(&self.path)?;
+        }
+        let image = ImageFile::create(&self.path, ImageOptions { durable: self.durable })?;
+        drop(Rig::new(Suite::default(), image, self.spy)?);
+        self.known = Known::new();
+        Ok(())
+    }
+
     fn kill_one(&mut self, command: &dyn Fn() -> Command) -> Result<(), KillError> {
         let orders =
             format!("{}\n{}\n{}\n{}", self.path.display(), self.durable, self.known.now, self.report.kills);

@@ -2,6 +2,7 @@
 //! looks at many thousands of lives of a card: its RSA is a stand-in, and what it draws is replayed by a seed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use onetap_apdu_spec::account::Alias;
@@ -216,8 +217,14 @@ pub fn alias(counter: u32) -> Alias {
 }
 
 /// What a card signed, by C.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Signatures(BTreeMap<u32, Vec<u8>>);
+
+impl fmt::Debug for Signatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} signatures to C {}", self.0.len(), self.last())
+    }
+}
 
 impl Signatures {
     /// Takes down the data of a response, if it is a signature message.

@@ -34,9 +34,10 @@ fn killed(durable: bool) {
     let folder = tempfile::tempdir().unwrap();
     let report = run(folder.path(), durable, seed, kills, &myself).unwrap();
     println!(
-        "kill: durable={durable} kills={} in_flight={} acknowledged={} violations={} seed={seed}",
+        "kill: durable={durable} kills={} in_flight={} blocked={} acknowledged={} violations={} seed={seed}",
         report.kills,
         report.in_flight,
+        report.blocked,
         report.acknowledged,
         report.violations.len()
     );

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::txn::TerminalId;
-use onetap_server_verifier::http::clients::ClientId;
+use onetap_server_verifier::http::clients::{ClientId, RoleName};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -122,6 +122,17 @@ pub(crate) enum Role {
     Operator,
     /// Read everything
     Auditor,
-    /// Say who may ask
+    /// Say who may ask, move money by hand, make checkpoints
     Admin,
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Terminal => Self::Terminal,
+            Role::Operator => Self::Operator,
+            Role::Auditor => Self::Auditor,
+            Role::Admin => Self::Admin,
+        }
+    }
 }

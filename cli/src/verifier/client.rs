@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use onetap_server_verifier::http::certificate_fingerprint;
 use onetap_server_verifier::http::clients::{
-    ClientId, ClientRecord, Clients as _, Credential, Role, StoredClients, Token,
+    ClientId, ClientRecord, Clients as _, Credential, NewClient, Role, StoredClients,
 };
 use onetap_server_verifier::{Clock as _, SystemClock};
 use serde_json::json;
@@ -34,16 +34,14 @@ fn clients(db: &Path) -> Result<StoredClients, Failure> {
 
 fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
     let clients = clients(&options.db)?;
-    let role = match (options.role, &options.terminal) {
-        (args::Role::Terminal, Some(terminal)) => Role::Terminal(terminal.clone()),
-        (args::Role::Operator, None) => Role::Operator,
-        (args::Role::Auditor, None) => Role::Auditor,
-        (args::Role::Admin, None) => Role::Admin,
-        _ => return Err(Failure::Usage("give --terminal with --role terminal, and only then".into())),
-    };
-    let (credential, token) = credential(options)?;
-    let added_at = SystemClock.now();
-    let record = ClientRecord { id: options.id.clone(), role, credential, added_at, withdrawn_at: None };
+    let role = Role::new(options.role.into(), options.terminal.clone());
+    let role =
+        role.map_err(|_| Failure::Usage("give --terminal with --role terminal, and only then".into()))?;
+    let crypto = onetap_apdu_spec::crypto::default_provider();
+    let certificate =
+        options.cert.as_deref().map(|path| certificate_fingerprint(crypto, path)).transpose()?;
+    let new = NewClient { id: options.id.clone(), role, certificate, token: options.token };
+    let (record, token) = new.make(SystemClock.now())?;
     if !clients.add(&record)? {
         let what = format!("the name {} or the certificate was used before; choose another", record.id);
         return Err(Failure::Usage(what));
@@ -57,22 +55,6 @@ fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
         &object,
         format!("client {} added; its token, shown this once:\n{}", record.id, token.expose()),
     )
-}
-
-/// How the client shows that it is the one; its token, if it has one.
-fn credential(options: &args::AddClient) -> Result<(Credential, Option<Token>), Failure> {
-    let crypto = onetap_apdu_spec::crypto::default_provider();
-    let certificate =
-        options.cert.as_deref().map(|path| certificate_fingerprint(crypto, path)).transpose()?;
-    let Some(certificate) = certificate else {
-        let (token, hash) = Token::make(&options.id)?;
-        return Ok((Credential::Token(hash), Some(token)));
-    };
-    if !options.token {
-        return Ok((Credential::Certificate(certificate), None));
-    }
-    let (token, hash) = Token::make(&options.id)?;
-    Ok((Credential::Both(hash, certificate), Some(token)))
 }
 
 fn withdraw(db: &Path, id: &ClientId, out: Output) -> Result<(), Failure> {

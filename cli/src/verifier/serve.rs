@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use onetap_server_verifier::Verifier;
 use onetap_server_verifier::http::clients::StoredClients;
 use onetap_server_verifier::http::{Config, Rate, Server, Shutdown, TlsFiles};
 use onetap_server_verifier::outbox::{self, WebhookConfig};
+use onetap_server_verifier::{Background, Verifier};
 use serde_json::json;
 use tracing::Level;
 
-use super::housekeeping::Housekeeping;
+use super::housekeeping::keep_house;
 use super::open;
 use crate::args::{LogLevel, Serve};
 use crate::exit::Failure;
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
     start_log(options.log);
     let verifier = Arc::new(announcing(options)?);
     let _outbox = webhook(options, &verifier)?;
-    let _housekeeping = Housekeeping::start(Arc::clone(&verifier), options.checkpoints.clone())?;
+    let _housekeeping = keep_house(Arc::clone(&verifier), options.checkpoints.clone())?;
     let clients = Arc::new(StoredClients::new(Arc::clone(&verifier)));
     let (tell, told) = channel();
     interrupt::watch(move || {
@@ -60,8 +60,8 @@ fn announcing(options: &Serve) -> Result<Verifier, Failure> {
     Ok(verifier)
 }
 
-/// Tells the webhook, for as long as the handle lives.
-fn webhook(options: &Serve, verifier: &Arc<Verifier>) -> Result<Option<outbox::Handle>, Failure> {
+/// Tells the webhook, until what this returns is dropped.
+fn webhook(options: &Serve, verifier: &Arc<Verifier>) -> Result<Option<Background>, Failure> {
     let Some(url) = &options.webhook else {
         return Ok(None);
     };

@@ -14,8 +14,8 @@ use super::{Event, ORIGIN};
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::service::Verifier;
-use crate::store::books::OPERATOR;
-use crate::store::sql::{Sql, params};
+use crate::store::books::{self, OPERATOR};
+use crate::store::sql::{Row, Sql, params};
 use crate::views::{LogPage, MAX_PAGE};
 
 const FORMAT: u32 = 1;
@@ -40,6 +40,20 @@ pub struct Checkpoint {
     pub format: u32,
     /// Whose log.
     pub server: ServerId,
+    /// When.
+    pub at: Timestamp,
+    /// How many chains.
+    pub chains: u64,
+    /// Running digest of their ends.
+    #[serde(with = "hex::serde")]
+    pub root: Digest,
+}
+
+/// That a checkpoint was signed, as the operator's chain has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct SignedCheckpoint {
+    /// Place of the entry in that chain.
+    pub sequence: i64,
     /// When.
     pub at: Timestamp,
     /// How many chains.
@@ -127,6 +141,22 @@ impl Verifier {
         Ok(checkpoint)
     }
 
+    /// The checkpoints that were signed, newest first, `limit` of them at most and never more than
+    /// [`MAX_PAGE`]; with `before`, those whose entry comes before that place.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn checkpoints(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<SignedCheckpoint>, ServiceError> {
+        let sql = r#"SELECT sequence, at, event FROM audit WHERE account_id = ?1 AND sequence < ?2
+            AND event LIKE '{"event":"checkpointed",%' ORDER BY sequence DESC LIMIT ?3"#;
+        let params = params![OPERATOR, before.unwrap_or(i64::MAX), limit.min(MAX_PAGE)];
+        self.store.read(|db| Ok(db.all(sql, &params, signed)?))
+    }
+
     /// Checks a checkpoint's signature, and that the log still has every entry that it names.
     ///
     /// # Errors
@@ -189,6 +219,16 @@ impl Verifier {
 fn line<T: serde::Serialize>(out: &mut dyn Write, value: &T) -> Result<(), ServiceError> {
     serde_json::to_writer(&mut *out, value).map_err(|error| ServiceError::File(error.into()))?;
     out.write_all(b"\n").map_err(ServiceError::File)
+}
+
+/// Reads sequence, time, event.
+fn signed(row: &dyn Row) -> Result<SignedCheckpoint, StoreError> {
+    match books::from_json(row.text(2)?, "audit entry")? {
+        Event::Checkpointed { chains, root } => {
+            Ok(SignedCheckpoint { sequence: row.int(0)?, at: Timestamp(row.int(1)?), chains, root })
+        }
+        _ => Err(StoreError::BadRow { what: "checkpoint" }),
+    }
 }
 
 /// Whether the chain still has the entry at which it ended.

@@ -201,7 +201,7 @@ fn stored(row: &dyn Row) -> Result<Stored, StoreError> {
 fn account_row(row: &dyn Row) -> Result<AccountRow, StoreError> {
     Ok(AccountRow {
         id: row.int(0)?,
-        end: End { sequence: row.int(1)?, seal: row.array(2)?, head: row.array(3)? },
+        end: books::chain_end(row, 1)?,
         open: row.flag(4)?,
         lock: books::lock(row, 5)?,
         wrong_in_a_row: row.count(7)?,

@@ -23,7 +23,7 @@ pub(crate) trait Right: Send {
 pub(crate) struct Operate;
 /// Reading everything.
 pub(crate) struct Read;
-/// Saying who may ask.
+/// Saying who may ask; moving money by hand; checkpoints.
 pub(crate) struct Administer;
 /// Asking for a transaction: terminals for their own.
 pub(crate) struct Ask;

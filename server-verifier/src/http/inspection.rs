@@ -11,8 +11,6 @@ use super::problem::{Kind, Problem};
 use crate::environment::Timestamp;
 use crate::error::ServiceError;
 use crate::service::Verifier;
-use crate::store::books;
-use crate::store::sql::params;
 
 /// Whether the books hold.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -32,6 +30,17 @@ pub(crate) struct BooksBody {
     /// The first entry of the chain that does not fit
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<i64>,
+}
+
+/// Whether the ledger holds.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LedgerCheck)]
+pub(crate) struct LedgerBody {
+    /// Every transaction, account, hold and currency balances
+    ledger: bool,
+    /// The first sum that does not
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<String>,
 }
 
 /// A verification that has ended.
@@ -99,12 +108,21 @@ impl Running {
         }
         let last = VerificationBody {
             books: books.clone(),
-            at: verifier.env.clock.now(),
+            at: verifier.now(),
             took_ms: milliseconds(self.start.elapsed()),
             by,
         };
         self.inspection.state().last = Some(last);
         Ok(books)
+    }
+
+    /// Checks the sums of the ledger only. May take minutes, too.
+    pub(crate) fn check_ledger(self, verifier: &Verifier, by: &str) -> Result<LedgerBody, ServiceError> {
+        let finding = finding(verifier, verifier.ledger_check())?.map(|finding| finding.text);
+        if let Some(finding) = &finding {
+            tracing::error!(client = by, finding, "the ledger does not hold");
+        }
+        Ok(LedgerBody { ledger: finding.is_none(), finding })
     }
 }
 
@@ -144,19 +162,8 @@ fn finding(verifier: &Verifier, checked: Result<(), ServiceError>) -> Result<Opt
         ServiceError::LedgerBroken { .. } => (None, None),
         other => return Err(other),
     };
-    let account = account.map(|row| number(verifier, row)).transpose()?.flatten();
+    let account = account.map(|row| verifier.number_of(row)).transpose()?.flatten();
     Ok(Some(Finding { text: error.to_string(), account, entry }))
-}
-
-/// The number of the account in this row; none for the operator's own.
-fn number(verifier: &Verifier, account: i64) -> Result<Option<AccountNumber>, ServiceError> {
-    if account == books::OPERATOR {
-        return Ok(None);
-    }
-    let sql = "SELECT number FROM accounts WHERE account_id = ?1";
-    verifier
-        .store
-        .read(|db| Ok(db.first(sql, &params![account], |row| books::parse(row.text(0)?, "account number"))?))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod server;
 mod tls;
 mod work;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,23 +56,29 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(verifier: Arc<Verifier>, clients: Arc<dyn clients::Clients>, config: Config) -> Self {
+    /// # Errors
+    /// No threads are left.
+    pub(crate) fn start(
+        verifier: Arc<Verifier>,
+        clients: Arc<dyn clients::Clients>,
+        config: Config,
+    ) -> io::Result<Self> {
         let metrics = metrics::Metrics::new();
         let gauge = metrics.private_key_queue.clone();
-        Self {
+        Ok(Self {
             identity: Arc::new(identity::Authenticator::new(Arc::clone(&verifier), Arc::clone(&clients))),
             limits: limits::Limits::new(config.client_rate, config.card_rate),
-            private_key: work::PrivateKeyWork::new(
+            private_key: work::PrivateKeyWork::start(
                 config.private_key_parallel,
                 config.private_key_queue,
                 gauge,
-            ),
+            )?,
             verifier,
             clients,
             metrics,
             inspection: Arc::default(),
             started: Instant::now(),
             config,
-        }
+        })
     }
 }

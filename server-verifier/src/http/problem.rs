@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::clients::TokenError;
 use crate::error::ServiceError;
+use crate::ledger::LedgerError;
 
 /// What went wrong, as far as a client may know. Each has a URN that stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,12 @@ impl Problem {
         Self::new(Kind::Busy, detail).after(1)
     }
 
+    /// The client learns nothing but that the log has it.
+    fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "the server failed");
+        Self::new(Kind::Internal, "the server's log has the reason; give its operator this request's id")
+    }
+
     /// The whole answer, once the request's id is known.
     pub(crate) fn render(&self, request: &str) -> Response {
         let (status, name, title) = self.kind.row();
@@ -157,6 +165,7 @@ impl From<ServiceError> for Problem {
             | E::ConfirmationCurrency
             | E::StatementMismatch
             | E::StatementForged => Kind::Unprocessable,
+            E::Ledger(error) => of_ledger(*error),
             E::Store(_) => Kind::Busy,
             _ => Kind::Internal,
         };
@@ -165,11 +174,51 @@ impl From<ServiceError> for Problem {
                 tracing::error!(%error, "the store failed");
                 Self::busy("the store cannot be written now; repeat with the same idempotency key")
             }
-            Kind::Internal => {
-                tracing::error!(%error, "the server failed");
-                Self::new(kind, "the server's log has the reason; give its operator this request's id")
-            }
+            Kind::Internal => Self::internal(&error),
             _ => Self::new(kind, error.to_string()),
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// Not there, not possible now, or never possible.
+fn of_ledger(error: LedgerError) -> Kind {
+    use LedgerError as E;
+    match error {
+        E::NoSuchHold | E::NoSuchMessage => Kind::NotFound,
+        E::InsufficientFunds
+        | E::HoldClosed
+        | E::AwaitsSystem
+        | E::CannotLink
+        | E::AlreadyReversed
+        | E::NotSettled
+        | E::AlreadyAnswered => Kind::Conflict,
+        E::Amount | E::MoreThanHeld | E::Payee | E::KeptElsewhere | E::SystemName | E::CannotReverse => {
+            Kind::Unprocessable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_kind_and_only_clients_errors_are_told() {
+        for (problem, kind) in [
+            (Problem::from(TokenError), Kind::Internal),
+            (ServiceError::LedgerBroken { what: "sums" }.into(), Kind::Internal),
+            (ServiceError::from(LedgerError::NoSuchHold).into(), Kind::NotFound),
+            (ServiceError::from(LedgerError::AlreadyReversed).into(), Kind::Conflict),
+            (ServiceError::from(LedgerError::Amount).into(), Kind::Unprocessable),
+        ] {
+            assert_eq!(problem.kind, kind);
+            assert_eq!(problem.detail.contains("log has the reason"), kind == Kind::Internal, "{problem:?}");
         }
     }
 }

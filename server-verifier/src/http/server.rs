@@ -105,7 +105,7 @@ impl Server {
         let addr = listener.local_addr().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
-            .max_blocking_threads(THREADS_THAT_BLOCK + config.private_key_parallel)
+            .max_blocking_threads(THREADS_THAT_BLOCK)
             .thread_name("onetap-http")
             .enable_all()
             .build()
@@ -114,7 +114,7 @@ impl Server {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(failed)?
         };
-        let hub = Arc::new(Hub::new(verifier, clients, config));
+        let hub = Arc::new(Hub::start(verifier, clients, config).map_err(failed)?);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let end = runtime.block_on(run(listener, tls, hub, stopped));

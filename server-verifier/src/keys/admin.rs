@@ -51,7 +51,7 @@ impl Verifier {
         Ok(self.keys.sign_checkpoint(checkpoint)?)
     }
 
-    /// Authenticates what the outbox sends, by AES-CMAC over the body.
+    /// Authenticates what the outbox sends, by HMAC-SHA-256 over id, moment and body.
     #[must_use]
     pub fn webhook_key(&self) -> &Key256 {
         &self.keys.webhook

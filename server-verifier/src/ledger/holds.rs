@@ -14,9 +14,10 @@ use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::outbox::Topic;
 use crate::service::Verifier;
-use crate::store::books::{self, RowLock, select_accounts};
+use crate::store::books::{self, RowLock};
 use crate::store::rows::{Account, SystemName};
 use crate::store::sql::{Row, Sql, params};
+use crate::views::MAX_PAGE;
 
 /// Names an audit entry by its account's row and its place in the chain, such as `17-4`, and with it the hold
 /// or the message that it began.
@@ -70,6 +71,27 @@ pub enum HoldState {
     Released,
 }
 
+/// A hold, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HoldView {
+    /// Names it to [`Verifier::release_hold`] and [`Verifier::capture_hold`].
+    pub hold: HoldId,
+    /// Minor units that are, or were, held.
+    pub amount: u64,
+    /// What became of it.
+    pub state: HoldState,
+    /// Minor units that were paid out of it.
+    pub captured: u64,
+    /// Who is or was paid; none if that is not known, or is nobody's account.
+    pub payee: Option<AccountNumber>,
+    /// The other system whose answer it waits or waited for.
+    pub system: Option<SystemName>,
+    /// Since when.
+    pub placed_at: Timestamp,
+    /// Until when.
+    pub closed_at: Option<Timestamp>,
+}
+
 /// A row of `holds`.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
@@ -117,6 +139,28 @@ impl Verifier {
             let held = "UPDATE accounts SET held = held + ?2 WHERE account_id = ?1";
             db.execute(held, &params![account.id, minor])?;
             Ok(HoldId { account: account.id, sequence })
+        })
+    }
+
+    /// The holds of an account that were placed after `after`, oldest first, `limit` of them at most and never more
+    /// than [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn holds(
+        &self,
+        number: &AccountNumber,
+        after: Option<HoldId>,
+        limit: u32,
+    ) -> Result<Vec<HoldView>, ServiceError> {
+        let sql = "SELECT h.account_id, h.sequence, h.amount, h.state, h.captured, p.number, h.system,
+            h.placed_at, h.closed_at FROM holds h LEFT JOIN accounts p ON p.account_id = h.payee_id
+            WHERE h.account_id = ?1 AND h.sequence > ?2 ORDER BY h.sequence LIMIT ?3";
+        let after = after.map_or(0, |hold| hold.sequence);
+        self.store.read(|db| {
+            let account = books::account_by_number(db, number, RowLock::None)?;
+            let account = account.ok_or(ServiceError::NoSuchAccount)?.id;
+            Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], view)?)
         })
     }
 
@@ -197,12 +241,7 @@ fn open_hold(db: &mut dyn Sql, id: HoldId) -> Result<(Account, Hold), ServiceErr
 
 /// A holder's account, which nobody else may decide on until the transaction ends; others may still credit it.
 pub(crate) fn lock_account(db: &mut dyn Sql, account: i64) -> Result<Option<Account>, StoreError> {
-    let sql = if db.locks_rows() {
-        select_accounts!("account_id = ?1 FOR NO KEY UPDATE")
-    } else {
-        select_accounts!("account_id = ?1")
-    };
-    db.first(sql, &params![account], books::account)
+    books::account_by_row(db, account, RowLock::Decide)
 }
 
 pub(crate) fn hold(db: &mut dyn Sql, id: HoldId) -> Result<Option<Hold>, StoreError> {
@@ -217,6 +256,21 @@ pub(crate) fn hold(db: &mut dyn Sql, id: HoldId) -> Result<Option<Hold>, StoreEr
             system: system.transpose()?,
             closed_at: row.opt_int(4)?.map(Timestamp),
         })
+    })
+}
+
+fn view(row: &dyn Row) -> Result<HoldView, StoreError> {
+    let payee = row.opt_text(5)?.map(|number| books::parse(number, "account number"));
+    let system = row.opt_text(6)?.map(|name| books::parse(name, "system"));
+    Ok(HoldView {
+        hold: HoldId { account: row.int(0)?, sequence: row.int(1)? },
+        amount: row.int(2)?.unsigned_abs(),
+        state: books::from_name(row.text(3)?, "hold")?,
+        captured: row.int(4)?.unsigned_abs(),
+        payee: payee.transpose()?,
+        system: system.transpose()?,
+        placed_at: Timestamp(row.int(7)?),
+        closed_at: row.opt_int(8)?.map(Timestamp),
     })
 }
 

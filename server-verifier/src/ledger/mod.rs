@@ -16,7 +16,7 @@ mod reverse;
 mod settle;
 
 pub use error::LedgerError;
-pub use holds::{EntryId, HoldId, HoldState};
+pub use holds::{EntryId, HoldId, HoldState, HoldView};
 pub use settle::{Settlement, Verdict};
 
 pub(crate) use check::check;
@@ -27,7 +27,7 @@ use onetap_apdu_spec::money::Currency;
 use crate::audit::Sealer;
 use crate::environment::Timestamp;
 use crate::error::StoreError;
-use crate::store::sql::{Sql, params};
+use crate::store::sql::{Sql, Statement, params};
 
 /// One movement of money.
 #[derive(Debug, Clone, Copy)]
@@ -40,32 +40,57 @@ pub(crate) struct Posting<'a> {
     pub(crate) at: Timestamp,
 }
 
-/// Writes both legs and both balances. The store refuses a balance below zero.
-pub(crate) fn post(db: &mut dyn Sql, posting: &Posting<'_>) -> Result<(), StoreError> {
-    for (account, amount) in [(posting.from, -posting.amount), (posting.to, posting.amount)] {
-        db.execute(
-            "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)",
-            &params![account, posting.transaction, amount, posting.at.0],
-        )?;
-        db.execute(
-            "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1",
-            &params![account, amount],
-        )?;
-    }
-    Ok(())
+/// How who is paid gets the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    /// Into the balance.
+    Balance,
+    /// As a credit, to be gathered into the balance later: the row of who is paid need not be locked.
+    Credit,
 }
 
-/// Writes both legs, who pays's balance, and a credit to who is paid, whose row need not be locked.
+impl Incoming {
+    /// Where rows are locked one by one, many pay to one account at the same time.
+    pub(crate) fn at(db: &dyn Sql) -> Self {
+        if db.locks_rows() { Self::Credit } else { Self::Balance }
+    }
+}
+
+const MOVE_BALANCE: &str = "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1";
+
+impl<'a> Posting<'a> {
+    /// Writes both legs, and the amount for who is paid; the balance of who pays is the caller's.
+    pub(crate) fn legs(&self, incoming: Incoming) -> [Statement<'a>; 3] {
+        let Self { transaction, from, to, amount, at } = *self;
+        let entry = "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)";
+        let credit = "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)";
+        [
+            Statement::new(entry, &params![from, transaction, -amount, at.0]),
+            Statement::new(entry, &params![to, transaction, amount, at.0]),
+            match incoming {
+                Incoming::Balance => Statement::new(MOVE_BALANCE, &params![to, amount]),
+                Incoming::Credit => Statement::new(credit, &params![to, transaction, amount]),
+            },
+        ]
+    }
+
+    /// Writes all of it. The store refuses a balance below zero.
+    pub(crate) fn write(&self, db: &mut dyn Sql, incoming: Incoming) -> Result<(), StoreError> {
+        db.execute_all(&self.legs(incoming))?;
+        db.execute(MOVE_BALANCE, &params![self.from, -self.amount])?;
+        Ok(())
+    }
+}
+
+/// Moves money between two accounts that are both locked.
+pub(crate) fn post(db: &mut dyn Sql, posting: &Posting<'_>) -> Result<(), StoreError> {
+    posting.write(db, Incoming::Balance)
+}
+
+/// Moves money from an account that is locked to one that may not be.
 pub(crate) fn pay(db: &mut dyn Sql, posting: &Posting<'_>) -> Result<(), StoreError> {
-    let Posting { transaction, from, to, amount, at } = *posting;
-    let entry = "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)";
-    db.execute(entry, &params![from, transaction, -amount, at.0])?;
-    db.execute(entry, &params![to, transaction, amount, at.0])?;
-    let credit = "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)";
-    db.execute(credit, &params![to, transaction, amount])?;
-    let paid = "UPDATE accounts SET balance = balance - ?2 WHERE account_id = ?1";
-    db.execute(paid, &params![from, amount])?;
-    Ok(())
+    let incoming = Incoming::at(db);
+    posting.write(db, incoming)
 }
 
 /// The row of the equity account in `currency`, made when first needed.

@@ -1,7 +1,7 @@
 //! Reversal: the opposite entries, once. What was executed stays in the books.
 
 use super::holds::{HoldId, HoldState, hold, lock_account};
-use super::settle::{entry_of, receipt};
+use super::settle::entry_of;
 use super::{EntryId, LedgerError, Posting, pay};
 use crate::admin::on_record;
 use crate::audit::Event;
@@ -106,7 +106,7 @@ impl Verifier {
         }
         let entry = entry_of(db, transaction)?;
         let Some(hold) = hold(db, entry)? else {
-            let payee = receipt(db, entry)?.payee;
+            let payee = books::receipt_at(db, entry.account, entry.sequence)?.payee;
             let to = books::account_by_number(db, &payee, RowLock::None)?;
             let to = to.ok_or(StoreError::BadRow { what: "payee" })?.id;
             return Ok(Booked { entry, from: entry.account, to, elsewhere: false });

@@ -10,7 +10,7 @@ use super::holds::{self, HoldState, hold, lock_account};
 use super::{EntryId, LedgerError, NewAccount, Posting, new_account, pay};
 use crate::admin::{on_record, open_account};
 use crate::audit::Event;
-use crate::decide::{Receipt, TransactionId};
+use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::outbox::Topic;
@@ -148,7 +148,7 @@ impl Verifier {
             (HoldState::Open, _) => (),
             _ => return Err(LedgerError::AlreadyAnswered.into()),
         }
-        let transaction = receipt(db, entry)?.transaction;
+        let transaction = books::receipt_at(db, entry.account, entry.sequence)?.transaction;
         if let Verdict::Failed { reason } = verdict {
             holds::close(db, entry, &found, HoldState::Released, None, at)?;
             let reason = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
@@ -197,17 +197,7 @@ impl Verifier {
 /// The entry that has a card's transaction.
 pub(crate) fn entry_of(db: &mut dyn Sql, transaction: &TransactionId) -> Result<EntryId, ServiceError> {
     let (card, counter) = transaction.parts().ok_or(ServiceError::NoSuchTransaction)?;
-    let sql = "SELECT account_id FROM cards WHERE card_id = ?1";
-    let account = db.first(sql, &params![&card.to_string()], |row| row.int(0))?;
-    let account = account.ok_or(ServiceError::NoSuchTransaction)?;
+    let (account, _) = books::account_of_card(db, card)?.ok_or(ServiceError::NoSuchTransaction)?;
     let sequence = decision::executed_entry(db, account, card, counter)?;
     Ok(EntryId { account, sequence: sequence.ok_or(ServiceError::NoSuchTransaction)? })
-}
-
-/// What the client was told.
-pub(crate) fn receipt(db: &mut dyn Sql, entry: EntryId) -> Result<Receipt, StoreError> {
-    match books::event_at(db, entry.account, entry.sequence)? {
-        Some(Event::Executed { receipt, .. }) => Ok(receipt),
-        _ => Err(StoreError::BadRow { what: "receipt" }),
-    }
 }

@@ -18,7 +18,7 @@ pub mod webhook;
 
 pub use deliver::{Deliverer, DeliveryRules, Reply, Round, Transport, Undelivered};
 #[cfg(feature = "webhook")]
-pub use webhook::{Handle, WebhookConfig, WebhookError, spawn};
+pub use webhook::{WebhookConfig, WebhookError, spawn};
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::ServerId;
@@ -105,6 +105,39 @@ pub struct DeadLetter {
     pub dead_at: Timestamp,
 }
 
+/// How far a message is that was not taken yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageState {
+    /// It is sent as soon as it is due.
+    Waiting,
+    /// It comes after a dead letter of its account.
+    HeldBack,
+    /// A dead letter.
+    Dead,
+}
+
+/// A message that was not taken yet, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct MessageView {
+    /// Names it to [`Verifier::requeue`] and [`Verifier::discard`].
+    pub message: EntryId,
+    /// What it tells of.
+    pub topic: Topic,
+    /// Which account it concerns.
+    pub account: AccountNumber,
+    /// How far it is.
+    pub state: MessageState,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// Why it was not taken the last time, if it was sent.
+    pub failure: Option<String>,
+    /// When it is sent next, or later; none unless it is waiting.
+    pub due_at: Option<Timestamp>,
+    /// Since when nobody tries any more.
+    pub dead_at: Option<Timestamp>,
+}
+
 /// How much waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Backlog {
@@ -116,7 +149,7 @@ pub struct Backlog {
 
 /// Writes a message about the entry at `sequence` of an account's chain.
 pub(crate) fn message(account: i64, sequence: i64, topic: Topic, due: Timestamp) -> Statement<'static> {
-    let sql = "INSERT INTO outbox (account_id, sequence, topic, body, due_at) VALUES (?1, ?2, ?3, '', ?4)";
+    let sql = "INSERT INTO outbox (account_id, sequence, topic, due_at) VALUES (?1, ?2, ?3, ?4)";
     Statement::new(sql, &params![account, sequence, topic.name(), due.0])
 }
 
@@ -161,19 +194,23 @@ impl Verifier {
         self.store.read(|db| Ok(queue::dead(db, limit.min(MAX_PAGE))?))
     }
 
+    /// The messages that were not taken yet, in the order of accounts and of their events, `limit` of them at most
+    /// and never more than [`MAX_PAGE`]; those after `after`, if it is given.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn messages(&self, after: Option<EntryId>, limit: u32) -> Result<Vec<MessageView>, ServiceError> {
+        let after = after.unwrap_or(EntryId { account: 0, sequence: 0 });
+        self.store.read(|db| Ok(queue::list(db, after, limit.min(MAX_PAGE))?))
+    }
+
     /// Sends a dead letter again, and what it held back after it.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
     pub fn requeue(&self, message: EntryId, operator: &str, reason: &str) -> Result<(), ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let now = self.env.clock.now();
-        self.store.write(|db| {
-            if !queue::revive(db, message, now)? {
-                return Err(LedgerError::NoSuchMessage.into());
-            }
-            Ok(self.audit(db, OPERATOR, now, &Event::MessageRequeued { message, operator, reason })?)
-        })
+        let event = |operator, reason| Event::MessageRequeued { message, operator, reason };
+        self.end_dead_letter(message, queue::revive, on_record(operator, reason)?, event)
     }
 
     /// Gives a dead letter up, so that what it held back is sent. A transaction that another system was to book
@@ -182,13 +219,24 @@ impl Verifier {
     /// # Errors
     /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
     pub fn discard(&self, message: EntryId, operator: &str, reason: &str) -> Result<(), ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
+        let event = |operator, reason| Event::MessageDiscarded { message, operator, reason };
+        self.end_dead_letter(message, queue::forget_dead, on_record(operator, reason)?, event)
+    }
+
+    /// Does `act` to a dead letter, with who and why on record.
+    fn end_dead_letter(
+        &self,
+        message: EntryId,
+        act: impl FnOnce(&mut dyn Sql, EntryId, Timestamp) -> Result<bool, StoreError>,
+        (operator, reason): (String, String),
+        event: impl FnOnce(String, String) -> Event,
+    ) -> Result<(), ServiceError> {
         let now = self.env.clock.now();
         self.store.write(|db| {
-            if !queue::forget_dead(db, message, now)? {
+            if !act(db, message, now)? {
                 return Err(LedgerError::NoSuchMessage.into());
             }
-            Ok(self.audit(db, OPERATOR, now, &Event::MessageDiscarded { message, operator, reason })?)
+            Ok(self.audit(db, OPERATOR, now, &event(operator, reason))?)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use onetap_apdu_spec::header::ServerId;
 
-use super::{DeadLetter, Message, Topic};
+use super::{DeadLetter, Message, MessageState, MessageView, Topic};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 use crate::ledger::EntryId;
@@ -129,23 +129,54 @@ pub(crate) fn dead(db: &mut dyn Sql, limit: u32) -> Result<Vec<DeadLetter>, Stor
     })
 }
 
+/// The messages after `after`, whatever their state.
+pub(crate) fn list(db: &mut dyn Sql, after: EntryId, limit: u32) -> Result<Vec<MessageView>, StoreError> {
+    let sql =
+        "SELECT o.account_id, o.sequence, o.topic, a.number, o.attempts, o.failure, o.due_at, o.dead_at,
+        (SELECT count(*) FROM outbox e WHERE e.account_id = o.account_id AND e.sequence < o.sequence
+            AND e.dead_at IS NOT NULL)
+        FROM outbox o JOIN accounts a ON a.account_id = o.account_id
+        WHERE (o.account_id, o.sequence) > (?1, ?2) ORDER BY o.account_id, o.sequence LIMIT ?3";
+    db.all(sql, &params![after.account, after.sequence, limit], |row| {
+        let dead_at = row.opt_int(7)?.map(Timestamp);
+        let state = match (dead_at, row.int(8)?) {
+            (Some(_), _) => MessageState::Dead,
+            (None, 0) => MessageState::Waiting,
+            (None, _) => MessageState::HeldBack,
+        };
+        let due_at = Timestamp(row.int(6)?);
+        Ok(MessageView {
+            message: EntryId { account: row.int(0)?, sequence: row.int(1)? },
+            topic: books::from_name(row.text(2)?, "topic")?,
+            account: books::parse(row.text(3)?, "account number")?,
+            state,
+            attempts: row.count(4)?,
+            failure: row.opt_text(5)?.map(str::to_owned),
+            due_at: (state == MessageState::Waiting).then_some(due_at),
+            dead_at,
+        })
+    })
+}
+
 /// Sends a dead letter again; false if there is none.
 pub(crate) fn revive(db: &mut dyn Sql, entry: EntryId, now: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE outbox SET attempts = 0, due_at = ?3, dead_at = NULL
         WHERE account_id = ?1 AND sequence = ?2 AND dead_at IS NOT NULL";
-    let found = db.execute(sql, &params![entry.account, entry.sequence, now.0])? > 0;
-    if found {
-        wake(db, entry, now)?;
-    }
-    Ok(found)
+    let changed = db.execute(sql, &params![entry.account, entry.sequence, now.0])?;
+    wake_if(db, changed, entry, now)
 }
 
 /// Gives a dead letter up; false if there is none.
 pub(crate) fn forget_dead(db: &mut dyn Sql, entry: EntryId, now: Timestamp) -> Result<bool, StoreError> {
     let sql = "DELETE FROM outbox WHERE account_id = ?1 AND sequence = ?2 AND dead_at IS NOT NULL";
-    let found = db.execute(sql, &params![entry.account, entry.sequence])? > 0;
-    if found {
+    let changed = db.execute(sql, &params![entry.account, entry.sequence])?;
+    wake_if(db, changed, entry, now)
+}
+
+/// What comes after a dead letter is due, if there was one.
+fn wake_if(db: &mut dyn Sql, changed: u64, entry: EntryId, now: Timestamp) -> Result<bool, StoreError> {
+    if changed > 0 {
         wake(db, entry, now)?;
     }
-    Ok(found)
+    Ok(changed > 0)
 }

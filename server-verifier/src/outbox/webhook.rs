@@ -15,8 +15,6 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,6 +27,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use zeroize::Zeroizing;
 
 use super::{Deliverer, DeliveryRules, Message, Reply, Round, Transport, Undelivered};
+use crate::background::Background;
 use crate::environment::Timestamp;
 use crate::error::ServiceError;
 use crate::service::Verifier;
@@ -189,53 +188,16 @@ fn authorities(path: Option<&PathBuf>) -> Result<RootCerts, WebhookError> {
     if certificates.is_empty() { Err(bad()) } else { Ok(certificates.into()) }
 }
 
-/// A thread that sends what is due, until this is dropped or [`Handle::stop`]ped.
-#[derive(Debug)]
-pub struct Handle {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Handle {
-    /// Stops once what is under way is written down.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been seen on standard error; what it left is sent after the lease.
-            let _ended = thread.join();
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Starts a thread that tells `config.url` what is in the outbox of `verifier`. Whether executed transactions are
-/// written there says [`Verifier::announce`].
+/// Starts a thread that tells `config.url` what is in the outbox of `verifier`. Stopped, it first writes down what
+/// is under way. Whether executed transactions are written there says [`Verifier::announce`].
 ///
 /// # Errors
 /// [`WebhookError`].
-pub fn spawn(verifier: Arc<Verifier>, config: WebhookConfig) -> Result<Handle, WebhookError> {
+pub fn spawn(verifier: Arc<Verifier>, config: WebhookConfig) -> Result<Background, WebhookError> {
     let webhook = Webhook::new(&config)?;
     let deliverer = Deliverer::new(verifier, webhook, config.rules);
-    let (stop, stopped) = channel();
-    let thread = std::thread::Builder::new().name("onetap-outbox".to_owned());
-    let thread = thread.spawn(move || run(&deliverer, &stopped)).map_err(WebhookError::Thread)?;
-    Ok(Handle { stop: Some(stop), thread: Some(thread) })
-}
-
-fn run<T: Transport>(deliverer: &Deliverer<T>, stopped: &Receiver<()>) {
-    let mut pause = Duration::ZERO;
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = rest(deliverer.round());
-    }
+    let round = move || rest(deliverer.round());
+    Background::start("onetap-outbox", Duration::ZERO, round).map_err(WebhookError::Thread)
 }
 
 /// How long to wait after a round: not at all while there is something to send.

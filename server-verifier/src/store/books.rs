@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::rows::{Account, AccountKind, CardState, EnrolledCard, Lock, Mark};
 use super::sql::{Row, Sql, params};
-use crate::audit::{End, Event, Sealed, Sealer};
+use crate::audit::{End, Event, Sealer};
+use crate::decide::Receipt;
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 
@@ -46,26 +47,57 @@ pub(crate) fn parse<T: FromStr>(text: &str, what: &'static str) -> Result<T, Sto
 
 /// A query for accounts of holders, ending in what is given.
 macro_rules! select_accounts {
-    ($tail:literal) => {
+    ($($tail:literal),+) => {
         concat!(
             "SELECT account_id, number, holder, currency, kind, balance, held, is_open, locked_at, lock_cause,
                 wrong_in_a_row, audit_sequence, audit_seal, audit_head, system FROM accounts
              WHERE number IS NOT NULL AND ",
-            $tail
+            $($tail),+
         )
     };
 }
 pub(crate) use select_accounts;
 
-/// How a row that is read is locked until the transaction ends, where rows are locked one by one.
+/// How a row of `accounts` that is read is locked until the transaction ends, where rows are locked one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowLock {
     /// Not at all: for showing, not for deciding.
     None,
-    /// Nobody else may change it.
-    Change,
-    /// Nobody else may close it; others may credit it.
+    /// Nobody else may close or rename it; others may decide on it and be paid.
     Use,
+    /// Nobody else may decide on it; others may still pay to it.
+    Decide,
+    /// Nobody else may do anything with it.
+    Change,
+}
+
+/// A query for one account of a holder, for each way to lock it.
+macro_rules! select_account {
+    ($column:literal, $lock:expr) => {
+        match $lock {
+            RowLock::None => select_accounts!($column),
+            RowLock::Use => select_accounts!($column, " FOR KEY SHARE"),
+            RowLock::Decide => select_accounts!($column, " FOR NO KEY UPDATE"),
+            RowLock::Change => select_accounts!($column, " FOR UPDATE"),
+        }
+    };
+}
+
+impl RowLock {
+    /// Where the transaction alone may write, there is nothing to lock.
+    fn where_needed(self, db: &dyn Sql) -> Self {
+        if db.locks_rows() { self } else { Self::None }
+    }
+
+    /// The query for the account with one number.
+    pub(crate) fn by_number(self, db: &dyn Sql) -> &'static str {
+        select_account!("number = ?1", self.where_needed(db))
+    }
+
+    /// The query for the account in one row.
+    pub(crate) fn by_row(self, db: &dyn Sql) -> &'static str {
+        select_account!("account_id = ?1", self.where_needed(db))
+    }
 }
 
 /// The account with one number.
@@ -74,12 +106,27 @@ pub(crate) fn account_by_number(
     number: &AccountNumber,
     lock: RowLock,
 ) -> Result<Option<Account>, StoreError> {
-    let sql = match lock {
-        RowLock::Change if db.locks_rows() => select_accounts!("number = ?1 FOR UPDATE"),
-        RowLock::Use if db.locks_rows() => select_accounts!("number = ?1 FOR KEY SHARE"),
-        _ => select_accounts!("number = ?1"),
-    };
-    db.first(sql, &params![number.as_str()], account)
+    db.first(lock.by_number(db), &params![number.as_str()], account)
+}
+
+/// A holder's account in one row.
+pub(crate) fn account_by_row(
+    db: &mut dyn Sql,
+    account_id: i64,
+    lock: RowLock,
+) -> Result<Option<Account>, StoreError> {
+    db.first(lock.by_row(db), &params![account_id], account)
+}
+
+/// Row and number of the account that a card belongs to.
+pub(crate) fn account_of_card(
+    db: &mut dyn Sql,
+    card: CardId,
+) -> Result<Option<(i64, AccountNumber)>, StoreError> {
+    let sql = "SELECT account_id, number FROM cards JOIN accounts USING (account_id) WHERE card_id = ?1";
+    db.first(sql, &params![&card.to_string()], |row| {
+        Ok((row.int(0)?, parse(row.text(1)?, "account number")?))
+    })
 }
 
 /// A page of accounts of holders, by row: those after row `after`.
@@ -114,9 +161,19 @@ pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreErr
     }
 }
 
-/// The end of its chain in a row of [`select_accounts`].
-pub(crate) fn chain_end(row: &dyn Row) -> Result<End, StoreError> {
-    Ok(End { sequence: row.int(11)?, seal: row.array(12)?, head: row.array(13)? })
+/// Where the end of its chain begins in a row of [`select_accounts`].
+pub(crate) const CHAIN_END: usize = 11;
+
+/// Reads the end of a chain from three columns, the first of which is `first`.
+pub(crate) fn chain_end(row: &dyn Row, first: usize) -> Result<End, StoreError> {
+    Ok(End { sequence: row.int(first)?, seal: row.array(first + 1)?, head: row.array(first + 2)? })
+}
+
+/// How many wrong passwords there were after `since`.
+pub(crate) fn wrong_since(db: &mut dyn Sql, account: i64, since: Timestamp) -> Result<u32, StoreError> {
+    let sql = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
+    let count = db.count(sql, &params![account, since.0])?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Money that has come in and is not yet gathered into the balance.
@@ -170,16 +227,15 @@ pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Opti
     Ok((state, mark))
 }
 
-/// The end of an account's chain, which must be as it was left. The account must be locked.
-fn end_of_chain(db: &mut dyn Sql, sealer: &Sealer, account: i64) -> Result<End, StoreError> {
+/// Locks an account's row, the operator's too, and reads where its chain ends.
+fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<End, StoreError> {
     let sql = if db.locks_rows() {
         "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1 FOR NO KEY UPDATE"
     } else {
         "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1"
     };
-    let read = |row: &dyn Row| Ok(End { sequence: row.int(0)?, seal: row.array(1)?, head: row.array(2)? });
-    let end = db.first(sql, &params![account], read)?;
-    end.filter(|end| sealer.holds(account, end)).ok_or(StoreError::BadRow { what: "audit chain" })
+    let end = db.first(sql, &params![account], |row| chain_end(row, 0))?;
+    end.ok_or(StoreError::BadRow { what: "audit chain" })
 }
 
 /// Adds an entry to an account's audit chain and returns its place.
@@ -190,16 +246,14 @@ pub(crate) fn append_audit(
     at: Timestamp,
     event: &Event,
 ) -> Result<i64, StoreError> {
-    let last = end_of_chain(db, sealer, account)?;
-    let (sequence, json) = (last.sequence + 1, to_json(event)?);
-    let seal = sealer.seal(&last.seal, &Sealed { account, sequence, at, event: &json });
-    let end = sealer.end(account, sequence, seal);
-    db.execute(INSERT_AUDIT, &params![account, sequence, at.0, &json, &seal])?;
+    let (last, json) = (end_of_chain(db, account)?, to_json(event)?);
+    let end = sealer.append(account, &last, at, &json)?;
+    db.execute(INSERT_AUDIT, &params![account, end.sequence, at.0, &json, &end.seal])?;
     db.execute(
         "UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3, audit_head = ?4 WHERE account_id = ?1",
-        &params![account, sequence, &end.seal, &end.head],
+        &params![account, end.sequence, &end.seal, &end.head],
     )?;
-    Ok(sequence)
+    Ok(end.sequence)
 }
 
 /// Account, sequence, time, event, seal.
@@ -210,4 +264,12 @@ pub(crate) const INSERT_AUDIT: &str =
 pub(crate) fn event_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Option<Event>, StoreError> {
     let sql = "SELECT event FROM audit WHERE account_id = ?1 AND sequence = ?2";
     db.first(sql, &params![account, sequence], |row| from_json(row.text(0)?, "audit entry"))
+}
+
+/// The receipt in the entry of an executed transaction.
+pub(crate) fn receipt_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Receipt, StoreError> {
+    match event_at(db, account, sequence)? {
+        Some(Event::Executed { receipt, .. }) => Ok(receipt),
+        _ => Err(StoreError::BadRow { what: "receipt" }),
+    }
 }

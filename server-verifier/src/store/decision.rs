@@ -3,20 +3,20 @@
 
 use onetap_apdu_spec::header::CardId;
 
-use super::books::{self, INSERT_AUDIT, select_accounts};
+use super::books::{self, CHAIN_END, INSERT_AUDIT, RowLock};
 use super::rows::{Account, Answered, CardState, Life, Mark, Rows};
 use super::sql::{Param, Sql, Statement, params};
-use crate::audit::{End, Event, Sealed, Sealer};
+use crate::audit::{End, Event, Sealer};
 use crate::decide::{Attempt, Commit, Decision, Execution, Outcome, Receipt, Tries, decide};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
-use crate::ledger;
+use crate::ledger::{self, Incoming, Posting};
 use crate::outbox::{self, Topic};
 use crate::policy::Policy;
 use crate::verify::Judged;
 
 /// What decisions need besides the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Decider {
     pub(crate) policy: Policy,
     pub(crate) sealer: Sealer,
@@ -44,14 +44,10 @@ impl Decider {
         last: End,
         commit: &Commit<'_>,
     ) -> Result<(), StoreError> {
-        let account = attempt.account;
-        if !self.sealer.holds(account, &last) {
-            return Err(StoreError::BadRow { what: "audit chain" });
-        }
-        let (at, sequence) = (attempt.now, last.sequence + 1);
+        let (account, at) = (attempt.account, attempt.now);
         let event = books::to_json(&commit.event)?;
-        let seal = self.sealer.seal(&last.seal, &Sealed { account, sequence, at, event: &event });
-        let end = self.sealer.end(account, sequence, seal);
+        let end = self.sealer.append(account, &last, at, &event)?;
+        let sequence = end.sequence;
         let answered_by = repeated_entry(db, attempt, &commit.event)?.unwrap_or(sequence);
         let card = attempt.evidence().header().binding.card.to_string();
         let mut writes = vec![
@@ -88,7 +84,7 @@ impl Decider {
                 evidence.object()
             ],
         ));
-        writes.extend(booking(execution, id, sequence, at));
+        writes.extend(booking(execution, id, sequence, at, Incoming::at(db)));
         db.execute_all(&writes)
     }
 
@@ -110,25 +106,20 @@ impl Decider {
     }
 }
 
-/// Both legs and the payee's credit; or a hold, for another system to book it.
+/// Both legs and the payee's money; or a hold, for another system to book it.
 fn booking<'a>(
     execution: &'a Execution<'_>,
     id: &'a str,
     sequence: i64,
     at: Timestamp,
+    incoming: Incoming,
 ) -> Vec<Statement<'a>> {
     let Execution { payer, payee, amount, .. } = *execution;
     if let Some(system) = &execution.system {
         let params = params![payer, sequence, amount, payee, system.as_str(), at.0];
         return vec![Statement::new(ledger::PLACE, &params)];
     }
-    let entry = "INSERT INTO entries (account_id, transaction_id, amount, at) VALUES (?1, ?2, ?3, ?4)";
-    let credit = "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)";
-    vec![
-        Statement::new(entry, &params![payer, id, -amount, at.0]),
-        Statement::new(entry, &params![payee, id, amount, at.0]),
-        Statement::new(credit, &params![payee, id, amount]),
-    ]
+    Posting { transaction: id, from: payer, to: payee, amount, at }.legs(incoming).into()
 }
 
 /// The payer's row: balance and what is held of it, tries, lock, end of the chain.
@@ -204,10 +195,7 @@ pub(crate) fn executed(
     let Some(sequence) = executed_entry(db, account, card, counter)? else {
         return Ok(None);
     };
-    match books::event_at(db, account, sequence)? {
-        Some(Event::Executed { receipt, .. }) => Ok(Some(receipt)),
-        _ => Err(StoreError::BadRow { what: "receipt" }),
-    }
+    books::receipt_at(db, account, sequence).map(Some)
 }
 
 /// Locks the account, then reads all rows that concern `attempt`, and where its chain ends. What only some
@@ -225,9 +213,7 @@ fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError
         rows.executed = executed(db, account, header.binding.card, header.counter)?;
     }
     if matches!(attempt.judged, Judged::Wrong(_)) {
-        let sql = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
-        let count = db.count(sql, &params![account, attempt.window_start.0])?;
-        rows.wrong_in_window = u32::try_from(count).unwrap_or(u32::MAX);
+        rows.wrong_in_window = books::wrong_since(db, account, attempt.window_start)?;
     }
     let amount = attempt.evidence().message().transaction().amount.minor();
     let free = rows.account.balance - rows.account.held;
@@ -237,12 +223,6 @@ fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError
     Ok((rows, end))
 }
 
-/// An account of `accounts` and its lock: others may still credit it, nobody else may decide on it.
-const PAYER: &str = select_accounts!("account_id = ?1");
-const PAYER_LOCKED: &str = select_accounts!("account_id = ?1 FOR NO KEY UPDATE");
-/// The payee may be paid by others at the same time, but not closed or renamed.
-const PAYEE: &str = select_accounts!("number = ?1");
-const PAYEE_LOCKED: &str = select_accounts!("number = ?1 FOR KEY SHARE");
 const CARD: &str =
     "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong, newest_key, older_until
     FROM cards WHERE account_id = ?1 AND card_id = ?2";
@@ -257,18 +237,17 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
     let header = attempt.evidence().header();
     let card_id = header.binding.card.to_string();
     let payee_number = attempt.evidence().message().transaction().payee_account.as_str();
-    let (payer_sql, payee_sql) = if db.locks_rows() { (PAYER_LOCKED, PAYEE_LOCKED) } else { (PAYER, PAYEE) };
     let account = Param::from(attempt.account);
     let queries = [
-        Statement::new(payer_sql, &[account]),
+        Statement::new(RowLock::Decide.by_row(db), &[account]),
         Statement::new(CARD, &[account, Param::from(&card_id)]),
-        Statement::new(payee_sql, &params![payee_number]),
+        Statement::new(RowLock::Use.by_number(db), &params![payee_number]),
         Statement::new(REQUEST, &[account, attempt.terminal.as_str().into(), (&attempt.key).into()]),
     ];
     let (mut payer, mut card, mut payee, mut answered) = (None, None, None, None);
     db.query_all(&queries, &mut |query, row| {
         match query {
-            0 => payer = Some((books::account(row)?, books::chain_end(row)?)),
+            0 => payer = Some((books::account(row)?, books::chain_end(row, CHAIN_END)?)),
             1 => {
                 let older_until = row.opt_int(6)?;
                 let newest = row.int(5)? == i64::from(header.binding.signing_key);
@@ -283,8 +262,7 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
     let (account, end) = payer.ok_or(StoreError::BadRow { what: "account" })?;
     let ((card, mark), key_current): ((CardState, Option<Mark>), bool) =
         card.ok_or(StoreError::BadRow { what: "card" })?;
-    let (executed, answer) = (None, None);
     let rows =
-        Rows { account, wrong_in_window: 0, card, key_current, mark, payee, executed, answered: answer };
+        Rows { account, wrong_in_window: 0, card, key_current, mark, payee, executed: None, answered: None };
     Ok((rows, end, answered))
 }

@@ -28,7 +28,9 @@ use tokio::sync::oneshot;
 
 use crate::decide::{Attempt, Outcome};
 use crate::error::{ServiceError, StoreError};
+use decision::Decider;
 use sql::Sql;
+pub(crate) use sqlite::Coming;
 
 /// One of the stores.
 #[derive(Debug)]
@@ -39,6 +41,24 @@ pub(crate) enum Store {
 }
 
 impl Store {
+    /// What it decides by.
+    pub(crate) fn decider(&self) -> &Decider {
+        match self {
+            Self::Sqlite(store) => store.decider(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.decider(),
+        }
+    }
+
+    /// Says that a request is under way to the queue, until that is dropped; none where nobody waits for it.
+    pub(crate) fn under_way(&self) -> Option<Coming> {
+        match self {
+            Self::Sqlite(store) => Some(store.under_way()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Queues a decision. It is durable before it is answered.
     pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
         match self {

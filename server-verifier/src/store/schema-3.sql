@@ -26,6 +26,7 @@ DROP INDEX one_equity_account_per_currency;
 CREATE UNIQUE INDEX one_equity_account ON accounts (currency, coalesce(system, '')) WHERE kind = 'equity';
 
 -- A message that nobody took: it and the account's later ones wait for the operator.
+ALTER TABLE outbox DROP COLUMN body;
 ALTER TABLE outbox ADD COLUMN dead_at INTEGER;
 ALTER TABLE outbox ADD COLUMN failure TEXT;
 CREATE INDEX dead_letters ON outbox (dead_at) WHERE dead_at IS NOT NULL;

@@ -1,13 +1,16 @@
 //! The SQLite store: write-ahead log, `synchronous = FULL`, and one thread that writes.
 //!
 //! The writer takes what is queued, up to [`BATCH`] decisions, and makes one commit of it: `BEGIN IMMEDIATE`
-//! against other processes, a savepoint for each decision, and the answers leave after the commit. Whoever
+//! against other processes, a savepoint for each decision, and the answers leave after the commit. Requests at the
+//! private key are waited for a little: the more decisions in one commit, the less each costs. Whoever
 //! else wants to write borrows the writer's connection in its turn.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
@@ -21,6 +24,8 @@ use crate::error::StoreError;
 
 /// Decisions in one commit at most.
 const BATCH: usize = 128;
+/// How long a commit waits for requests that are under way.
+const GATHER: Duration = Duration::from_millis(4);
 /// What may wait for the writer; more is refused as busy.
 const QUEUE: usize = 4_096;
 
@@ -31,6 +36,9 @@ pub(crate) struct SqliteStore {
     reader: Option<Mutex<Connection>>,
     path: Option<PathBuf>,
     folder: Option<Folder>,
+    decider: Arc<Decider>,
+    /// Requests under way to the queue.
+    coming: Arc<AtomicUsize>,
     queue: Option<SyncSender<Task>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -92,12 +100,28 @@ impl SqliteStore {
         decider: Decider,
     ) -> Result<Self, StoreError> {
         let (queue, tasks) = sync_channel(QUEUE);
-        let work = move || serve(connection, &decider, &tasks);
+        let (decider, coming) = (Arc::new(decider), Arc::new(AtomicUsize::new(0)));
+        let inbox = Inbox { tasks, coming: Arc::clone(&coming), next: None };
+        let work = {
+            let decider = Arc::clone(&decider);
+            move || serve(connection, &decider, inbox)
+        };
         let writer = std::thread::Builder::new().name("onetap-sqlite".to_owned()).spawn(work);
         let writer = writer.map_err(|_| StoreError::Locked)?;
         let folder = reader.as_ref().map(|(_, path)| Folder::start(path)).transpose()?;
         let (reader, path) = reader.map(|(reader, path)| (Mutex::new(reader), path.to_owned())).unzip();
-        Ok(Self { reader, path, folder, queue: Some(queue), writer: Some(writer) })
+        Ok(Self { reader, path, folder, decider, coming, queue: Some(queue), writer: Some(writer) })
+    }
+
+    /// What it decides by.
+    pub(crate) fn decider(&self) -> &Decider {
+        &self.decider
+    }
+
+    /// Says that a request is under way to the queue, until the guard is dropped.
+    pub(crate) fn under_way(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(Arc::clone(&self.coming))
     }
 
     /// Queues a decision.
@@ -187,24 +211,57 @@ impl Drop for Loan {
     }
 }
 
+/// A request under way to the writer, or to nobody who waits for it.
+#[derive(Debug)]
+pub(crate) struct Coming(Arc<AtomicUsize>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the writer is to do.
+struct Inbox {
+    tasks: Receiver<Task>,
+    coming: Arc<AtomicUsize>,
+    /// Taken out, but not its turn yet.
+    next: Option<Task>,
+}
+
+impl Inbox {
+    /// The next task; none once the queue is closed and empty.
+    fn next(&mut self) -> Option<Task> {
+        self.next.take().or_else(|| self.tasks.recv().ok())
+    }
+
+    /// Adds what is queued for the same commit, and what is about to be.
+    fn gather(&mut self, jobs: &mut Vec<Job>) {
+        let (mut wanted, until) = (self.coming.load(Ordering::Relaxed), Instant::now() + GATHER);
+        while jobs.len() < BATCH {
+            let left =
+                if wanted == 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match self.tasks.recv_timeout(left) {
+                Ok(Task::Decide(job)) => jobs.push(*job),
+                Ok(other) => {
+                    self.next = Some(other);
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+            wanted = wanted.saturating_sub(1);
+        }
+    }
+}
+
 /// The writer's life: until the queue is closed and empty.
-fn serve(mut connection: Connection, decider: &Decider, tasks: &Receiver<Task>) {
+fn serve(mut connection: Connection, decider: &Decider, mut inbox: Inbox) {
     let mut jobs: Vec<Job> = Vec::with_capacity(BATCH);
-    let mut next = tasks.recv().ok();
-    while let Some(task) = next.take() {
+    while let Some(task) = inbox.next() {
         match task {
             Task::Decide(job) => {
                 jobs.push(*job);
-                while jobs.len() < BATCH {
-                    match tasks.try_recv() {
-                        Ok(Task::Decide(job)) => jobs.push(*job),
-                        Ok(other) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
+                inbox.gather(&mut jobs);
                 decide_all(&mut connection, decider, &mut jobs);
             }
             Task::Lend(lend, back) => {
@@ -216,9 +273,6 @@ fn serve(mut connection: Connection, decider: &Decider, tasks: &Receiver<Task>) 
                     return;
                 }
             }
-        }
-        if next.is_none() {
-            next = tasks.recv().ok();
         }
     }
 }

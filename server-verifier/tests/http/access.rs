@@ -12,7 +12,7 @@ use crate::scene::{SYMMETRIC, Scene, authorisation, token};
 use crate::wire::{Answer, LONG, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
-const ROLES: [(&str, &str, [bool; 4]); 26] = [
+const ROLES: [(&str, &str, [bool; 4]); 38] = [
     ("POST", "/v1/authorisations", [true, false, false, false]),
     ("GET", "/v1/transactions/{id}", [true, true, true, true]),
     ("GET", "/v1/accounts", [false, true, true, true]),
@@ -36,6 +36,18 @@ const ROLES: [(&str, &str, [bool; 4]); 26] = [
     ("GET", "/v1/audit", [false, true, true, true]),
     ("POST", "/v1/audit/verify", [false, true, true, true]),
     ("GET", "/v1/audit/state", [false, true, true, true]),
+    ("GET", "/v1/checkpoints", [false, true, true, true]),
+    ("POST", "/v1/checkpoints", [false, false, false, true]),
+    ("GET", "/v1/ledger/check", [false, true, true, true]),
+    ("GET", "/v1/accounts/{number}/holds", [false, true, true, true]),
+    ("POST", "/v1/holds/{hold}/release", [false, false, false, true]),
+    ("POST", "/v1/holds/{hold}/capture", [false, false, false, true]),
+    ("POST", "/v1/transactions/{id}/reverse", [false, false, false, true]),
+    ("GET", "/v1/transactions/{id}/settlement", [false, true, true, true]),
+    ("POST", "/v1/transactions/{id}/settle", [false, false, false, true]),
+    ("GET", "/v1/outbox", [false, true, true, true]),
+    ("POST", "/v1/outbox/{message}/requeue", [false, true, false, false]),
+    ("POST", "/v1/outbox/{message}/discard", [false, true, false, false]),
     ("GET", "/v1/statistics", [false, true, true, true]),
     ("GET", "/v1/me", [true, true, true, true]),
     ("GET", "/metrics", [false, true, true, true]),
@@ -44,7 +56,7 @@ const OPEN_TO_ALL: [&str; 3] = ["/v1/openapi.json", "/healthz", "/readyz"];
 
 fn path(template: &str) -> String {
     let path = template.replace("{number}", "1000000000009").replace("{card}", "0000000000000007");
-    let path = path.replace("{terminal}", "NOSUCH01");
+    let path = path.replace("{terminal}", "NOSUCH01").replace("{hold}", "1-99").replace("{message}", "1-99");
     path.replace("{client}", "nobody").replace("{id}", "000000000000000000000001")
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::scene::{SYMMETRIC, Scene, token};
 use crate::wire::Request;
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("/console", "text/html; charset=utf-8"),
     ("/console/console.css", "text/css; charset=utf-8"),
     ("/console/console.js", "text/javascript; charset=utf-8"),
@@ -13,6 +13,7 @@ const FILES: [(&str, &str); 10] = [
     ("/console/books.js", "text/javascript; charset=utf-8"),
     ("/console/client.js", "text/javascript; charset=utf-8"),
     ("/console/dom.js", "text/javascript; charset=utf-8"),
+    ("/console/outbox.js", "text/javascript; charset=utf-8"),
     ("/console/rate.js", "text/javascript; charset=utf-8"),
     ("/console/talk.js", "text/javascript; charset=utf-8"),
     ("/console/icon.svg", "image/svg+xml"),

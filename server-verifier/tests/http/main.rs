@@ -8,7 +8,9 @@ mod administering;
 mod authorising;
 mod console;
 mod encrypted;
+mod ledger;
 mod limits;
+mod outbox;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;

@@ -59,9 +59,13 @@ impl Scene {
 
     /// Without rate limits, unless `change` sets them.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::around(World::new(), change)
+    }
+
+    /// The service of that world.
+    pub fn around(world: World, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { client_rate: None, card_rate: None, ..Config::default() };
         change(&mut config);
-        let world = World::new();
         let clients = Arc::new(MemoryClients::default());
         add(&*clients, "pos", Role::Terminal("TERM0001".parse().unwrap()));
         add(&*clients, "op", Role::Operator);

@@ -5,3 +5,4 @@ mod books;
 mod lockout;
 mod model;
 mod profiles;
+mod views;

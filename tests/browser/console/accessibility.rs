@@ -7,11 +7,13 @@ use super::desk::{Desk, says};
 use crate::accessibility::{CHECKS, tree};
 use crate::browser::{DESK, Look};
 
-/// An operator's console with everything in it: a locked account, an account in full, a finding.
+/// An operator's console with everything in it: a locked account, an account in full, a finding, a dead letter.
 fn full() -> Option<Desk> {
     let mut desk = Desk::open_as("olga")?;
     let number = desk.lock(0);
     says(&desk.browser, "locked", &number.to_string());
+    let letter = desk.nobody_takes_it();
+    says(&desk.browser, "outbox", &letter.to_string());
     desk.find(&number);
     desk.tamper("UPDATE audit SET at = at + 1 WHERE account_id = ?1 AND sequence = 2", "1");
     desk.browser.click("#verify");
@@ -30,13 +32,13 @@ fn a_screen_reader_finds_landmarks_headings_and_every_control_by_name() {
     };
     assert_eq!((named("main").len(), named("banner").len()), (1, 1));
     assert_eq!((named("navigation"), named("search")), (vec!["Sections"], vec!["Find an account"]));
-    assert_eq!(named("region"), ["Locked accounts", "Account", "Audit", "Live rate"]);
+    assert_eq!(named("region"), ["Locked accounts", "Account", "Audit", "Outbox", "Live rate"]);
     let sorted = |mut names: Vec<String>| {
         names.sort_unstable();
         names
     };
     let found = |role: &str| sorted(named(role).into_iter().map(str::to_owned).collect());
-    let titles = ["OneTap verifier console", "Locked accounts", "Account", "Audit", "Live rate"];
+    let titles = ["OneTap verifier console", "Locked accounts", "Account", "Audit", "Outbox", "Live rate"];
     let mut headings = titles.map(str::to_owned).to_vec();
     headings.push(format!("{number}, Holder 0"));
     assert_eq!(found("heading"), sorted(headings));
@@ -44,6 +46,8 @@ fn a_screen_reader_finds_landmarks_headings_and_every_control_by_name() {
     let unlock = format!("Unlock {number}");
     let mut buttons = ["Sign out", "Show", "Verify now", &unlock, &unlock].map(str::to_owned).to_vec();
     buttons.extend([format!("Show {number}"), format!("Block card {card}")]);
+    let letter = desk.verifier.dead_letters(1).unwrap()[0].message;
+    buttons.extend([format!("Send again: {letter}"), format!("Discard: {letter}")]);
     assert_eq!(found("button"), sorted(buttons));
     assert_eq!(named("textbox"), ["Account number"]);
     for role in ["status", "alert"] {

@@ -14,6 +14,10 @@ use onetap_conformance::fire::scene::SYMMETRIC;
 use onetap_conformance::fire::town::Town;
 use onetap_server_verifier::http::clients::{ClientRecord, Clients, Credential, MemoryClients, Role, Token};
 use onetap_server_verifier::http::{Config, Server};
+use onetap_server_verifier::ledger::EntryId;
+use onetap_server_verifier::outbox::{
+    Deliverer, DeliveryRules, Message, Reply as Answered, Transport, Undelivered,
+};
 use onetap_server_verifier::{Environment, InitOptions, Timestamp, Verifier};
 
 use crate::browser::Browser;
@@ -104,6 +108,13 @@ impl Desk {
         client.ask(&bytes).unwrap()
     }
 
+    /// Tries once to tell of what happened, in vain: returns the dead letter.
+    pub(crate) fn nobody_takes_it(&self) -> EntryId {
+        let rules = DeliveryRules { attempts: 1, ..DeliveryRules::default() };
+        Deliverer::new(Arc::clone(&self.verifier), Deaf, rules).round().unwrap();
+        self.verifier.dead_letters(1).unwrap()[0].message
+    }
+
     /// Searches for an account and waits until it is shown.
     pub(crate) fn find(&self, number: &AccountNumber) {
         self.browser.click("#number");
@@ -117,6 +128,15 @@ impl Desk {
     pub(crate) fn tamper(&self, sql: &str, value: &str) {
         let database = rusqlite::Connection::open(self.folder.path().join("bank/verifier.db")).unwrap();
         assert_eq!(database.execute(sql, [value]).unwrap(), 1, "{sql}");
+    }
+}
+
+/// A receiver that takes nothing.
+struct Deaf;
+
+impl Transport for Deaf {
+    fn send(&self, _message: &Message, _now: Timestamp) -> Result<Answered, Undelivered> {
+        Err(Undelivered("the receiver answers 500".into()))
     }
 }
 

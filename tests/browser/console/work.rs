@@ -175,3 +175,42 @@ fn the_live_rate_moves_with_what_is_decided() {
     // … and ends with it.
     desk.browser.until("document.querySelector('[data-value=\"all/s\"]').textContent === '0.0'");
 }
+
+#[test]
+fn a_message_that_nobody_took_appears_and_is_sent_again_or_discarded() {
+    for (act, left) in
+        [("requeue", "Messages that wait: 1; dead letters among them: 0."), ("discard", "Nothing waits.")]
+    {
+        let Some(mut desk) = Desk::open_as("olga") else { return };
+        says(&desk.browser, "outbox-count", "Nothing waits.");
+        desk.lock(0);
+        says(&desk.browser, "outbox-count", "Messages that wait: 1; dead letters among them: 0.");
+        let letter = desk.nobody_takes_it();
+        says(&desk.browser, "outbox", "the receiver answers 500");
+        says(&desk.browser, "said", &format!("Not taken: message {letter}."));
+        desk.browser.click(&format!("#{act}-{letter}"));
+        says(&desk.browser, "dialog-title", &letter.to_string());
+        desk.browser.keys("told them by telephone");
+        desk.browser.click("#dialog-confirm");
+        says(&desk.browser, "outbox-count", left);
+        says(&desk.browser, "outbox", "No dead letters.");
+        says(&desk.browser, "said", "your reason is in the audit log");
+        assert_eq!(desk.verifier.dead_letters(1).unwrap(), []);
+        let last = desk.verifier.log_tail(None, 1).unwrap().remove(0).event;
+        let by = match &last {
+            Event::MessageRequeued { operator, reason, .. }
+            | Event::MessageDiscarded { operator, reason, .. } => (operator.as_str(), reason.as_str()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(by, ("olga", "told them by telephone"));
+    }
+}
+
+#[test]
+fn an_auditor_sees_a_dead_letter_and_cannot_touch_it() {
+    let Some(mut desk) = Desk::open_as("arno") else { return };
+    desk.lock(0);
+    let letter = desk.nobody_takes_it();
+    says(&desk.browser, "outbox", &letter.to_string());
+    assert_eq!(desk.browser.script("return document.querySelectorAll('#outbox button').length"), 0);
+}

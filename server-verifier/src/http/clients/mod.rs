@@ -85,11 +85,45 @@ pub enum Role {
     Operator,
     /// Reads everything, changes nothing.
     Auditor,
-    /// Says who may ask: clients and terminals.
+    /// Says who may ask: clients and terminals. Moves money by hand, makes checkpoints.
     Admin,
 }
 
+/// A role's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Role, description = "What a client may do.")]
+pub enum RoleName {
+    /// See [`Role::Terminal`].
+    Terminal,
+    /// See [`Role::Operator`].
+    Operator,
+    /// See [`Role::Auditor`].
+    Auditor,
+    /// See [`Role::Admin`].
+    Admin,
+}
+
+/// A terminal's role without a terminal, or another with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the role `terminal` needs a terminal, the others have none")]
+pub struct BadRole;
+
 impl Role {
+    /// The role of this name, with its terminal if it is a terminal's.
+    ///
+    /// # Errors
+    /// [`BadRole`].
+    pub fn new(name: RoleName, terminal: Option<TerminalId>) -> Result<Self, BadRole> {
+        match (name, terminal) {
+            (RoleName::Terminal, Some(terminal)) => Ok(Self::Terminal(terminal)),
+            (RoleName::Operator, None) => Ok(Self::Operator),
+            (RoleName::Auditor, None) => Ok(Self::Auditor),
+            (RoleName::Admin, None) => Ok(Self::Admin),
+            _ => Err(BadRole),
+        }
+    }
+
     /// In one word.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -165,6 +199,41 @@ pub struct ClientRecord {
     pub added_at: Timestamp,
     /// Until when; for good.
     pub withdrawn_at: Option<Timestamp>,
+}
+
+/// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewClient {
+    /// Its name.
+    pub id: ClientId,
+    /// What it may do.
+    pub role: Role,
+    /// Its certificate, which it must show.
+    pub certificate: Option<Fingerprint>,
+    /// Asks for a token besides the certificate; both must be shown then.
+    pub token: bool,
+}
+
+impl NewClient {
+    /// What is to be kept of the client, and its token if it gets one. Hashes the token's secret: slow.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn make(self, added_at: Timestamp) -> Result<(ClientRecord, Option<Token>), TokenError> {
+        let Self { id, role, certificate, token } = self;
+        let (credential, token) = match (certificate, token) {
+            (Some(certificate), false) => (Credential::Certificate(certificate), None),
+            (certificate, _) => {
+                let (token, hash) = Token::make(&id)?;
+                let credential = match certificate {
+                    Some(certificate) => Credential::Both(hash, certificate),
+                    None => Credential::Token(hash),
+                };
+                (credential, Some(token))
+            }
+        };
+        Ok((ClientRecord { id, role, credential, added_at, withdrawn_at: None }, token))
+    }
 }
 
 /// A table of clients. All functions may block.

@@ -6,6 +6,7 @@ use super::{ClientId, ClientRecord, Clients, Credential, Fingerprint, Role};
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::service::Verifier;
+use crate::store::books;
 use crate::store::sql::{Param, Row, params};
 
 /// A query for clients, with the end given.
@@ -74,13 +75,8 @@ impl Clients for StoredClients {
 
 fn record(row: &dyn Row) -> Result<ClientRecord, StoreError> {
     const BAD: StoreError = StoreError::BadRow { what: "client" };
-    let role = match (row.text(1)?, row.opt_text(2)?) {
-        ("terminal", Some(terminal)) => Role::Terminal(terminal.parse().map_err(|_| BAD)?),
-        ("operator", None) => Role::Operator,
-        ("auditor", None) => Role::Auditor,
-        ("admin", None) => Role::Admin,
-        _ => return Err(BAD),
-    };
+    let terminal = row.opt_text(2)?.map(|terminal| books::parse(terminal, "client")).transpose()?;
+    let role = Role::new(books::from_name(row.text(1)?, "client")?, terminal).map_err(|_| BAD)?;
     let certificate = || row.array(4);
     let credential = match (row.opt_text(3)?, row.opt_bytes(4)?) {
         (Some(hash), Some(_)) => Credential::Both(hash.to_owned(), certificate()?),

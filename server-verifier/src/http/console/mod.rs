@@ -8,7 +8,7 @@ use axum::http::header::{
 use axum::routing::get;
 
 /// Path, media type, content.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("/console", "text/html; charset=utf-8", include_str!("assets/console.html")),
     ("/console/console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
     ("/console/console.js", "text/javascript; charset=utf-8", include_str!("assets/console.js")),
@@ -17,6 +17,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/console/books.js", "text/javascript; charset=utf-8", include_str!("assets/books.js")),
     ("/console/talk.js", "text/javascript; charset=utf-8", include_str!("assets/talk.js")),
     ("/console/dom.js", "text/javascript; charset=utf-8", include_str!("assets/dom.js")),
+    ("/console/outbox.js", "text/javascript; charset=utf-8", include_str!("assets/outbox.js")),
     ("/console/rate.js", "text/javascript; charset=utf-8", include_str!("assets/rate.js")),
     ("/console/icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];

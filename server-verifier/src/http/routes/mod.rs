@@ -3,6 +3,9 @@
 mod accounts;
 mod audit;
 mod cards;
+mod checkpoints;
+mod ledger;
+mod outbox;
 mod parties;
 mod probes;
 mod statistics;
@@ -76,6 +79,17 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(audit::entries))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::state))
+        .routes(routes!(checkpoints::list, checkpoints::make))
+        .routes(routes!(ledger::check))
+        .routes(routes!(ledger::holds))
+        .routes(routes!(ledger::release))
+        .routes(routes!(ledger::capture))
+        .routes(routes!(ledger::reverse))
+        .routes(routes!(ledger::settlement))
+        .routes(routes!(ledger::settle))
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::requeue))
+        .routes(routes!(outbox::discard))
         .routes(routes!(statistics::show))
         .routes(routes!(probes::document))
         .routes(routes!(probes::health))

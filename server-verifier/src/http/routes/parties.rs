@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::environment::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Administer, Ask, Caller, Read};
-use crate::http::clients::{ClientId, ClientRecord, Credential, Role, Token};
+use crate::http::clients::{ClientId, ClientRecord, NewClient, Role, RoleName, Token};
 use crate::http::identity::{Access, blocking};
 use crate::http::json::{Json, Path, answer};
 use crate::http::problem::{Kind, Problem, ProblemBody};
@@ -44,17 +44,6 @@ pub(crate) struct NewClientBody {
     /// Asks for a token besides the certificate; both must be shown then
     #[serde(default)]
     token: bool,
-}
-
-/// What a client may do.
-#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schema(as = Role)]
-pub(crate) enum RoleName {
-    Terminal,
-    Operator,
-    Auditor,
-    Admin,
 }
 
 impl From<&Access> for RoleName {
@@ -114,14 +103,17 @@ impl ClientBody {
 }
 
 impl NewClientBody {
-    fn role(&self) -> Result<Role, Problem> {
-        match (self.role, &self.terminal) {
-            (RoleName::Terminal, Some(terminal)) => Ok(Role::Terminal(terminal.clone())),
-            (RoleName::Operator, None) => Ok(Role::Operator),
-            (RoleName::Auditor, None) => Ok(Role::Auditor),
-            (RoleName::Admin, None) => Ok(Role::Admin),
-            _ => Err(Problem::malformed("the role `terminal` needs a terminal, the others have none")),
-        }
+    fn into_client(self) -> Result<NewClient, Problem> {
+        let certificate = self.certificate.as_deref().map(|digits| {
+            let mut fingerprint = [0; 32];
+            hex::decode_to_slice(digits, &mut fingerprint).map(|()| fingerprint)
+        });
+        let certificate = certificate.transpose();
+        let certificate =
+            certificate.map_err(|_| Problem::malformed("the certificate has 64 hexadecimal digits"))?;
+        let role = Role::new(self.role, self.terminal);
+        let role = role.map_err(|error| Problem::malformed(error.to_string()))?;
+        Ok(NewClient { id: self.client, role, certificate, token: self.token })
     }
 }
 
@@ -179,35 +171,22 @@ pub(crate) async fn add_client(
     State(hub): State<Arc<Hub>>,
     Json(body): Json<NewClientBody>,
 ) -> Result<Response, Problem> {
-    let role = body.role()?;
-    let certificate = body.certificate.as_deref().map(|digits| {
-        let mut fingerprint = [0; 32];
-        let read = hex::decode_to_slice(digits, &mut fingerprint);
-        read.map(|()| fingerprint)
-            .map_err(|_| Problem::malformed("the certificate has 64 hexadecimal digits"))
-    });
-    let certificate = certificate.transpose()?;
-    let now = hub.verifier.env.clock.now();
+    let (new, now) = (body.into_client()?, hub.verifier.now());
     let added = blocking(move || {
-        if let Some(terminal) = role.terminal() {
+        if let Some(terminal) = new.role.terminal() {
             hub.verifier.client(terminal.clone())?;
         }
-        let made = if body.token || certificate.is_none() { Some(Token::make(&body.client)) } else { None };
-        let Ok(made) = made.transpose() else { return Ok(None) };
-        let (token, hash) = made.unzip();
-        let credential = match (hash, certificate) {
-            (Some(hash), Some(certificate)) => Credential::Both(hash, certificate),
-            (Some(hash), None) => Credential::Token(hash),
-            (None, Some(certificate)) => Credential::Certificate(certificate),
-            (None, None) => return Ok(None),
+        let (record, token) = match new.make(now) {
+            Ok(made) => made,
+            Err(error) => return Ok(Err(error)),
         };
-        let record = ClientRecord { id: body.client, role, credential, added_at: now, withdrawn_at: None };
-        Ok(Some((hub.clients.add(&record)?, record, token)))
+        Ok(Ok((hub.clients.add(&record)?, record, token)))
     });
-    let Some((true, record, token)) = added.await? else {
+    let (added, record, token) = added.await??;
+    if !added {
         let detail = "the name or certificate was used before; choose another";
         return Err(Problem::new(Kind::Conflict, detail));
-    };
+    }
     tracing::info!(client = caller.name(), added = %record.id, role = record.role.name(), "client added");
     Ok(answer(StatusCode::CREATED, &ClientBody::new(record, token.as_ref())))
 }
@@ -220,7 +199,7 @@ pub(crate) async fn withdraw_client(
     State(hub): State<Arc<Hub>>,
     Path(client): Path<ClientId>,
 ) -> Result<Response, Problem> {
-    let (clients, id, now) = (Arc::clone(&hub.clients), client.clone(), hub.verifier.env.clock.now());
+    let (clients, id, now) = (Arc::clone(&hub.clients), client.clone(), hub.verifier.now());
     let withdrawn = blocking(move || if clients.withdraw(&id, now)? { clients.find(&id) } else { Ok(None) });
     let Some(record) = withdrawn.await? else {
         return Err(Problem::new(Kind::NotFound, "there is no such client, or it is withdrawn already"));

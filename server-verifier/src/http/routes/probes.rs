@@ -39,8 +39,7 @@ pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, P
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn numbers(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
     let verifier = Arc::clone(&hub.verifier);
-    let sql = "SELECT count(*) FROM accounts WHERE locked_at IS NOT NULL";
-    let locked = blocking(move || verifier.store.read(|db| Ok(db.count(sql, &[])?))).await?;
+    let locked = blocking(move || verifier.locked_count()).await?;
     hub.metrics.locked_accounts.set(f64::from(u32::try_from(locked).unwrap_or(u32::MAX)));
     let mut response = Response::new(Body::from(hub.metrics.render()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

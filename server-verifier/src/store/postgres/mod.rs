@@ -36,6 +36,7 @@ const BROKEN: u32 = 6;
 /// A database of a PostgreSQL server.
 pub(crate) struct PostgresStore {
     link: Arc<Link>,
+    decider: Arc<Decider>,
     queue: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
     /// Those that nobody uses; `None` where there is no connection yet.
@@ -68,7 +69,12 @@ impl PostgresStore {
         };
         let workers = (0..workers.max(1)).map(start).collect::<Result<Vec<_>, _>>()?;
         let visitors = Mutex::new(visitors);
-        Ok(Self { link, queue: Some(queue), workers, visitors, returned: Condvar::new() })
+        Ok(Self { link, decider, queue: Some(queue), workers, visitors, returned: Condvar::new() })
+    }
+
+    /// What it decides by.
+    pub(crate) fn decider(&self) -> &Decider {
+        &self.decider
     }
 
     /// Queues a decision.

@@ -29,20 +29,26 @@ impl From<&Param<'_>> for Owned {
     }
 }
 
+impl Owned {
+    fn borrowed(&self) -> Param<'_> {
+        match self {
+            Self::Null => Param::Null,
+            Self::Int(value) => Param::Int(*value),
+            Self::Text(value) => Param::Text(value),
+            Self::Bytes(value) => Param::Bytes(value),
+        }
+    }
+}
+
 type Encoded = Result<IsNull, Box<dyn std::error::Error + Sync + Send>>;
 
 impl ToSql for Owned {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
-        match self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Int(value) => value.to_sql(kind, out),
-            Self::Text(value) => value.to_sql(kind, out),
-            Self::Bytes(value) => value.to_sql(kind, out),
-        }
+        self.borrowed().to_sql(kind, out)
     }
 
     fn accepts(kind: &Type) -> bool {
-        matches!(*kind, Type::INT8 | Type::TEXT | Type::BYTEA)
+        <Param<'_> as ToSql>::accepts(kind)
     }
 
     to_sql_checked!();
@@ -59,7 +65,7 @@ impl ToSql for Param<'_> {
     }
 
     fn accepts(kind: &Type) -> bool {
-        Owned::accepts(kind)
+        matches!(*kind, Type::INT8 | Type::TEXT | Type::BYTEA)
     }
 
     to_sql_checked!();

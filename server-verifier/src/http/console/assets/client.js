@@ -73,4 +73,7 @@ export const blockCard = (card, reason) => call("POST", `/v1/cards/${encodeURICo
 export const lastEntries = (number) => call("GET", `/v1/audit?last=true&limit=20&account=${encodeURIComponent(number)}`);
 export const books = () => call("GET", "/v1/audit/state");
 export const verify = () => call("POST", "/v1/audit/verify");
+export const outbox = () => call("GET", "/v1/outbox?dead=true&limit=100");
+export const requeue = (message, reason) => call("POST", `/v1/outbox/${encodeURIComponent(message)}/requeue`, { reason });
+export const discard = (message, reason) => call("POST", `/v1/outbox/${encodeURIComponent(message)}/discard`, { reason });
 export const statistics = () => call("GET", "/v1/statistics");

@@ -4,13 +4,14 @@ import * as service from "./client.js";
 import { showAccount, showLocked } from "./accounts.js";
 import { BooksView } from "./books.js";
 import { at, foreign } from "./dom.js";
+import { showOutbox } from "./outbox.js";
 import { RateView } from "./rate.js";
 import { complain, say } from "./talk.js";
 
 /** Between two looks at the service, in milliseconds. */
 const PERIOD = 2000;
 /** What each role may do besides reading. */
-const MAY = { operator: { unlock: true, block: true }, auditor: {}, admin: {} };
+const MAY = { operator: { unlock: true, block: true, outbox: true }, auditor: {}, admin: {} };
 
 /** Who is signed in, while somebody is. */
 let desk = null;
@@ -49,8 +50,8 @@ function signOut(why = "Signed out.") {
   service.end();
   desk = null;
   if (at("dialog").open) at("dialog").close();
-  for (const id of ["who", "locked", "account", "books", "rate"]) at(id).replaceChildren();
-  at("locked-count").textContent = "Not known yet.";
+  for (const id of ["who", "locked", "account", "books", "outbox", "rate"]) at(id).replaceChildren();
+  for (const id of ["locked-count", "outbox-count"]) at(id).textContent = "Not known yet.";
   at("number").value = "";
   at("reason").value = "";
   arrange(false);
@@ -70,6 +71,7 @@ async function watch({ signal, may }, rate, books) {
   const looks = [
     async () => showLocked((await service.lockedAccounts()).items, desk),
     async () => books.show(await service.books()),
+    async () => showOutbox(await service.outbox(), desk),
     async () => rate.show(await service.statistics()),
   ];
   while (!signal.aborted) {

@@ -1,0 +1,84 @@
+//! Checkpoints of the audit log: making them, and which were made.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::wire::{Page, page_limit};
+use crate::audit::SignedCheckpoint;
+use crate::environment::Timestamp;
+use crate::http::Hub;
+use crate::http::caller::{Administer, Caller, Read};
+use crate::http::identity::blocking;
+use crate::http::json::{Query, answer, answer_bytes};
+use crate::http::problem::Problem;
+
+/// A checkpoint that was signed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Checkpoint)]
+pub(crate) struct CheckpointBody {
+    /// Place of its entry in the operator's own chain
+    entry: i64,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// How many chains it covers
+    chains: u64,
+    /// Running digest of their ends, 64 hexadecimal digits
+    root: String,
+}
+
+impl From<SignedCheckpoint> for CheckpointBody {
+    fn from(signed: SignedCheckpoint) -> Self {
+        let SignedCheckpoint { sequence, at, chains, root } = signed;
+        Self { entry: sequence, at, chains, root: hex::encode(root) }
+    }
+}
+
+/// Which checkpoints.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Checkpoints {
+    /// Older than the one with this entry
+    after: Option<i64>,
+    /// So many at most, up to 1000; 100 if left out
+    limit: Option<u32>,
+}
+
+/// The checkpoints that were signed, newest first.
+#[utoipa::path(get, path = "/v1/checkpoints", tag = "audit", params(Checkpoints),
+    responses((status = 200, body = Page<CheckpointBody>)))]
+pub(crate) async fn list(
+    _caller: Caller<Read>,
+    State(hub): State<Arc<Hub>>,
+    Query(query): Query<Checkpoints>,
+) -> Result<Response, Problem> {
+    let limit = page_limit(query.limit)?;
+    let found = blocking(move || hub.verifier.checkpoints(query.after, limit)).await?;
+    let last = found.last().map(|signed| signed.sequence.to_string());
+    Ok(answer(StatusCode::OK, &Page::new(found.into_iter().map(CheckpointBody::from), last, limit)))
+}
+
+/// Signs a checkpoint of every chain, and answers with its file. Keep it where nobody can change both it and the
+/// database; `onetap verifier audit verify --checkpoint` reads it.
+#[utoipa::path(post, path = "/v1/checkpoints", tag = "audit",
+    responses((status = 201, body = String, content_type = "application/jsonl")))]
+pub(crate) async fn make(
+    caller: Caller<Administer>,
+    State(hub): State<Arc<Hub>>,
+) -> Result<Response, Problem> {
+    let made = blocking(move || {
+        let mut file = Vec::new();
+        let checkpoint = hub.verifier.checkpoint(&mut file)?;
+        Ok((checkpoint, file))
+    });
+    let (checkpoint, file) = made.await?;
+    tracing::info!(client = caller.name(), chains = checkpoint.chains, "a checkpoint was made");
+    let mut response = answer_bytes(StatusCode::CREATED, file.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    Ok(response)
+}
