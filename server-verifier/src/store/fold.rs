@@ -20,8 +20,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Folds what an earlier process has left first: one that is killed again and again would let the log grow.
     pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        fold(&connection);
         let round = move || {
             fold(&connection);
             PAUSE

@@ -45,7 +45,7 @@ pub(crate) fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Pages in the log after which whoever writes folds it: far more than `fold` lets come together.
-    connection.pragma_update(None, "wal_autocheckpoint", 524_288)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 262_144)?;
     Ok(())
 }
 

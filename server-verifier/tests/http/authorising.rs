@@ -1,5 +1,7 @@
 //! `POST /v1/authorisations`: decided once, told plainly, asked for again with the same key.
 
+use std::time::{Duration, Instant};
+
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::txn::PayeeName;
 use serde_json::{Value, json};
@@ -74,6 +76,21 @@ fn every_refusal_is_one_and_the_same_answer() {
     }
     assert_eq!(answers[0].1.text(), r#"{"outcome":"refused"}"#);
     assert_eq!(scene.world.balances().1, 0);
+}
+
+/// What is refused at once, and what is refused after a commit, leave on the same beat.
+#[test]
+fn a_refusal_does_not_leave_before_its_beat() {
+    let scene = Scene::new();
+    let mut card = scene.card(SYMMETRIC);
+    let mut forged = card.tap(scene.world.payment(1_00)).request;
+    *forged.signature_message.last_mut().unwrap() ^= 1;
+    let wrong = card.tap(scene.world.payment(1_00)).typed("WRONG234");
+    for (why, request) in [("bad signature", forged), ("wrong password", wrong)] {
+        let asked = Instant::now();
+        assert_eq!(scene.authorise(&request).json()["outcome"], "refused", "{why}");
+        assert!(asked.elapsed() >= Duration::from_millis(2), "{why}");
+    }
 }
 
 /// An answer without what differs between any two: the request's id and the time; but with their lengths.
