@@ -9,8 +9,8 @@ use std::path::Path;
 
 use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
-use onetap_conformance::world::{BALANCE, PAYEE, PAYER, Route, World, WorldError};
-use onetap_pcsc_host::Tapped;
+use onetap_conformance::world::{BALANCE, PAYEE, PAYER, Route, WAIT, World, WorldError};
+use onetap_pcsc_host::{Deadline, Tapped};
 use onetap_server_verifier::Outcome;
 
 use crate::args;
@@ -177,7 +177,7 @@ impl<'o> Story<'o> {
         self.tell(&format!("Terminal wants {} for {}", draft.amount, draft.payee_name))?;
         let told = (self.attempts == 0 && !self.options.all_profiles).then_some(self.out);
         let tapped = self.world.tap(&draft, &mut |reader, terminal, draft| {
-            terminal.tap(&mut Narrating::new(reader, told), draft)
+            terminal.tap(&mut Narrating::new(reader, told), draft, &Deadline::after(WAIT))
         })?;
         self.tell("Card    has given signature and encrypted password, and leaves the field")?;
         Ok(tapped)

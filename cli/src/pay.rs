@@ -8,9 +8,9 @@ use onetap_apdu_spec::money::format_minor;
 use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::txn::TransactionType;
-use onetap_pcsc_host::pcsc::{readers, wait_for_card};
+use onetap_pcsc_host::pcsc::{Wanted, readers, wait_for_card};
 use onetap_pcsc_host::{
-    Draft, EpcQr, Fields, KeyboardError, LineKeyboard, NetworkJson, ReaderError, Terminal,
+    Deadline, Draft, EpcQr, Fields, KeyboardError, LineKeyboard, NetworkJson, ReaderError, Terminal,
     TransactionSource as _, VerificationPassword,
 };
 use onetap_server_verifier::{Client, Outcome, Verifier};
@@ -21,6 +21,8 @@ use crate::files;
 use crate::output::Output;
 use crate::verifier;
 
+/// How long a contact may take: a card needs a second, another program that holds it some more.
+const CONTACT: Duration = Duration::from_secs(30);
 /// How often a busy server is asked. Each time it waits some seconds for its database.
 const ATTEMPTS: usize = 3;
 
@@ -31,9 +33,10 @@ pub(crate) fn run(options: &args::Pay, out: Output) -> Result<(), Failure> {
     out.say(format!("pay {} to {} ({})", draft.amount, draft.payee_name, draft.payee_account))?;
     out.say("put the card on the reader …")?;
     let name = options.reader.as_deref().map(reader_named).transpose()?;
-    let mut reader = wait_for_card(name.as_deref(), Duration::from_secs(options.wait))?;
+    let wanted = name.map_or_else(Wanted::any, Wanted::in_reader);
+    let mut reader = wait_for_card(&wanted, &Deadline::after(Duration::from_secs(options.wait)))?;
     let mut terminal = Terminal::new(options.terminal.clone()).for_operator(server.server_id());
-    let tapped = terminal.tap(&mut reader, &draft)?;
+    let tapped = terminal.tap(&mut reader, &draft, &Deadline::after(CONTACT))?;
     out.say("take the card away, read its display, confirm on its keys")?;
     let typed = ask_password()?;
     let request = tapped.authorise(typed);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use onetap_conformance::target::{CardUnderTest, InProcess, ReaderTarget};
-use onetap_pcsc_host::Disposition;
-use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
+use onetap_pcsc_host::{Deadline, Disposition};
 
 use crate::args::Target;
 use crate::exit::Failure;
@@ -24,7 +24,7 @@ pub(crate) fn with(
             work(&mut card)
         }
         Target::Pcsc(part) => {
-            let reader = wait_for_card(Some(&reader_named(part)?), WAIT)?;
+            let reader = wait_for_card(&Wanted::in_reader(reader_named(part)?), &Deadline::after(WAIT))?;
             let mut card = ReaderTarget::new(format!("pcsc:{part}"), Box::new(reader));
             let done = work(&mut card);
             let released = card.release(Disposition::Unpower);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
-use onetap_pcsc_host::{Draft, Fields, Terminal, TransactionSource as _};
+use onetap_pcsc_host::{Deadline, Draft, Fields, Terminal, TransactionSource as _};
 use serde_json::Value;
 use support::*;
 
@@ -62,7 +62,9 @@ fn in_reversed_mode_each_card_answers_for_itself() {
     std::thread::scope(|scope| {
         for (reader, amount) in readers.iter_mut().zip(amounts) {
             scope.spawn(move || {
-                Terminal::new("POS00001".parse().unwrap()).tap(reader, &draft(amount)).unwrap()
+                Terminal::new("POS00001".parse().unwrap())
+                    .tap(reader, &draft(amount), &Deadline::after(LONG))
+                    .unwrap()
             });
         }
     });
@@ -233,7 +235,9 @@ fn a_further_card_takes_little_memory() {
         let mut readers: Vec<_> =
             images.iter().map(|_| Vpcd::come(cards.json()["listen"].as_str().unwrap())).collect();
         for reader in &mut readers {
-            Terminal::new("POS00001".parse().unwrap()).tap(reader, &draft("1.11")).unwrap();
+            Terminal::new("POS00001".parse().unwrap())
+                .tap(reader, &draft("1.11"), &Deadline::after(LONG))
+                .unwrap();
         }
         let status = std::fs::read_to_string(format!("/proc/{}/status", cards.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

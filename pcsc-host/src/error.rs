@@ -8,6 +8,8 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::{Tag, TlvError};
 use onetap_apdu_spec::txn::TransactionError;
 
+use crate::deadline::Stopped;
+
 /// Any failure of a tap.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,7 +84,16 @@ pub enum ReaderError {
     ResponseTooLong,
     /// Anything else that PC/SC reports.
     #[error("the reader failed: {0}")]
-    Pcsc(pcsc::Error),
+    Other(String),
+}
+
+impl From<Stopped> for ReaderError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::TimedOut => Self::Timeout,
+            Stopped::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 impl ReaderError {
@@ -105,27 +116,7 @@ impl ReaderError {
             Self::NotAccepted(_) => "update the reader's driver, or use a reader that knows extended length",
             Self::CommandTooShort(_) => "send a whole command APDU",
             Self::ResponseTooLong => "tap again; if it persists, replace the card",
-            Self::Pcsc(_) => "unplug the reader and plug it in again; the service's log says more",
-        }
-    }
-}
-
-impl From<pcsc::Error> for ReaderError {
-    fn from(error: pcsc::Error) -> Self {
-        use pcsc::Error as E;
-        match error {
-            E::NoService | E::ServiceStopped | E::Shutdown | E::SystemCancelled => Self::NoService,
-            E::NoReadersAvailable => Self::NoReaders,
-            E::NoSmartcard => Self::NoCard,
-            // pcscd says NotTransacted until its next poll sees the removal.
-            E::RemovedCard | E::NotTransacted | E::ReaderUnavailable | E::InvalidHandle => Self::CardRemoved,
-            E::ResetCard => Self::CardReset,
-            E::UnresponsiveCard | E::UnpoweredCard | E::ProtoMismatch | E::CommError => Self::Unresponsive,
-            E::SharingViolation => Self::InUse,
-            E::Timeout => Self::Timeout,
-            E::Cancelled => Self::Cancelled,
-            E::InsufficientBuffer => Self::ResponseTooLong,
-            other => Self::Pcsc(other),
+            Self::Other(_) => "unplug the reader and plug it in again; the service's log says more",
         }
     }
 }

@@ -6,11 +6,11 @@
 //! use onetap_apdu_spec::gp::registry::Scope;
 //! use onetap_apdu_spec::rng::OsRng;
 //! use onetap_pcsc_host::gp::{self, IssuerError};
-//! use onetap_pcsc_host::{InProcessReader, Reader};
+//! use onetap_pcsc_host::{Deadline, InProcessReader, Reader};
 //!
 //! // A card that has no issuer security domain.
 //! let mut reader = InProcessReader::new("scripted", Default::default(), |_: &[u8]| b"\x6A\x82".to_vec());
-//! let mut card = reader.connect()?;
+//! let mut card = reader.connect(&Deadline::after(std::time::Duration::from_secs(10)))?;
 //! let listed = gp::with_issuer(&mut *card, &KeySet::TEST, &mut OsRng, |issuer| issuer.list(Scope::Applications));
 //! assert!(matches!(listed, Err(IssuerError::Refused { .. })));
 //! # Ok::<(), onetap_pcsc_host::ReaderError>(())

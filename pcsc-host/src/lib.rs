@@ -10,13 +10,16 @@
 //! | [`transport`], [`pcsc`], [`atr`] | one contact with one card |
 //! | [`monitor`] | readers and cards that come and go |
 //! | [`trace`], [`decode`] | recorded exchanges: replay them, read them |
+//! | [`deadline`] | when waiting ends, and how to end it early |
 //! | [`error`] | what can go wrong, and what to do about it |
 //!
 //! A whole payment at the terminal. With [`pcsc::wait_for_card`] in place of the scripted card it
 //! runs on a real reader:
 //!
 //! ```
-//! use onetap_pcsc_host::{Fields, LineKeyboard, Terminal, TransactionSource, VerificationPassword};
+//! use std::time::Duration;
+//!
+//! use onetap_pcsc_host::{Deadline, Fields, LineKeyboard, Terminal, TransactionSource, VerificationPassword};
 //!
 //! # use onetap_apdu_spec::{command::Name, header::*, objects, signed::SignatureMessage, suite::Suite, tlv};
 //! # let suite: Suite = "danger-a1+pkcs1".parse()?;
@@ -45,9 +48,9 @@
 //! }
 //! .draft()?;
 //!
-//! // 2. One contact; then the card may go.
+//! // 2. One contact, of ten seconds at most; then the card may go.
 //! let mut terminal = Terminal::new("TERM0001".parse()?);
-//! let tapped = terminal.tap(&mut reader, &draft)?;
+//! let tapped = terminal.tap(&mut reader, &draft, &Deadline::after(Duration::from_secs(10)))?;
 //!
 //! // 3. The holder confirms on the card and types what it shows. Only now there is a request.
 //! let mut keyboard = LineKeyboard("12345678\n".as_bytes());
@@ -57,11 +60,14 @@
 //! ```
 
 pub mod atr;
+pub mod deadline;
 pub mod error;
 pub mod exchange;
 pub mod gp;
+#[cfg(feature = "pcsc")]
 pub mod monitor;
 pub mod pay;
+#[cfg(feature = "pcsc")]
 pub mod pcsc;
 pub mod session;
 pub mod source;
@@ -69,6 +75,7 @@ pub mod trace;
 pub mod transport;
 
 pub use atr::Atr;
+pub use deadline::{Cancel, Deadline, Stopped};
 pub use error::{CardStatusError, Error, ProtocolError, ReaderError};
 pub use onetap_apdu_spec::decode;
 pub use pay::{

@@ -13,7 +13,7 @@ use ::pcsc::{Context, PNP_NOTIFICATION, ReaderState, State};
 
 use crate::atr::Atr;
 use crate::error::ReaderError;
-use crate::pcsc::establish;
+use crate::pcsc::{establish, reader_error};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Watcher {
                 Err(::pcsc::Error::Timeout | ::pcsc::Error::Cancelled | ::pcsc::Error::UnknownReader) => {
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(reader_error(error)),
             }
             for state in &mut states {
                 if state.name() != PNP_NOTIFICATION() {
@@ -143,7 +143,7 @@ impl Watcher {
         let names = match context.list_readers_owned() {
             Ok(names) => names,
             Err(::pcsc::Error::NoReadersAvailable) => Vec::new(),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(reader_error(error)),
         };
         let pnp = PNP_NOTIFICATION();
         states.retain(|s| s.name() == pnp || names.iter().any(|name| name.as_c_str() == s.name()));

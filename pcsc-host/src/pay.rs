@@ -40,6 +40,7 @@ use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionMessage};
 use time::{OffsetDateTime, PrimitiveDateTime};
 use zeroize::Zeroizing;
 
+use crate::deadline::Deadline;
 use crate::error::{Error, ProtocolError};
 use crate::session::Session;
 use crate::source::Draft;
@@ -95,14 +96,19 @@ impl Terminal {
         self
     }
 
-    /// Exactly one contact: connects, lets the card sign `draft`, takes all it owes, and releases it
-    /// at once. After success the card keeps its power and may go; after a failure it is powered
+    /// Exactly one contact, over by the deadline: connects, lets the card sign `draft`, takes all it owes, and releases
+    /// it at once. After success the card keeps its power and may go; after a failure it is powered
     /// off, so that it voids what was loaded.
     ///
     /// # Errors
     /// [`Error`]. A card that failed after it had signed wants a new tap.
-    pub fn tap(&mut self, reader: &mut dyn Reader, draft: &Draft) -> Result<Tapped, Error> {
-        let mut contact = reader.connect()?;
+    pub fn tap(
+        &mut self,
+        reader: &mut dyn Reader,
+        draft: &Draft,
+        deadline: &Deadline,
+    ) -> Result<Tapped, Error> {
+        let mut contact = reader.connect(deadline)?;
         match self.session(&mut *contact, draft) {
             Ok(tapped) => {
                 // The card has delivered everything: a failure to let go of it changes nothing.

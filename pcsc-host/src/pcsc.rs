@@ -3,26 +3,26 @@
 //! The contact is exclusive: by an exclusive connection, or, if other programs are connected too, by
 //! a shared connection and a transaction. Connecting and beginning a transaction block for as long as
 //! another program holds the card, and PC/SC has no time limit for either, so a thread of its own
-//! waits, for at most [`PcscReader::lock_timeout`]. The contact ends with a disposition that is said
+//! waits, until the deadline at most. The contact ends with a disposition that is said
 //! explicitly. Responses always go into the largest buffer: after a too small one the card has
 //! already executed the command.
 
 use std::ffi::{CStr, CString};
-use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::pcsc::{Card, Context, MAX_ATR_SIZE, MAX_BUFFER_SIZE_EXTENDED, PNP_NOTIFICATION, Protocol, Protocols};
 use ::pcsc::{ReaderState, Scope, ShareMode, State};
 
 use crate::atr::Atr;
+use crate::deadline::{Deadline, Stopped};
 use crate::error::ReaderError;
 use crate::transport::{Disposition, Reader, Transport, check_command, check_response};
 
-/// How long another program that holds the card is waited for, unless said otherwise.
-pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two attempts to get at a card that another program has to itself.
 const LOCK_POLL: Duration = Duration::from_millis(100);
+/// Waits look up from time to time whether they were cancelled.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Longest reader name.
 const MAX_NAME: usize = 256;
 
@@ -35,31 +35,53 @@ pub fn readers() -> Result<Vec<String>, ReaderError> {
     match context.list_readers_owned() {
         Ok(names) => Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect()),
         Err(::pcsc::Error::NoReadersAvailable) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(reader_error(error)),
     }
 }
 
-/// Waits until a card lies in the reader, or, if no name is given, in any reader, and opens that
-/// reader. Readers may be plugged in while it waits.
+/// Which card is waited for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    reader: Option<String>,
+}
+
+impl Wanted {
+    /// Any card in any reader.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// A card in the reader of this name.
+    pub fn in_reader(name: impl Into<String>) -> Self {
+        Self { reader: Some(name.into()) }
+    }
+}
+
+/// Waits until a card that is wanted lies in a reader, and opens that reader. Readers may be plugged in while it
+/// waits.
 ///
 /// # Errors
-/// [`ReaderError::Timeout`], [`ReaderError::UnknownReader`] if no reader of that name came in time,
-/// [`ReaderError::NoService`] and other failures of PC/SC.
-pub fn wait_for_card(name: Option<&str>, timeout: Duration) -> Result<PcscReader, ReaderError> {
+/// [`ReaderError::Timeout`], [`ReaderError::Cancelled`], [`ReaderError::UnknownReader`] if no reader of that name came
+/// in time, [`ReaderError::NoService`] and other failures of PC/SC.
+pub fn wait_for_card(wanted: &Wanted, deadline: &Deadline) -> Result<PcscReader, ReaderError> {
     let context = establish()?;
-    let deadline = Instant::now() + timeout;
+    let name = wanted.reader.as_deref();
     let mut known: Vec<ReaderState> = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
     loop {
         update_readers(&context, &mut known, name)?;
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        match context.get_status_change(remaining, &mut known) {
+        match context.get_status_change(deadline.remaining().min(LONGEST_WAIT), &mut known) {
             Ok(()) => {}
-            Err(::pcsc::Error::Timeout) if known.len() == 1 => {
-                return Err(name.map_or(ReaderError::NoReaders, |n| ReaderError::UnknownReader(n.to_owned())));
-            }
+            Err(::pcsc::Error::Timeout) => match deadline.check() {
+                Err(Stopped::TimedOut) if known.len() == 1 => {
+                    let unknown = |name: &str| ReaderError::UnknownReader(name.to_owned());
+                    return Err(name.map_or(ReaderError::NoReaders, unknown));
+                }
+                checked => checked?,
+            },
             // A reader that was unplugged in between: look at the list again.
             Err(::pcsc::Error::UnknownReader) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(reader_error(error)),
         }
         if let Some(found) = known.iter().skip(1).find(|state| has_card(state.event_state())) {
             return Ok(PcscReader::in_context(context.clone(), found.name().to_owned()));
@@ -74,20 +96,19 @@ pub fn wait_for_card(name: Option<&str>, timeout: Duration) -> Result<PcscReader
 /// a card that comes back within it for the one that left.
 ///
 /// # Errors
-/// [`ReaderError::Timeout`] if the card is still there, [`ReaderError::NoService`] and other failures of
+/// [`ReaderError::Timeout`] if the card is still there, [`ReaderError::Cancelled`], [`ReaderError::NoService`] and other failures of
 /// PC/SC.
-pub fn wait_for_removal(name: &str, timeout: Duration) -> Result<(), ReaderError> {
+pub fn wait_for_removal(name: &str, deadline: &Deadline) -> Result<(), ReaderError> {
     let context = establish()?;
-    let deadline = Instant::now() + timeout;
     let name = CString::new(name).map_err(|_| ReaderError::UnknownReader(name.to_owned()))?;
     let mut state = [ReaderState::new(name, State::UNAWARE)];
     loop {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        match context.get_status_change(remaining, &mut state) {
+        match context.get_status_change(deadline.remaining().min(LONGEST_WAIT), &mut state) {
             Ok(()) => {}
+            Err(::pcsc::Error::Timeout) => deadline.check()?,
             // With the reader the card is gone as well.
             Err(::pcsc::Error::UnknownReader) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(reader_error(error)),
         }
         if state.iter().all(|state| !state.event_state().contains(State::PRESENT)) {
             return Ok(());
@@ -105,7 +126,7 @@ fn update_readers(
     let names = match context.list_readers_owned() {
         Ok(names) => names,
         Err(::pcsc::Error::NoReadersAvailable) => Vec::new(),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(reader_error(error)),
     };
     let wanted = |name: &CStr| wanted.is_none_or(|wanted| name.to_bytes() == wanted.as_bytes());
     let pnp = PNP_NOTIFICATION();
@@ -123,7 +144,28 @@ fn has_card(state: State) -> bool {
 }
 
 pub(crate) fn establish() -> Result<Context, ReaderError> {
-    Ok(Context::establish(Scope::User)?)
+    Context::establish(Scope::User).map_err(reader_error)
+}
+
+/// What PC/SC reports, in this crate's words.
+pub(crate) fn reader_error(error: ::pcsc::Error) -> ReaderError {
+    use ::pcsc::Error as E;
+    match error {
+        E::NoService | E::ServiceStopped | E::Shutdown | E::SystemCancelled => ReaderError::NoService,
+        E::NoReadersAvailable => ReaderError::NoReaders,
+        E::NoSmartcard => ReaderError::NoCard,
+        // pcscd says NotTransacted until its next poll sees the removal.
+        E::RemovedCard | E::NotTransacted | E::ReaderUnavailable | E::InvalidHandle => {
+            ReaderError::CardRemoved
+        }
+        E::ResetCard => ReaderError::CardReset,
+        E::UnresponsiveCard | E::UnpoweredCard | E::ProtoMismatch | E::CommError => ReaderError::Unresponsive,
+        E::SharingViolation => ReaderError::InUse,
+        E::Timeout => ReaderError::Timeout,
+        E::Cancelled => ReaderError::Cancelled,
+        E::InsufficientBuffer => ReaderError::ResponseTooLong,
+        other => ReaderError::Other(other.to_string()),
+    }
 }
 
 /// One PC/SC reader.
@@ -131,7 +173,6 @@ pub struct PcscReader {
     context: Context,
     name: String,
     c_name: CString,
-    lock_timeout: Duration,
 }
 
 impl PcscReader {
@@ -146,20 +187,13 @@ impl PcscReader {
         match context.list_readers_owned() {
             Ok(names) if names.contains(&c_name) => Ok(Self::in_context(context, c_name)),
             Ok(_) | Err(::pcsc::Error::NoReadersAvailable) => Err(unknown()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(reader_error(error)),
         }
-    }
-
-    /// Sets how long another program that holds the card is waited for.
-    #[must_use]
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = timeout;
-        self
     }
 
     fn in_context(context: Context, c_name: CString) -> Self {
         let name = c_name.to_string_lossy().into_owned();
-        Self { context, name, c_name, lock_timeout: DEFAULT_LOCK_TIMEOUT }
+        Self { context, name, c_name }
     }
 }
 
@@ -168,33 +202,36 @@ impl Reader for PcscReader {
         &self.name
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
-        let (connected, waiting) = mpsc::channel();
-        let deadline = Instant::now() + self.lock_timeout;
-        let (context, name) = (self.context.clone(), self.c_name.clone());
-        thread::spawn(move || {
-            let result = connect_until(deadline, &context, &name);
-            if let Err(mpsc::SendError(Ok(mut late))) = connected.send(result) {
-                // Nobody waits any more: give back at once what was not even used.
-                let _ = late.disconnect(::pcsc::Disposition::LeaveCard);
-            }
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        let (context, name, until) = (self.context.clone(), self.c_name.clone(), deadline.clone());
+        let connected = deadline.wait(move |reply| {
+            thread::spawn(move || {
+                let result = connect_until(&until, &context, &name);
+                if let Err(Ok(mut late)) = reply.send(result) {
+                    // Nobody waits any more: give back at once what was not even used.
+                    let _ = late.disconnect(::pcsc::Disposition::LeaveCard);
+                }
+            });
         });
-        let waited = waiting.recv_timeout(self.lock_timeout).map_err(|_| ReaderError::InUse);
-        match waited? {
+        let connected = connected.map_err(|stopped| match stopped {
+            Stopped::TimedOut => ReaderError::InUse,
+            Stopped::Cancelled => ReaderError::Cancelled,
+        });
+        match connected? {
             Ok(contact) => Ok(Box::new(contact)),
             Err(::pcsc::Error::UnknownReader) => Err(ReaderError::UnknownReader(self.name.clone())),
             // Before the contact there is nothing to remove.
             Err(::pcsc::Error::RemovedCard) => Err(ReaderError::NoCard),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(reader_error(error)),
         }
     }
 }
 
 /// Tries again while another program has the card to itself.
-fn connect_until(deadline: Instant, context: &Context, name: &CStr) -> Result<Contact, ::pcsc::Error> {
+fn connect_until(deadline: &Deadline, context: &Context, name: &CStr) -> Result<Contact, ::pcsc::Error> {
     loop {
         match connect_exclusively(context, name) {
-            Err(::pcsc::Error::SharingViolation) if Instant::now() < deadline => {
+            Err(::pcsc::Error::SharingViolation) if deadline.check().is_ok() => {
                 wait_for_change(context, name)?;
             }
             result => return result,
@@ -266,7 +303,7 @@ impl Contact {
         // A card that could not be disconnected is gone, with its reader or its service.
         card.disconnect(disposition).map_err(|(card, error)| {
             drop(card);
-            error.into()
+            reader_error(error)
         })
     }
 }
@@ -279,7 +316,7 @@ impl Transport for Contact {
             ::pcsc::Error::InvalidParameter | ::pcsc::Error::InvalidValue => {
                 ReaderError::NotAccepted(command.len())
             }
-            error => error.into(),
+            error => reader_error(error),
         })?;
         check_response(response.to_vec())
     }

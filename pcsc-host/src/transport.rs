@@ -1,8 +1,11 @@
 //! One contact with one card, whatever carries it: PC/SC, a card in the same process, a recording.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use onetap_apdu_spec::apdu::ResponseApdu;
 
 use crate::atr::Atr;
+use crate::deadline::Deadline;
 use crate::error::ReaderError;
 
 /// Fewest bytes of a command: CLA, INS, P1, P2. Less would mean something else to a virtual reader.
@@ -17,8 +20,9 @@ pub enum Disposition {
     Unpower,
 }
 
-/// One contact with one card, from connecting to [`Transport::release`].
-pub trait Transport {
+/// One contact with one card, from connecting to [`Transport::release`]. Everything in it ends by the deadline that it
+/// was connected with.
+pub trait Transport: Send {
     /// Sends one command APDU, gets one response APDU of at least two bytes.
     ///
     /// # Errors
@@ -41,15 +45,15 @@ pub trait Transport {
 }
 
 /// A place that a card can be put on.
-pub trait Reader {
+pub trait Reader: Send {
     /// Its name.
     fn name(&self) -> &str;
 
-    /// Begins a contact with the card that lies there now.
+    /// Begins a contact with the card that lies there now. `deadline` is for the whole contact.
     ///
     /// # Errors
     /// [`ReaderError`].
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError>;
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError>;
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -74,11 +78,14 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 /// contact; whoever plays the holder puts the card there and takes it away.
 ///
 /// ```
-/// use onetap_pcsc_host::{Atr, InProcessReader, Reader};
+/// use std::time::Duration;
+///
+/// use onetap_pcsc_host::{Atr, Deadline, InProcessReader, Reader};
 ///
 /// let card = |_command: &[u8]| b"\x90\x00".to_vec();
 /// let mut reader = InProcessReader::new("in-process", Atr::default(), card);
-/// let response = reader.connect()?.transmit(b"\x00\xA4\x04\x00\x05\xF0ONET")?;
+/// let mut contact = reader.connect(&Deadline::after(Duration::from_secs(1)))?;
+/// let response = contact.transmit(b"\x00\xA4\x04\x00\x05\xF0ONET")?;
 /// assert_eq!(response, b"\x90\x00");
 /// # Ok::<(), onetap_pcsc_host::ReaderError>(())
 /// ```
@@ -86,37 +93,41 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 pub struct InProcessReader<F> {
     name: String,
     atr: Atr,
-    card: F,
+    card: Arc<Mutex<F>>,
 }
 
-impl<F: FnMut(&[u8]) -> Vec<u8>> InProcessReader<F> {
+impl<F: FnMut(&[u8]) -> Vec<u8> + Send> InProcessReader<F> {
     /// A reader whose card answers by `card`. An answer of fewer than two bytes means that the card
     /// is gone.
     pub fn new(name: impl Into<String>, atr: Atr, card: F) -> Self {
-        Self { name: name.into(), atr, card }
+        Self { name: name.into(), atr, card: Arc::new(Mutex::new(card)) }
     }
 }
 
-impl<F: FnMut(&[u8]) -> Vec<u8>> Reader for InProcessReader<F> {
+impl<F: FnMut(&[u8]) -> Vec<u8> + Send + 'static> Reader for InProcessReader<F> {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
-        Ok(Box::new(InProcessContact(self)))
+    fn connect(&mut self, _: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        Ok(Box::new(InProcessContact { atr: self.atr.clone(), card: Arc::clone(&self.card) }))
     }
 }
 
-struct InProcessContact<'r, F>(&'r mut InProcessReader<F>);
+struct InProcessContact<F> {
+    atr: Atr,
+    card: Arc<Mutex<F>>,
+}
 
-impl<F: FnMut(&[u8]) -> Vec<u8>> Transport for InProcessContact<'_, F> {
+impl<F: FnMut(&[u8]) -> Vec<u8> + Send> Transport for InProcessContact<F> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         check_command(command)?;
-        check_response((self.0.card)(command))
+        let mut card = self.card.lock().unwrap_or_else(PoisonError::into_inner);
+        check_response(card(command))
     }
 
     fn atr(&self) -> &Atr {
-        &self.0.atr
+        &self.atr
     }
 
     fn release(self: Box<Self>, _: Disposition) -> Result<(), ReaderError> {

@@ -13,8 +13,8 @@ use onetap_pcsc_host::trace::{
     Divergence, Evidence, Header, Key, Predicates, Recorder, Screen, Stage, StageError, Trace, replay,
 };
 use onetap_pcsc_host::{
-    Atr, Disposition, Error, InProcessReader, KeyboardError, LineKeyboard, ProtocolError, ReaderError,
-    Tapped, Terminal, TransactionSource, VerificationPassword,
+    Atr, Deadline, Disposition, Error, InProcessReader, KeyboardError, LineKeyboard, ProtocolError,
+    ReaderError, Tapped, Terminal, TransactionSource, VerificationPassword,
 };
 use support::{
     ALIAS, Log, Scripted, ScriptedReader, Seen, fields, formal_card, ok, owed_object, signature_message,
@@ -33,12 +33,16 @@ fn terminal() -> Terminal {
     Terminal::with("TERM0001".parse().unwrap(), || datetime!(2026-07-01 12:00:00), Fixed)
 }
 
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
 fn formal_reader(suite: Suite) -> InProcessReader<impl FnMut(&[u8]) -> Vec<u8>> {
     InProcessReader::new("formal", Atr::new(hex::decode("3b05807300004000").unwrap()), formal_card(suite))
 }
 
 fn tap(suite: Suite) -> Result<Tapped, Error> {
-    terminal().tap(&mut formal_reader(suite), &fields().draft().unwrap())
+    terminal().tap(&mut formal_reader(suite), &fields().draft().unwrap(), &soon())
 }
 
 fn type_in(line: &str) -> Result<VerificationPassword, KeyboardError> {
@@ -63,7 +67,7 @@ fn scripted_tap(answers: &[Vec<u8>]) -> (Result<Tapped, Error>, Log) {
     let answers: Vec<_> = answers.iter().map(String::as_str).collect();
     let card = Scripted::new(&answers).extended();
     let log = card.log.clone();
-    let result = terminal().tap(&mut ScriptedReader(Some(card)), &fields().draft().unwrap());
+    let result = terminal().tap(&mut ScriptedReader(Some(card)), &fields().draft().unwrap(), &soon());
     (result, log)
 }
 
@@ -77,7 +81,7 @@ fn answers(suite: Suite, counter: u32) -> Vec<Vec<u8>> {
 fn p_04_one_contact_and_the_card_may_go() {
     let (result, log) = scripted_tap(&answers(Suite::default(), 1));
     result.unwrap();
-    let log = log.borrow();
+    let log = log.lock().unwrap();
     assert_eq!(log.len(), 7, "connect, five commands, release");
     assert_eq!(log[0], Seen::Connect);
     assert_eq!(log[6], Seen::Release(Disposition::Leave));
@@ -98,7 +102,7 @@ fn whatever_fails_the_card_is_released_without_power_and_nothing_more_is_sent() 
                 answers[broken] = answer;
             }
             let (result, log) = scripted_tap(&answers);
-            let log = log.borrow();
+            let log = log.lock().unwrap();
             assert!(result.is_err(), "answer {broken}");
             assert_eq!(log.len(), broken + 3, "connect, the commands so far, release");
             assert_eq!(log.last(), Some(&Seen::Release(Disposition::Unpower)));
@@ -118,7 +122,7 @@ fn errors_say_where_and_what_to_do() {
         "{error}"
     );
     assert!(error.advice().contains("confirm or cancel on the card"), "{}", error.advice());
-    let nothing = terminal().tap(&mut ScriptedReader(None), &fields().draft().unwrap()).unwrap_err();
+    let nothing = terminal().tap(&mut ScriptedReader(None), &fields().draft().unwrap(), &soon()).unwrap_err();
     assert!(matches!(nothing, Error::Reader(ReaderError::NoCard)));
     assert!(nothing.advice().contains("put the card on the reader"));
 }
@@ -139,9 +143,9 @@ fn p_26_a_card_of_another_operator_is_refused() {
     let draft = fields().draft().unwrap();
     let mut reader = formal_reader(Suite::default());
     let mut ours = terminal().for_operator(ServerId([1; 8]));
-    assert!(ours.tap(&mut reader, &draft).is_ok());
+    assert!(ours.tap(&mut reader, &draft, &soon()).is_ok());
     let mut other = terminal().for_operator(ServerId([9; 8]));
-    let error = other.tap(&mut reader, &draft).unwrap_err();
+    let error = other.tap(&mut reader, &draft, &soon()).unwrap_err();
     assert!(matches!(error, Error::Protocol(ProtocolError::WrongOperator)));
 }
 
@@ -237,9 +241,9 @@ impl Predicates for Judge {
 fn recorded(suite: Suite, extended: bool) -> String {
     let atr = Atr::new(hex::decode(if extended { ATR } else { "3b00" }).unwrap());
     let mut reader = InProcessReader::new("formal", atr.clone(), formal_card(suite));
-    let mut recorder = Recorder::new(Vec::new(), &Header { suite: Some(suite), ..Header::new("one tap") });
+    let recorder = Recorder::new(Vec::new(), &Header { suite: Some(suite), ..Header::new("one tap") });
     recorder.field_in(&Atr::new(hex::decode(ATR).unwrap()));
-    terminal().tap(&mut recorder.over(&mut reader), &fields().draft().unwrap()).unwrap();
+    terminal().tap(&mut recorder.over(&mut reader), &fields().draft().unwrap(), &soon()).unwrap();
     recorder.field_out();
     recorder.tick(Duration::from_millis(500));
     recorder.key(Key::Digit);

@@ -14,14 +14,18 @@ use std::time::Duration;
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::monitor::{Event, Monitor};
-use onetap_pcsc_host::pcsc::{PcscReader, readers, wait_for_card};
-use onetap_pcsc_host::{Atr, Disposition, Error, Reader, ReaderError, Terminal, TransactionSource};
+use onetap_pcsc_host::pcsc::{PcscReader, Wanted, readers, wait_for_card};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Error, Reader, ReaderError, Terminal, TransactionSource};
 use support::{fields, formal_card};
 
 const PORT: u16 = 35963;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The readers are shared: one test at a time.
 static ONE: Mutex<()> = Mutex::new(());
+
+fn soon() -> Deadline {
+    Deadline::after(PATIENCE)
+}
 
 fn alone() -> Option<MutexGuard<'static, ()>> {
     if std::env::var_os("ONETAP_PCSCD").is_none() {
@@ -126,9 +130,9 @@ fn p_04_one_tap_through_pcscd() {
     wait_until_empty();
     let mut formal = formal_card(Suite::default());
     let card = VirtualCard::insert(move |command| Some(formal(command)));
-    let mut reader = wait_for_card(Some(&slot_0()), PATIENCE).unwrap();
+    let mut reader = wait_for_card(&Wanted::in_reader(slot_0()), &soon()).unwrap();
     for _ in 0..3 {
-        let tapped = terminal().tap(&mut reader, &fields().draft().unwrap()).unwrap();
+        let tapped = terminal().tap(&mut reader, &fields().draft().unwrap(), &soon()).unwrap();
         assert_eq!(tapped.transaction().amount.to_string(), "12.34 EUR");
     }
     drop(card);
@@ -139,12 +143,12 @@ fn extended_length_is_seen_and_a_failed_contact_ends_without_power() {
     let Some(_alone) = alone() else { return };
     wait_until_empty();
     let card = VirtualCard::insert(|_| Some(vec![0x6F, 0x00]));
-    let mut reader = wait_for_card(None, PATIENCE).unwrap();
-    let contact = reader.connect().unwrap();
+    let mut reader = wait_for_card(&Wanted::any(), &soon()).unwrap();
+    let contact = reader.connect(&soon()).unwrap();
     assert_eq!(*contact.atr(), Atr::new(atr()));
     assert!(contact.supports_extended());
     contact.release(Disposition::Leave).unwrap();
-    let error = terminal().tap(&mut reader, &fields().draft().unwrap()).unwrap_err();
+    let error = terminal().tap(&mut reader, &fields().draft().unwrap(), &soon()).unwrap_err();
     assert!(matches!(error, Error::Card(_)), "{error}");
     card.wait_for_power(0);
 }
@@ -154,8 +158,8 @@ fn a_card_that_leaves_in_mid_command_is_told() {
     let Some(_alone) = alone() else { return };
     wait_until_empty();
     let _card = VirtualCard::insert(|_| None);
-    let mut reader = wait_for_card(Some(&slot_0()), PATIENCE).unwrap();
-    let error = terminal().tap(&mut reader, &fields().draft().unwrap()).unwrap_err();
+    let mut reader = wait_for_card(&Wanted::in_reader(slot_0()), &soon()).unwrap();
+    let error = terminal().tap(&mut reader, &fields().draft().unwrap(), &soon()).unwrap_err();
     assert!(matches!(error, Error::Reader(ReaderError::CardRemoved)), "{error:?}");
 }
 
@@ -163,14 +167,14 @@ fn a_card_that_leaves_in_mid_command_is_told() {
 fn an_empty_reader_and_an_unknown_one_are_told_apart() {
     let Some(_alone) = alone() else { return };
     wait_until_empty();
-    let short = Duration::from_millis(50);
+    let short = || Deadline::after(Duration::from_millis(50));
     let slot = slot_0();
-    assert_eq!(wait_for_card(Some(&slot), short).err(), Some(ReaderError::Timeout));
+    assert_eq!(wait_for_card(&Wanted::in_reader(&slot), &short()).err(), Some(ReaderError::Timeout));
     let unknown = ReaderError::UnknownReader("nobody".into());
-    assert_eq!(wait_for_card(Some("nobody"), short).err(), Some(unknown.clone()));
+    assert_eq!(wait_for_card(&Wanted::in_reader("nobody"), &short()).err(), Some(unknown.clone()));
     assert_eq!(PcscReader::open("nobody").err(), Some(unknown));
     let mut empty = PcscReader::open(&slot).unwrap();
-    assert_eq!(empty.connect().err(), Some(ReaderError::NoCard));
+    assert_eq!(empty.connect(&soon()).err(), Some(ReaderError::NoCard));
 }
 
 /// The attempt that came too late gives its connection back on a thread of its own: wait for that.
@@ -190,20 +194,19 @@ fn another_programs_exclusive_connection_is_told() {
     wait_until_empty();
     let mut formal = formal_card(Suite::default());
     let _card = VirtualCard::insert(move |command| Some(formal(command)));
-    let mut reader =
-        wait_for_card(Some(&slot_0()), PATIENCE).unwrap().lock_timeout(Duration::from_millis(300));
+    let mut reader = wait_for_card(&Wanted::in_reader(slot_0()), &soon()).unwrap();
     let draft = fields().draft().unwrap();
     let other = pcsc::Context::establish(pcsc::Scope::User).unwrap();
     let name = std::ffi::CString::new(slot_0()).unwrap();
     let shared = other.connect(&name, pcsc::ShareMode::Shared, pcsc::Protocols::ANY).unwrap();
     // Connected only: no obstacle.
-    terminal().tap(&mut reader, &draft).unwrap();
+    terminal().tap(&mut reader, &draft, &soon()).unwrap();
     shared.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
     // An exclusive connection of another program cannot be shared.
     // (A transaction held by this same process would wait for ever: libpcsclite takes one lock for both.)
-    let mut hurried = reader.lock_timeout(Duration::from_millis(300));
     let exclusive = connect_exclusively(&other, &name);
-    let error = terminal().tap(&mut hurried, &draft).unwrap_err();
+    let error =
+        terminal().tap(&mut reader, &draft, &Deadline::after(Duration::from_millis(300))).unwrap_err();
     assert!(matches!(error, Error::Reader(ReaderError::InUse)), "{error:?}");
     exclusive.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
 }

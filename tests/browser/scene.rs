@@ -1,6 +1,7 @@
 //! One card, one terminal, one payment, the same each time: so that two pictures of them can be compared.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use onetap_apdu_spec::crypto::{Key256, RsaBits, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
@@ -16,7 +17,7 @@ use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, DEBOUNCE_MS, Environment, SharedCard};
 use onetap_conformance::reader::InProcessReader;
 use onetap_conformance::target::samples;
-use onetap_pcsc_host::{Draft, Terminal};
+use onetap_pcsc_host::{Deadline, Draft, Terminal};
 use time::macros::datetime;
 
 use crate::browser::Browser;
@@ -66,7 +67,7 @@ impl Scene {
     /// A payment that takes the PIN, up to its first page.
     pub(crate) fn tap(&mut self) {
         let mut reader = InProcessReader::new(Arc::clone(&self.card));
-        self.terminal.tap(&mut reader, &draft()).unwrap();
+        self.terminal.tap(&mut reader, &draft(), &Deadline::after(Duration::from_secs(10))).unwrap();
         self.clock.advance(DEBOUNCE_MS);
     }
 

@@ -3,7 +3,7 @@
 
 use onetap_applet::SharedCard;
 use onetap_applet::front::InProcess;
-use onetap_pcsc_host::{Atr, Disposition, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader, ReaderError, Transport};
 
 /// A reader in this process that the card is laid on for each contact and taken from after it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Reader for InProcessReader {
         "in-process"
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+    fn connect(&mut self, _: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
         let contact = InProcess::connect(SharedCard::clone(&self.card));
         let atr = Atr::new(contact.atr());
         Ok(Box::new(Contact { contact, atr }))

@@ -14,9 +14,9 @@ use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::front::vpcd::{self, Stop, VpcdConfig};
 use onetap_applet::nvm::{ImageFile, ImageOptions};
 use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
-use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{
-    Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Tapped, Terminal,
+    Deadline, Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Tapped, Terminal,
     VerificationPassword,
 };
 use onetap_server_verifier::{
@@ -37,8 +37,8 @@ pub const PAYEE: &str = "Coffee Shop";
 pub const BALANCE: u64 = 500_00;
 /// The terminal.
 pub const TERMINAL: &str = "POS00001";
-/// How long a card in a virtual reader is waited for.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long a card in a virtual reader is waited for, and a contact takes at most.
+pub const WAIT: Duration = Duration::from_secs(10);
 
 /// Why the world could not be made, or something in it failed.
 #[derive(Debug, thiserror::Error)]
@@ -162,12 +162,12 @@ impl World {
                 let (name, config) = (name.clone(), config.clone());
                 std::thread::scope(|scope| {
                     scope.spawn(move || vpcd::serve(&card, &config, &inner));
-                    let tapped = wait_for_card(Some(&name), WAIT)
+                    let tapped = wait_for_card(&Wanted::in_reader(&name), &Deadline::after(WAIT))
                         .map_err(HostError::from)
                         .and_then(|mut reader| watch(&mut reader, terminal, draft));
                     stop.stop();
                     // The next tap is a new insertion only if the reader has seen this one end.
-                    let removed = wait_for_removal(&name, WAIT);
+                    let removed = wait_for_removal(&name, &Deadline::after(WAIT));
                     let tapped = tapped?;
                     removed.map_err(HostError::from)?;
                     Ok(tapped)
@@ -181,7 +181,7 @@ impl World {
     /// # Errors
     /// [`WorldError::Host`].
     pub fn plain_tap(&mut self, draft: &Draft) -> Result<Tapped, WorldError> {
-        self.tap(draft, &mut |reader, terminal, draft| terminal.tap(reader, draft))
+        self.tap(draft, &mut |reader, terminal, draft| terminal.tap(reader, draft, &Deadline::after(WAIT)))
     }
 
     /// The holder with card and PIN.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use onetap_applet::front::vpcd::{Meeting, Stop, VpcdConfig, serve};
 use onetap_conformance::conform::{self, Filter, Verdict};
 use onetap_conformance::target::{InProcess, ReaderTarget, Vpcd};
-use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
+use onetap_pcsc_host::Deadline;
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 
 mod bugs;
 
@@ -108,7 +109,7 @@ fn slot() -> Option<std::sync::MutexGuard<'static, ()>> {
         return None;
     }
     let slot = SLOT.lock().unwrap_or_else(PoisonError::into_inner);
-    wait_for_removal(READER, Duration::from_secs(10)).unwrap();
+    wait_for_removal(READER, &Deadline::after(Duration::from_secs(10))).unwrap();
     Some(slot)
 }
 
@@ -146,7 +147,8 @@ fn a_card_in_a_reader_conforms_as_far_as_a_reader_reaches() {
     let (config, switch) =
         (VpcdConfig { meeting: Meeting::At(addr()), ..VpcdConfig::default() }, stop.clone());
     let served = std::thread::spawn(move || serve(&card, &config, &switch));
-    let reader = wait_for_card(Some(READER), Duration::from_secs(10)).unwrap();
+    let reader =
+        wait_for_card(&Wanted::in_reader(READER), &Deadline::after(Duration::from_secs(10))).unwrap();
     let mut target = ReaderTarget::new(format!("pcsc:{READER}"), Box::new(reader));
     let mut wrong = Vec::new();
     let summary = conform::run(&Filter::default(), &mut target, &mut |report| match &report.verdict {

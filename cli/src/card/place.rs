@@ -10,8 +10,8 @@ use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::rng::OsRng;
 use onetap_conformance::reader::InProcessReader;
 use onetap_pcsc_host::gp::{Issuer, IssuerError, with_issuer};
-use onetap_pcsc_host::pcsc::wait_for_card;
-use onetap_pcsc_host::{Disposition, Reader, Transport};
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
+use onetap_pcsc_host::{Deadline, Disposition, Reader, Transport};
 
 use super::{open, patiently};
 use crate::args;
@@ -21,6 +21,8 @@ use crate::verifier;
 
 /// How long a card is waited for in a reader.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long a contact may take: a card that makes a key takes long.
+const CONTACT: Duration = Duration::from_secs(120);
 
 /// Does `work` with the card, over one contact.
 pub(super) fn with_card<T>(
@@ -32,14 +34,14 @@ pub(super) fn with_card<T>(
         return contact(&mut InProcessReader::new(card), work);
     }
     let part = place.reader.as_deref().unwrap_or_default();
-    contact(&mut wait_for_card(Some(&reader_named(part)?), WAIT)?, work)
+    contact(&mut wait_for_card(&Wanted::in_reader(reader_named(part)?), &Deadline::after(WAIT))?, work)
 }
 
 fn contact<T>(
     reader: &mut dyn Reader,
     work: impl FnOnce(&mut dyn Transport) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut card = reader.connect()?;
+    let mut card = reader.connect(&Deadline::after(CONTACT))?;
     let done = work(&mut *card);
     // What is done is done, however the contact ends.
     let _ = card.release(Disposition::Unpower);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::money::Amount;
@@ -11,13 +12,16 @@ use onetap_applet::{Card, DEBOUNCE_MS, Environment, SharedCard};
 use onetap_conformance::holder::Patience as _;
 use onetap_conformance::reader::InProcessReader;
 use onetap_conformance::tear::{Report, how_name, sweep};
-use onetap_pcsc_host::{Draft, Terminal};
+use onetap_pcsc_host::{Deadline, Draft, Terminal};
 use serde::Serialize;
 
 use super::{DURABLE, Press, RealTime, Shown, lock, open, parse_keys, patiently, press_one};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
+
+/// How long a contact may take.
+const CONTACT: Duration = Duration::from_secs(30);
 
 /// What is paid where no amount is given.
 const AMOUNT: &str = "12.34";
@@ -124,7 +128,11 @@ fn perform(card: &SharedCard, step: &Step) -> Result<(), Failure> {
     match step {
         Step::Tap(amount) => {
             let mut reader = InProcessReader::new(Arc::clone(card));
-            Terminal::new(fixed("TEARTEST".parse())?).tap(&mut reader, &draft(*amount)?)?;
+            Terminal::new(fixed("TEARTEST".parse())?).tap(
+                &mut reader,
+                &draft(*amount)?,
+                &Deadline::after(CONTACT),
+            )?;
             RealTime.wait(DEBOUNCE_MS + 50);
             Ok(())
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_pcsc_host::decode::{command_row, describe_command, describe_response};
-use onetap_pcsc_host::{Atr, Disposition, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader, ReaderError, Transport};
 
 use crate::output::Output;
 
@@ -25,18 +25,18 @@ impl Reader for Narrating<'_> {
         self.inner.name()
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
         let out = self.out;
-        Ok(Box::new(Contact { inner: self.inner.connect()?, out }))
+        Ok(Box::new(Contact { inner: self.inner.connect(deadline)?, out }))
     }
 }
 
-struct Contact<'r> {
-    inner: Box<dyn Transport + 'r>,
+struct Contact {
+    inner: Box<dyn Transport>,
     out: Option<Output>,
 }
 
-impl Contact<'_> {
+impl Contact {
     /// Telling must not fail the payment: where nobody reads, nobody misses it.
     fn tell(&self, text: &str) {
         if let Some(out) = self.out {
@@ -46,7 +46,7 @@ impl Contact<'_> {
     }
 }
 
-impl Transport for Contact<'_> {
+impl Transport for Contact {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         self.tell(&format!("→ {}", describe_command(command)));
         let start = Instant::now();

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use onetap_pcsc_host::{Atr, Disposition, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader, ReaderError, Transport};
 use serde_json::Value;
 
 /// Longer than anything here takes, on a busy machine too.
@@ -182,18 +182,18 @@ impl Reader for Vpcd {
         "vpcd's side"
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+    fn connect(&mut self, _: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
         let atr = Atr::new(self.atr());
-        Ok(Box::new(Contact { vpcd: self, atr }))
+        Ok(Box::new(Contact { vpcd: Self { stream: self.stream.try_clone().unwrap() }, atr }))
     }
 }
 
-struct Contact<'v> {
-    vpcd: &'v mut Vpcd,
+struct Contact {
+    vpcd: Vpcd,
     atr: Atr,
 }
 
-impl Transport for Contact<'_> {
+impl Transport for Contact {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         self.vpcd.exchange(command).map_err(|_| ReaderError::CardRemoved)
     }

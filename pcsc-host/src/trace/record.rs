@@ -2,6 +2,7 @@
 //! and secrets are left out, before anything is written.
 
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, MAX_SHORT_DATA, ResponseApdu};
@@ -14,13 +15,17 @@ use onetap_apdu_spec::txn::TransactionMessage;
 
 use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen, ServerStep};
 use crate::atr::Atr;
+use crate::deadline::Deadline;
 use crate::decode::command_row;
 use crate::error::ReaderError;
 use crate::transport::{Disposition, Reader, Transport};
 
 /// Writes a trace to `W`. A failure to write is kept and told by [`Recorder::finish`], so that a full
 /// disk does not break a payment off.
-pub struct Recorder<W> {
+pub struct Recorder<W>(Arc<Mutex<Record<W>>>);
+
+/// What the recorder and the contacts that it records write to.
+struct Record<W> {
     out: W,
     failed: Option<io::Error>,
     /// What GET RESPONSE goes on with.
@@ -30,65 +35,78 @@ pub struct Recorder<W> {
 impl<W: Write> Recorder<W> {
     /// Begins a trace.
     pub fn new(out: W, header: &Header) -> Self {
-        let mut recorder = Self { out, failed: None, answering: None };
-        recorder.line(serde_json::to_string(header));
-        recorder
+        let mut record = Record { out, failed: None, answering: None };
+        record.line(serde_json::to_string(header));
+        Self(Arc::new(Mutex::new(record)))
     }
 
     /// The card comes.
-    pub fn field_in(&mut self, atr: &Atr) {
+    pub fn field_in(&self, atr: &Atr) {
         self.event(&Event::FieldIn { atr: BytePattern::exactly(atr.bytes()) });
     }
 
     /// The card leaves.
-    pub fn field_out(&mut self) {
+    pub fn field_out(&self) {
         self.event(&Event::FieldOut {});
     }
 
     /// The holder presses a key.
-    pub fn key(&mut self, key: Key) {
+    pub fn key(&self, key: Key) {
         self.event(&Event::Key(key));
     }
 
     /// Time passes on the card's clock; parts of a millisecond are dropped.
-    pub fn tick(&mut self, time: Duration) {
+    pub fn tick(&self, time: Duration) {
         self.event(&Event::TickMs(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     }
 
     /// The display shows this.
-    pub fn screen(&mut self, screen: &Screen) {
+    pub fn screen(&self, screen: &Screen) {
         self.event(&Event::Screen(screen.lines().to_vec()));
     }
 
     /// These predicates hold now.
-    pub fn check(&mut self, names: &[&str]) {
+    pub fn check(&self, names: &[&str]) {
         self.event(&Event::Check(names.iter().map(|&name| name.to_owned()).collect()));
     }
 
     /// The terminal sent this to the server, and that came of it.
-    pub fn server(&mut self, request: &str, outcome: &str) {
+    pub fn server(&self, request: &str, outcome: &str) {
         let (request, outcome) = (request.to_owned(), outcome.to_owned());
         self.event(&Event::Server(ServerStep { request, outcome }));
     }
 
     /// Records what passes over `reader`. Put the card there and take it away with
     /// [`Recorder::field_in`] and [`Recorder::field_out`].
-    pub fn over<'r>(&'r mut self, reader: &'r mut dyn Reader) -> RecordingReader<'r, W> {
-        RecordingReader { reader, recorder: self }
+    pub fn over<'r>(&self, reader: &'r mut dyn Reader) -> RecordingReader<'r, W> {
+        RecordingReader { reader, record: Arc::clone(&self.0) }
     }
 
-    /// Ends the trace.
+    /// Ends the trace. Contacts that were recorded must be over.
     ///
     /// # Errors
     /// The first failure to write.
-    pub fn finish(mut self) -> io::Result<W> {
-        if let Some(error) = self.failed {
+    pub fn finish(self) -> io::Result<W> {
+        let record =
+            Arc::into_inner(self.0).ok_or_else(|| io::Error::other("a recorded contact is not over"))?;
+        let Record { mut out, failed, .. } = record.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failed {
             return Err(error);
         }
-        self.out.flush()?;
-        Ok(self.out)
+        out.flush()?;
+        Ok(out)
     }
 
+    fn event(&self, event: &Event) {
+        lock(&self.0).event(event);
+    }
+}
+
+fn lock<W>(record: &Mutex<Record<W>>) -> MutexGuard<'_, Record<W>> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<W: Write> Record<W> {
     fn exchange(&mut self, command: &[u8], result: &Result<Vec<u8>, ReaderError>) {
         let apdu = CommandApdu::parse(command).ok();
         let name = apdu.and_then(|apdu| Some(command_row(&apdu)?.name));
@@ -201,29 +219,29 @@ fn header_pattern(header: &TxnHeader) -> BytePattern {
 /// A reader whose contacts are recorded.
 pub struct RecordingReader<'r, W> {
     reader: &'r mut dyn Reader,
-    recorder: &'r mut Recorder<W>,
+    record: Arc<Mutex<Record<W>>>,
 }
 
-impl<W: Write> Reader for RecordingReader<'_, W> {
+impl<W: Write + Send + 'static> Reader for RecordingReader<'_, W> {
     fn name(&self) -> &str {
         self.reader.name()
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
-        let transport = self.reader.connect()?;
-        Ok(Box::new(RecordingTransport { transport, recorder: &mut *self.recorder }))
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        let transport = self.reader.connect(deadline)?;
+        Ok(Box::new(RecordingTransport { transport, record: Arc::clone(&self.record) }))
     }
 }
 
-struct RecordingTransport<'r, W> {
-    transport: Box<dyn Transport + 'r>,
-    recorder: &'r mut Recorder<W>,
+struct RecordingTransport<W> {
+    transport: Box<dyn Transport>,
+    record: Arc<Mutex<Record<W>>>,
 }
 
-impl<W: Write> Transport for RecordingTransport<'_, W> {
+impl<W: Write + Send> Transport for RecordingTransport<W> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         let result = self.transport.transmit(command);
-        self.recorder.exchange(command, &result);
+        lock(&self.record).exchange(command, &result);
         result
     }
 
@@ -239,7 +257,7 @@ impl<W: Write> Transport for RecordingTransport<'_, W> {
         if disposition == Disposition::Unpower {
             // To the card, power off and on is a reset.
             let atr = BytePattern::exactly(self.transport.atr().bytes());
-            self.recorder.event(&Event::Reset { atr });
+            lock(&self.record).event(&Event::Reset { atr });
         }
         self.transport.release(disposition)
     }

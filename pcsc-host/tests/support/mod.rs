@@ -2,9 +2,8 @@
 //! each of which uses a part.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, reason = "support for tests")]
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::command::{Name, fci};
@@ -13,7 +12,7 @@ use onetap_apdu_spec::objects;
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::{Owed, Suite};
 use onetap_apdu_spec::tlv;
-use onetap_pcsc_host::{Atr, Disposition, Fields, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Fields, Reader, ReaderError, Transport};
 
 pub const ALIAS: &str = "MZXW6YTBOJTG633C";
 
@@ -25,7 +24,7 @@ pub enum Seen {
     Release(Disposition),
 }
 
-pub type Log = Rc<RefCell<Vec<Seen>>>;
+pub type Log = Arc<Mutex<Vec<Seen>>>;
 
 /// Answers in the order of a script; when that is over, the card is gone.
 pub struct Scripted {
@@ -55,12 +54,12 @@ pub fn commands(log: &Log) -> Vec<String> {
         Seen::Command(bytes) => Some(hex::encode(bytes)),
         _ => None,
     };
-    log.borrow().iter().filter_map(hex).collect()
+    log.lock().unwrap().iter().filter_map(hex).collect()
 }
 
 impl Transport for Scripted {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
-        self.log.borrow_mut().push(Seen::Command(command.to_vec()));
+        self.log.lock().unwrap().push(Seen::Command(command.to_vec()));
         self.answers.pop_front().unwrap_or(Err(ReaderError::CardRemoved))
     }
 
@@ -74,7 +73,7 @@ impl Transport for Scripted {
     }
 
     fn release(self: Box<Self>, disposition: Disposition) -> Result<(), ReaderError> {
-        self.log.borrow_mut().push(Seen::Release(disposition));
+        self.log.lock().unwrap().push(Seen::Release(disposition));
         Ok(())
     }
 }
@@ -87,9 +86,9 @@ impl Reader for ScriptedReader {
         "scripted"
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
+    fn connect(&mut self, _: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
         let card = self.0.take().ok_or(ReaderError::NoCard)?;
-        card.log.borrow_mut().push(Seen::Connect);
+        card.log.lock().unwrap().push(Seen::Connect);
         Ok(Box::new(card))
     }
 }

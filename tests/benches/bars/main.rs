@@ -22,10 +22,10 @@ use std::time::Instant;
 
 use onetap_apdu_spec::crypto::{RsaBits, default_provider};
 use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
-use onetap_pcsc_host::Reader as _;
+use onetap_pcsc_host::{Deadline, Reader as _};
 use peer::openssl_rsa_2048;
 use row::{Row, median};
-use support::{Fallible, Payer, session};
+use support::{Fallible, LONG, Payer, session};
 
 /// Rounds, each with some of ours and one second of OpenSSL.
 const ROUNDS: usize = 9;
@@ -72,7 +72,7 @@ fn in_process(folder: &Path) -> Fallible<Vec<Row>> {
     let key = crypto.rsa_private(&crypto.generate_rsa(RsaBits::B2048)?)?;
     let payer = Payer::new(folder, Suite::default())?;
     let mut reader = payer.reader();
-    let mut contact = reader.connect()?;
+    let mut contact = reader.connect(&Deadline::after(LONG))?;
     let (mut whole, mut bare, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (mut whole_times, mut bare_times) = (Vec::new(), Vec::new());

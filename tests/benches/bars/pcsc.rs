@@ -9,12 +9,12 @@ use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
-use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
-use onetap_pcsc_host::{Atr, Disposition, Reader as _, ReaderError, Transport};
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
+use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader as _, ReaderError, Transport};
 
 use crate::bare::{Answers, Bare, Manner};
 use crate::row::{Row, median};
-use crate::support::{Fallible, Payer, SECOND_SLOT, WAIT, has_pcscd, session, virtual_readers};
+use crate::support::{Fallible, LONG, Payer, SECOND_SLOT, WAIT, has_pcscd, session, virtual_readers};
 use crate::{ROUNDS, openssl_rsa_2048, seconds};
 
 /// APDUs of each card.
@@ -41,14 +41,14 @@ pub(crate) fn measure(folder: &Path) -> Fallible<Vec<Row>> {
 
 fn compare(payer: &Payer) -> Fallible<Vec<Row>> {
     let [first, second] = virtual_readers()?;
-    let mut reader = wait_for_card(Some(&first), WAIT)?;
-    let mut ours = reader.connect()?;
+    let mut reader = wait_for_card(&Wanted::in_reader(&first), &Deadline::after(WAIT))?;
+    let mut ours = reader.connect(&Deadline::after(LONG))?;
     let (status, answers) = record(payer, &mut *ours)?;
     let mut rows = Vec::new();
     let bare_card = Bare::insert(SECOND_SLOT, answers.clone(), Manner::Quick)?;
     {
-        let mut reader = wait_for_card(Some(&second), WAIT)?;
-        let mut bare = reader.connect()?;
+        let mut reader = wait_for_card(&Wanted::in_reader(&second), &Deadline::after(WAIT))?;
+        let mut bare = reader.connect(&Deadline::after(LONG))?;
         let (our_time, row) = round_trip(&mut *ours, &mut *bare, &status)?;
         rows.push(row);
         rows.extend(transactions(payer, &mut *ours, &mut *bare, &answers)?);
@@ -85,10 +85,10 @@ fn round_trip(ours: &mut dyn Transport, bare: &mut dyn Transport, apdu: &[u8]) -
 
 /// What a card gets that leaves its socket alone.
 fn naive(reader: &str, answers: Answers, apdu: &[u8], ours: f64) -> Fallible<Row> {
-    wait_for_removal(reader, WAIT)?;
+    wait_for_removal(reader, &Deadline::after(WAIT))?;
     let _card = Bare::insert(SECOND_SLOT, answers, Manner::Naive)?;
-    let mut reader = wait_for_card(Some(reader), WAIT)?;
-    let mut naive = reader.connect()?;
+    let mut reader = wait_for_card(&Wanted::in_reader(reader), &Deadline::after(WAIT))?;
+    let mut naive = reader.connect(&Deadline::after(LONG))?;
     let mut times = Vec::new();
     for _ in 0..NAIVE_CALLS {
         times.push(seconds(|| naive.transmit(black_box(apdu)))?);

@@ -16,11 +16,11 @@ use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_applet::Key;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
 use onetap_conformance::world::{Route, World};
-use onetap_pcsc_host::pcsc::{wait_for_card, wait_for_removal};
-use onetap_pcsc_host::{Reader as _, Transport};
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
+use onetap_pcsc_host::{Deadline, Reader as _, Transport};
 use onetap_server_verifier::Outcome;
 use onetap_server_verifier::verify::{Enrolled, Judged, Parsed, authenticate};
-use support::{Fallible, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
+use support::{Fallible, LONG, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
 /// One suite for each profile and method.
 const SIGNED: [&str; 8] = [
@@ -61,7 +61,7 @@ fn main() -> Fallible<()> {
 fn sign_in_process(criterion: &mut Criterion, folder: &Path, suite: Suite) -> Fallible<()> {
     let payer = Payer::new(folder, suite)?;
     let mut reader = payer.reader();
-    let mut contact = reader.connect()?;
+    let mut contact = reader.connect(&Deadline::after(LONG))?;
     sign(criterion, &format!("sign in-process/{suite}"), &payer, &mut contact);
     Ok(())
 }
@@ -79,14 +79,14 @@ fn sign_through_pcsc(criterion: &mut Criterion, folder: &Path) -> Fallible<()> {
             stop.stop();
             result
         })?;
-        wait_for_removal(&reader, WAIT)?;
+        wait_for_removal(&reader, &Deadline::after(WAIT))?;
     }
     Ok(())
 }
 
 fn sign_in_reader(criterion: &mut Criterion, name: &str, payer: &Payer, reader: &str) -> Fallible<()> {
-    let mut reader = wait_for_card(Some(reader), WAIT)?;
-    let mut contact = reader.connect()?;
+    let mut reader = wait_for_card(&Wanted::in_reader(reader), &Deadline::after(WAIT))?;
+    let mut contact = reader.connect(&Deadline::after(LONG))?;
     sign(criterion, name, payer, &mut contact);
     Ok(())
 }

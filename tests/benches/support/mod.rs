@@ -18,11 +18,13 @@ use onetap_conformance::holder::Holder;
 use onetap_conformance::reader::InProcessReader;
 use onetap_conformance::target::samples;
 use onetap_conformance::world::World;
-use onetap_pcsc_host::{Reader as _, Session, Tapped, Transport};
+use onetap_pcsc_host::{Deadline, Reader as _, Session, Tapped, Transport};
 use zeroize::Zeroizing;
 
 pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
+/// How long a contact may take that is measured.
+pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 /// How long a reader may take to see that a card came or went.
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 
@@ -112,7 +114,7 @@ impl Payer {
     /// A request to the server with the right password.
     pub(crate) fn request(&self) -> Fallible<AuthorisationRequest> {
         let mut reader = self.reader();
-        let mut contact = reader.connect()?;
+        let mut contact = reader.connect(&Deadline::after(LONG))?;
         let tapped = session(&mut contact)?;
         contact.release(onetap_pcsc_host::Disposition::Leave)?;
         Ok(World::type_in(tapped, &self.confirm()?)?)

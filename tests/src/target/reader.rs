@@ -1,38 +1,27 @@
 //! Any card in any reader: APDUs and resets, nothing else.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
-use onetap_pcsc_host::{Disposition, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{Deadline, Disposition, Reader, ReaderError, Transport};
 
 use super::{Capability, CardUnderTest, Known, Timing};
 
-/// What the thread that holds the contact is told.
-enum Order {
-    Connect,
-    Transmit(Vec<u8>),
-    Release(Disposition),
-}
+/// How long one contact may take: a run of the suite holds one for many cases.
+const CONTACT: Duration = Duration::from_secs(3_600);
 
-type Answer = Result<Vec<u8>, ReaderError>;
-
-/// A card that only a reader reaches. A contact borrows its reader, so a thread keeps both.
+/// A card that only a reader reaches.
 pub struct ReaderTarget {
     name: String,
-    orders: Sender<Order>,
-    answers: Receiver<Answer>,
+    reader: Box<dyn Reader>,
+    contact: Option<Box<dyn Transport>>,
 }
 
 impl ReaderTarget {
     /// The card in `reader`; `name` is what `--target` calls it.
-    pub fn new(name: impl Into<String>, reader: Box<dyn Reader + Send>) -> Self {
-        let (orders, inbox) = channel();
-        let (outbox, answers) = channel();
-        thread::spawn(move || serve(reader, &inbox, &outbox));
-        Self { name: name.into(), orders, answers }
+    pub fn new(name: impl Into<String>, reader: Box<dyn Reader>) -> Self {
+        Self { name: name.into(), reader, contact: None }
     }
 
     /// Ends the contact and leaves the card's power as said.
@@ -40,49 +29,21 @@ impl ReaderTarget {
     /// # Errors
     /// [`ReaderError`].
     pub fn release(&mut self, disposition: Disposition) -> Result<(), ReaderError> {
-        self.ask(Order::Release(disposition)).map(drop)
+        self.contact.take().map_or(Ok(()), |contact| contact.release(disposition))
     }
 
-    fn ask(&self, order: Order) -> Answer {
-        self.orders.send(order).map_err(|_| ReaderError::CardRemoved)?;
-        self.answers.recv().map_err(|_| ReaderError::CardRemoved)?
-    }
-}
-
-/// Ends with the target, whose channels then close.
-fn serve(mut reader: Box<dyn Reader + Send>, inbox: &Receiver<Order>, outbox: &Sender<Answer>) {
-    while let Ok(order) = inbox.recv() {
-        let answer = match order {
-            Order::Connect => match reader.connect() {
-                Ok(contact) => hold(contact, inbox, outbox),
-                Err(error) => Err(error),
-            },
-            Order::Transmit(_) => Err(ReaderError::NoCard),
-            Order::Release(_) => Ok(Vec::new()),
+    fn connect(&mut self) -> Result<Vec<u8>, ReaderError> {
+        let contact = match self.contact.take() {
+            Some(contact) => contact,
+            None => self.reader.connect(&Deadline::after(CONTACT))?,
         };
-        if outbox.send(answer).is_err() {
-            return;
-        }
+        Ok(self.contact.insert(contact).atr().bytes().to_vec())
     }
-}
-
-/// One contact. Its last answer is sent by the caller.
-fn hold(mut contact: Box<dyn Transport + '_>, inbox: &Receiver<Order>, outbox: &Sender<Answer>) -> Answer {
-    let mut answer = Ok(contact.atr().bytes().to_vec());
-    while outbox.send(answer).is_ok() {
-        answer = match inbox.recv() {
-            Ok(Order::Transmit(command)) => contact.transmit(&command),
-            Ok(Order::Release(disposition)) => return contact.release(disposition).map(|()| Vec::new()),
-            Ok(Order::Connect) => Ok(contact.atr().bytes().to_vec()),
-            Err(_) => break,
-        };
-    }
-    Err(ReaderError::CardRemoved)
 }
 
 impl Stage for ReaderTarget {
     fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
-        Ok(self.ask(Order::Connect)?)
+        Ok(self.connect()?)
     }
 
     /// The card stays in the reader, without power.
@@ -92,11 +53,11 @@ impl Stage for ReaderTarget {
 
     fn reset(&mut self) -> Result<Vec<u8>, StageError> {
         self.release(Disposition::Unpower)?;
-        Ok(self.ask(Order::Connect)?)
+        Ok(self.connect()?)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
-        self.ask(Order::Transmit(command.to_vec()))
+        self.contact.as_mut().ok_or(ReaderError::NoCard)?.transmit(command)
     }
 
     fn key(&mut self, _: Key) -> Result<(), StageError> {

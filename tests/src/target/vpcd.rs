@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::front::vpcd::{Left, Meeting, Stop, VpcdConfig, VpcdError, serve};
 use onetap_pcsc_host::monitor::{Event, Monitor};
-use onetap_pcsc_host::pcsc::wait_for_card;
+use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
-use onetap_pcsc_host::{Disposition, ReaderError};
+use onetap_pcsc_host::{Deadline, Disposition, ReaderError};
 
 use super::{Capability, CardUnderTest, InProcess, Known, ReaderTarget, Timing};
 
@@ -65,7 +65,7 @@ impl Vpcd {
                 Ok(_) => continue,
                 Err(RecvTimeoutError::Disconnected) => return Err(ReaderError::NoService.into()),
             }
-            let reader = wait_for_card(Some(&self.reader), PATIENCE)?;
+            let reader = wait_for_card(&Wanted::in_reader(&self.reader), &Deadline::after(PATIENCE))?;
             let mut target = ReaderTarget::new(self.name.clone(), Box::new(reader));
             match target.field_in() {
                 Ok(atr) => return Ok((target, atr)),

@@ -1,5 +1,6 @@
 //! Plays the scenarios and records them.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use onetap_apdu_spec::apdu::Form;
@@ -9,9 +10,10 @@ use onetap_apdu_spec::rng::Rng;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::tlv;
 use onetap_apdu_spec::txn::{Transaction, TransactionMessage};
+use onetap_applet::SharedCard;
 use onetap_pcsc_host::trace::{Evidence, Header, Key, Recorder, Stage, Trace};
 use onetap_pcsc_host::{
-    Atr, Disposition, Draft, LineKeyboard, Reader, ReaderError, Tapped, Terminal, Transport,
+    Atr, Deadline, Disposition, Draft, LineKeyboard, Reader, ReaderError, Tapped, Terminal, Transport,
     VerificationPassword,
 };
 
@@ -20,6 +22,9 @@ use super::operator::Operator;
 use super::{Scenario, TraceFailure, stage};
 use crate::conform::CommandBuilder;
 use crate::target::{CardUnderTest, InProcess, owed_tag, samples};
+
+/// How long one contact may take.
+const CONTACT: Duration = Duration::from_secs(60);
 
 /// Plays `scenario` and gives what was recorded.
 pub(super) fn play(
@@ -159,9 +164,10 @@ impl Player {
         self.come()?;
         let at = transaction.at;
         let mut terminal = Terminal::with(transaction.terminal.clone(), move || at, Fixed);
-        let mut reader = OnStage(&mut self.card, Atr::new(onetap_apdu_spec::atr::ATR));
+        let mut reader = OnStage(self.card.card());
         let mut recording = self.recorder.over(&mut reader);
-        let tapped = terminal.tap(&mut recording, &draft(&transaction)).map_err(stage)?;
+        let tapped =
+            terminal.tap(&mut recording, &draft(&transaction), &Deadline::after(CONTACT)).map_err(stage)?;
         self.remember(tapped)?;
         self.leave()
     }
@@ -198,9 +204,9 @@ impl Player {
     }
 
     fn transmit(&mut self, commands: &[&[u8]]) -> Played {
-        let mut reader = OnStage(&mut self.card, Atr::new(onetap_apdu_spec::atr::ATR));
+        let mut reader = OnStage(self.card.card());
         let mut recording = self.recorder.over(&mut reader);
-        let mut contact = recording.connect().map_err(stage)?;
+        let mut contact = recording.connect(&Deadline::after(CONTACT)).map_err(stage)?;
         for command in commands {
             contact.transmit(command).map_err(stage)?;
         }
@@ -266,25 +272,32 @@ impl Rng for Fixed {
 }
 
 /// The card in the field, as a reader sees it. Field and power are the player's.
-struct OnStage<'c>(&'c mut InProcess, Atr);
+struct OnStage(SharedCard);
 
-impl Reader for OnStage<'_> {
+impl Reader for OnStage {
     fn name(&self) -> &str {
         "in-process"
     }
 
-    fn connect(&mut self) -> Result<Box<dyn Transport + '_>, ReaderError> {
-        Ok(Box::new(OnStage(self.0, self.1.clone())))
+    fn connect(&mut self, _: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        let contact =
+            OnStageContact { card: SharedCard::clone(&self.0), atr: Atr::new(onetap_apdu_spec::atr::ATR) };
+        Ok(Box::new(contact))
     }
 }
 
-impl Transport for OnStage<'_> {
+struct OnStageContact {
+    card: SharedCard,
+    atr: Atr,
+}
+
+impl Transport for OnStageContact {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
-        self.0.transmit(command)
+        Ok(self.card.lock().unwrap_or_else(PoisonError::into_inner).transmit(command))
     }
 
     fn atr(&self) -> &Atr {
-        &self.1
+        &self.atr
     }
 
     fn release(self: Box<Self>, _: Disposition) -> Result<(), ReaderError> {
