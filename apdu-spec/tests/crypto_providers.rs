@@ -1,6 +1,5 @@
 //! Each provider of [`Crypto`] against published answers, against the other, and against input that
 //! must be refused.
-#![cfg(all(feature = "aws-lc", feature = "rustcrypto"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::LazyLock;

@@ -1,6 +1,5 @@
 //! `fixtures/vectors`, computed by another program from `docs/spec`: both providers must reproduce
 //! what is deterministic, and verify or decrypt what is not; and refuse what must be refused.
-#![cfg(all(feature = "aws-lc", feature = "rustcrypto"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 #[path = "vectors/apdus.rs"]

@@ -82,3 +82,29 @@ fn nothing_is_left_open() {
         }
     }
 }
+
+/// The crate `rsa` decrypts in a time that depends on the key (RUSTSEC-2023-0071).
+#[test]
+fn no_program_has_an_rsa_that_time_tells_about() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["tree", "--locked", "--offline", "--package=onetap", "--edges=normal,build", "--prefix=none"])
+        .output()
+        .unwrap();
+    let packages = String::from_utf8(tree.stdout).unwrap();
+    let has = |name: &str| packages.lines().any(|line| line.split(' ').next() == Some(name));
+    assert!(has("onetap-server-verifier") && has("aws-lc-rs"), "{}", String::from_utf8_lossy(&tree.stderr));
+    assert!(!has("rsa"), "onetap is built with `rsa`: the feature rustcrypto of apdu-spec is for tests");
+}
+
+#[test]
+fn set_up_names_each_package_once() {
+    let setup = std::fs::read_to_string(root().join("scripts/setup")).unwrap();
+    let mut packages: Vec<_> =
+        setup.lines().filter_map(|line| line.trim().strip_prefix("need ")?.split(' ').next()).collect();
+    assert!(packages.len() > 10, "packages stand where they are looked for");
+    packages.sort_unstable();
+    for pair in packages.windows(2) {
+        assert_ne!(pair[0], pair[1], "scripts/setup names it twice");
+    }
+}

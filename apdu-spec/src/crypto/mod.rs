@@ -1,8 +1,8 @@
 //! What the card and the server need of cryptography, as one trait with two providers.
 //!
-//! [`Crypto`] is implemented by [`RustCrypto`] (pure Rust) and [`AwsLc`] (AWS-LC: constant time and
-//! about five times faster at RSA; the default in binaries). Each is tested against the other and
-//! against `fixtures/vectors`. Keys come in and go out as DER: PKCS#8 for private keys (RFC 5958),
+//! [`Crypto`] is implemented by [`AwsLc`] (AWS-LC: constant time and about five times faster at RSA; what
+//! programs use) and, with the feature `rustcrypto`, by `RustCrypto` (pure Rust; for tests). Each is tested
+//! against the other and against `fixtures/vectors`. Keys come in and go out as DER: PKCS#8 for private keys (RFC 5958),
 //! SubjectPublicKeyInfo for public ones (RFC 5280 §4.1).
 
 #[cfg(feature = "aws-lc")]
@@ -193,7 +193,7 @@ pub trait RsaPublic: Debug + Send + Sync {
     fn modulus_len(&self) -> usize;
 }
 
-/// The provider that binaries use: AWS-LC where it is compiled in, else RustCrypto.
+/// The provider that programs use: AWS-LC where it is compiled in, else RustCrypto.
 #[must_use]
 pub fn default_provider() -> &'static dyn Crypto {
     #[cfg(feature = "aws-lc")]

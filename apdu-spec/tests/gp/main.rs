@@ -1,6 +1,5 @@
 //! GlobalPlatform: the secure channel against exchanges of real cards and against itself, the commands,
 //! and the issuer's conversation with a card in memory.
-#![cfg(all(feature = "aws-lc", feature = "rustcrypto"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod aes;
