@@ -11,11 +11,11 @@ PCSCD ?= scripts/with-pcscd
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What `--pcsc` among ARGS needs besides.
-demo-pcsc = $(findstring --pcsc,$(ARGS))
+# Those of ARGS that want a PC/SC daemon.
+demo-pcsc = $(filter --pcsc --network,$(ARGS))
 
 demo: ## one payment from tap to booking (ARGS="..." goes to onetap demo)
-	@scripts/setup $(if $(demo-pcsc),test,demo)
+	@scripts/setup $(if $(demo-pcsc),pcsc,demo)
 	@cargo build --release --locked -p onetap
 	@$(if $(demo-pcsc),$(PCSCD)) cargo run --release --locked -q -p onetap -- demo $(ARGS)
 
