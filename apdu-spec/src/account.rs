@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Text that is not an account number or alias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
-    /// Neither an IBAN with right check digits nor 8-19 digits with a right Luhn check digit.
+    /// Neither of an IBAN's form with right check digits nor 8-19 digits with a right Luhn check digit.
     #[error("not an account number: give an IBAN, or 8 to 19 digits ending in their Luhn check digit")]
     NotAnAccount,
     /// Not 16 characters of base 32.
@@ -14,8 +14,9 @@ pub enum AccountError {
     NotAnAlias,
 }
 
-/// An account number: an IBAN (ISO 13616, check digits verified) or a domestic number of 8 to 19
-/// digits ending in its Luhn check digit (ISO/IEC 7812-1 Annex B). A mistyped one does not parse.
+/// An account number: an IBAN (ISO 13616) or a domestic number of 8 to 19 digits ending in its Luhn
+/// check digit (ISO/IEC 7812-1 Annex B). A mistyped one does not parse. Checked is what does not age:
+/// form and check digits; country and structure are for terminal and server ([`crate::editions`]).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountNumber(String);
@@ -25,6 +26,12 @@ impl AccountNumber {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// True if it is an IBAN, false if it is a domestic number.
+    #[must_use]
+    pub fn is_iban(&self) -> bool {
+        self.0.starts_with(|c: char| c.is_ascii_uppercase())
     }
 
     /// Makes a domestic number by appending the Luhn check digit to `digits` (7 … 18 of them).
@@ -47,9 +54,27 @@ impl FromStr for AccountNumber {
     }
 }
 
+/// Characters of an IBAN here: country, check digits, and 4 to 30 characters of the country's own.
+const IBAN_LEN: std::ops::RangeInclusive<usize> = 8..=34;
+
+/// An IBAN's form, and check digits as ISO/IEC 7064 MOD 97-10 makes them: 02 to 98. (00, 01 and 99
+/// leave the same remainder as 97, 98 and 02, and would give an account a second spelling.)
 fn is_iban(text: &str) -> bool {
-    let electronic = text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-    electronic && text.parse::<iban::Iban>().is_ok()
+    let Some((head, _)) = text.as_bytes().split_first_chunk::<4>() else { return false };
+    let form = IBAN_LEN.contains(&text.len())
+        && head[..2].iter().all(u8::is_ascii_uppercase)
+        && head[2..].iter().all(u8::is_ascii_digit)
+        && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    form && (*b"02"..=*b"98").contains(&[head[2], head[3]]) && mod_97(text) == 1
+}
+
+/// Remainder of the IBAN's number, its first four characters put last, A being 10 and Z 35.
+fn mod_97(iban: &str) -> u32 {
+    let rotated = iban.chars().skip(4).chain(iban.chars().take(4));
+    rotated.filter_map(|c| c.to_digit(36)).fold(0, |remainder, value| {
+        let shift = if value < 10 { 10 } else { 100 };
+        (remainder * shift + value) % 97
+    })
 }
 
 fn is_domestic(text: &str) -> bool {
@@ -137,9 +162,38 @@ mod tests {
 
     #[test]
     fn known_numbers_parse() {
-        for good in ["DE89370400440532013000", "GB29NWBK60161331926819", "79927398713", "4539578763621486"] {
+        for good in [
+            "DE89370400440532013000",
+            "GB29NWBK60161331926819",
+            "PK36SCBL0000001123456702",
+            "QQ33370400440532013000", // a country that may join while the card lives
+            "79927398713",
+            "4539578763621486",
+        ] {
             assert!(good.parse::<AccountNumber>().is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn check_digits_are_02_to_98_so_an_account_has_one_spelling() {
+        let mut seen = 0;
+        for account in 0..970 {
+            let bban = format!("37040044{account:010}");
+            let spelled = |check: &u32| format!("DE{check:02}{bban}").parse::<AccountNumber>().is_ok();
+            let right: Vec<_> = (0..100).filter(spelled).collect();
+            assert!(matches!(right[..], [2..=98]), "{bban}: {right:?}");
+            seen |= 1_u128 << right[0];
+        }
+        assert_eq!(seen.count_ones(), 97, "each of 02 to 98 is some account's");
+    }
+
+    #[test]
+    fn an_iban_has_8_to_34_characters() {
+        let with_check = |bban: &str| {
+            let spelled = (2..99).map(|check| format!("ZZ{check:02}{bban}"));
+            spelled.filter(|iban| iban.parse::<AccountNumber>().is_ok()).count()
+        };
+        assert_eq!([3, 4, 30, 31].map(|len| with_check(&"7".repeat(len))), [0, 1, 1, 0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | [`command`] | the command table [`command::COMMANDS`] and the parsed [`command::Command`] |
 //! | [`objects`] | every data object: tag, format, source |
 //! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
+//! | [`editions`] | what terminal and server check besides: the IBAN registry and ISO 4217 |
 //! | [`suite`], [`header`], [`keys`], [`digest`], [`envelope`], [`signed`] | profiles and the bytes that are signed |
 //! | [`password`], [`request`], [`personal`] | the joint password, what the terminal sends, what a card is given |
 //! | [`gp`] | GlobalPlatform: secure channel, commands, personalisation |
@@ -35,6 +36,7 @@ pub mod command;
 pub mod crypto;
 pub mod decode;
 pub mod digest;
+pub mod editions;
 pub mod envelope;
 pub mod gp;
 pub mod header;

@@ -1,4 +1,8 @@
-//! Amounts: exact integers in minor units of an ISO 4217 currency.
+//! Amounts: exact integers in minor units of a currency.
+//!
+//! A card takes any [`CurrencyCode`]: ISO 4217 changes while the card lives. [`Currency`] is a code
+//! whose name and exponent this program knows; whether it is in force is for terminal and server to
+//! check ([`crate::editions`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,14 +20,107 @@ pub enum MoneyError {
     #[error("the amount has more than twelve digits")]
     TooLarge,
     /// Not a number, or more decimals than the currency has.
-    #[error("not an amount in that currency: write it like 12.34")]
-    NotAnAmount,
+    #[error("not an amount in {0}: write it like {example}", example = example(*.0))]
+    NotAnAmount(Currency),
     /// Not a code of ISO 4217 with minor units.
     #[error("not a currency code of ISO 4217")]
     NotACurrency,
 }
 
-/// A currency of ISO 4217 that has minor units.
+/// How an amount in `currency` is written.
+fn example(currency: Currency) -> &'static str {
+    match currency.exponent() {
+        0 => "1200",
+        1 => "12.3",
+        2 => "12.34",
+        3 => "12.345",
+        _ => "12.3456",
+    }
+}
+
+/// What T names a currency by: three digits, 001 to 999 (ISO 4217 numeric). Written as its
+/// alphabetic code where that is known, else as the digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CurrencyCode(u16);
+
+impl CurrencyCode {
+    /// The largest.
+    const MAX: u16 = 999;
+
+    /// From the number that the three digits are.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotACurrency`] unless it is 1 to 999.
+    pub fn new(code: u16) -> Result<Self, MoneyError> {
+        if (1..=Self::MAX).contains(&code) { Ok(Self(code)) } else { Err(MoneyError::NotACurrency) }
+    }
+
+    /// The number that the three digits are, such as 978.
+    #[must_use]
+    pub fn numeric(self) -> u16 {
+        self.0
+    }
+
+    /// The currency, if this program knows it.
+    #[must_use]
+    pub fn known(self) -> Option<Currency> {
+        Currency::from_numeric(self.0).ok()
+    }
+}
+
+impl From<Currency> for CurrencyCode {
+    fn from(currency: Currency) -> Self {
+        Self(currency.numeric())
+    }
+}
+
+impl PartialEq<Currency> for CurrencyCode {
+    fn eq(&self, other: &Currency) -> bool {
+        self.0 == other.numeric()
+    }
+}
+
+impl FromStr for CurrencyCode {
+    type Err = MoneyError;
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        match text.parse() {
+            Ok(code) if digits => Self::new(code),
+            _ => text.parse::<Currency>().map(Self::from),
+        }
+    }
+}
+
+impl fmt::Display for CurrencyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known() {
+            Some(currency) => f.write_str(currency.code()),
+            None => write!(f, "{:03}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for CurrencyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl TryFrom<String> for CurrencyCode {
+    type Error = MoneyError;
+    fn try_from(text: String) -> Result<Self, MoneyError> {
+        text.parse()
+    }
+}
+
+impl From<CurrencyCode> for String {
+    fn from(code: CurrencyCode) -> String {
+        code.to_string()
+    }
+}
+
+/// A currency of ISO 4217 that has minor units, in force or withdrawn.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency {
@@ -100,7 +197,7 @@ impl fmt::Debug for Currency {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Amount {
     minor: u64,
-    currency: Currency,
+    currency: CurrencyCode,
 }
 
 impl Amount {
@@ -108,10 +205,10 @@ impl Amount {
     ///
     /// # Errors
     /// [`MoneyError::Zero`], [`MoneyError::TooLarge`].
-    pub fn new(minor: u64, currency: Currency) -> Result<Self, MoneyError> {
+    pub fn new(minor: u64, currency: impl Into<CurrencyCode>) -> Result<Self, MoneyError> {
         match minor {
             0 => Err(MoneyError::Zero),
-            1..=MAX_MINOR => Ok(Self { minor, currency }),
+            1..=MAX_MINOR => Ok(Self { minor, currency: currency.into() }),
             _ => Err(MoneyError::TooLarge),
         }
     }
@@ -130,16 +227,24 @@ impl Amount {
         self.minor
     }
 
-    /// The currency.
+    /// The currency's code.
     #[must_use]
-    pub fn currency(self) -> Currency {
+    pub fn currency(self) -> CurrencyCode {
         self.currency
+    }
+
+    /// The number alone: in major units if the currency is known, else in minor units.
+    #[must_use]
+    pub fn number(self) -> String {
+        self.currency.known().map_or_else(|| self.minor.to_string(), |known| format_minor(self.minor, known))
     }
 }
 
 impl fmt::Display for Amount {
+    /// `12.34 EUR`; or, where the decimals are not known and a guess could mislead, `1234 minor units of 998`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", format_minor(self.minor, self.currency), self.currency)
+        let unit = if self.currency.known().is_some() { "" } else { "minor units of " };
+        write!(f, "{} {unit}{}", self.number(), self.currency)
     }
 }
 
@@ -153,7 +258,7 @@ pub fn parse_minor(text: &str, currency: Currency) -> Result<u64, MoneyError> {
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let dangling = text.contains('.') && fraction.is_empty();
     if major.is_empty() || dangling || !digits(major) || !digits(fraction) || fraction.len() > width {
-        return Err(MoneyError::NotAnAmount);
+        return Err(MoneyError::NotAnAmount(currency));
     }
     let minor = format!("{major}{fraction:0<width$}").parse::<u64>();
     minor.ok().filter(|minor| *minor <= MAX_MINOR).ok_or(MoneyError::TooLarge)
@@ -179,23 +284,62 @@ mod tests {
         assert_eq!(show("0.05", "EUR"), Ok("0.05 EUR".into()));
         assert_eq!(show("1200", "JPY"), Ok("1200 JPY".into()));
         assert_eq!(show("1.005", "KWD"), Ok("1.005 KWD".into()));
-        assert_eq!(show("1.5", "JPY"), Err(MoneyError::NotAnAmount));
+        assert_eq!(show("1.5", "JPY"), Err(MoneyError::NotAnAmount("JPY".parse().unwrap())));
+    }
+
+    #[test]
+    fn advice_fits_the_currency() {
+        for (code, advice) in [
+            ("EUR", "not an amount in EUR: write it like 12.34"),
+            ("JPY", "not an amount in JPY: write it like 1200"),
+            ("KWD", "not an amount in KWD: write it like 12.345"),
+            ("CLF", "not an amount in CLF: write it like 12.3456"),
+        ] {
+            let currency: Currency = code.parse().unwrap();
+            assert_eq!(Amount::parse("x", currency).unwrap_err().to_string(), advice);
+            assert!(Amount::parse(example(currency), currency).is_ok(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_is_shown_in_minor_units() {
+        let show = |code| Amount::new(1234, CurrencyCode::new(code).unwrap()).unwrap().to_string();
+        assert_eq!(show(978), "12.34 EUR");
+        assert_eq!(show(191), "12.34 HRK"); // withdrawn, and known all the same
+        assert_eq!(show(1), "1234 minor units of 001");
+        assert_eq!(show(999), "1234 minor units of 999");
+        for no in [0, 1000, u16::MAX] {
+            assert_eq!(CurrencyCode::new(no), Err(MoneyError::NotACurrency));
+        }
+    }
+
+    #[test]
+    fn a_code_is_written_by_name_or_by_number_and_read_again() {
+        for (text, numeric) in [("EUR", 978), ("008", 8), ("001", 1), ("999", 999)] {
+            let code: CurrencyCode = text.parse().unwrap();
+            assert_eq!(code.numeric(), numeric);
+            assert_eq!(code.to_string().parse(), Ok(code));
+        }
+        for no in ["", "1", "0001", "000", "eur", "EURO", "+12", "XXX"] {
+            assert_eq!(no.parse::<CurrencyCode>(), Err(MoneyError::NotACurrency), "{no}");
+        }
     }
 
     #[test]
     fn what_is_no_amount_is_refused() {
         let eur = "EUR".parse().unwrap();
+        let no_amount = MoneyError::NotAnAmount(eur);
         for (text, error) in [
             ("0", MoneyError::Zero),
             ("10000000000.00", MoneyError::TooLarge),
             ("99999999999999999999", MoneyError::TooLarge),
-            ("", MoneyError::NotAnAmount),
-            ("1.", MoneyError::NotAnAmount),
-            (".5", MoneyError::NotAnAmount),
-            ("-1", MoneyError::NotAnAmount),
-            ("+1", MoneyError::NotAnAmount),
-            ("1.234", MoneyError::NotAnAmount),
-            ("1e3", MoneyError::NotAnAmount),
+            ("", no_amount),
+            ("1.", no_amount),
+            (".5", no_amount),
+            ("-1", no_amount),
+            ("+1", no_amount),
+            ("1.234", no_amount),
+            ("1e3", no_amount),
         ] {
             assert_eq!(Amount::parse(text, eur), Err(error), "{text}");
         }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::crypto::{Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
 use crate::gp::KeySet;
 use crate::header::Binding;
-use crate::money::Currency;
+use crate::money::CurrencyCode;
 use crate::password::PasswordPolicy;
 use crate::suite::SignatureAlgorithm;
 
@@ -46,7 +46,7 @@ pub struct CardOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ConfirmationPolicy {
     /// The account's currency.
-    pub currency: Currency,
+    pub currency: CurrencyCode,
     /// Up to here the confirm key is enough (t1).
     pub key_up_to: u64,
     /// Up to here the PIN is enough (t2); above, PIN and key.

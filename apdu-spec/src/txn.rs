@@ -3,16 +3,17 @@
 use time::{Date, PrimitiveDateTime, Time};
 
 use crate::account::{AccountError, AccountNumber, Alias};
-use crate::money::{Amount, Currency, MoneyError};
+use crate::editions::EditionError;
+use crate::money::{Amount, CurrencyCode, MoneyError};
 use crate::objects as tag;
 use crate::text::{DisplayText, TextError};
 use crate::tlv::{self, Tag, Template, TlvError};
 
-/// Largest encoded transaction message.
-pub const MAX_TRANSACTION: usize = 512;
+/// Largest encoded transaction message: room for every text of letters that take one or two bytes.
+pub const MAX_TRANSACTION: usize = 640;
 
-/// Payee name: up to 40 columns.
-pub type PayeeName = DisplayText<40>;
+/// Payee name: up to 70 columns.
+pub type PayeeName = DisplayText<70>;
 /// Reference: up to 35 columns.
 pub type Reference = DisplayText<35>;
 /// Details: up to 140 columns.
@@ -67,6 +68,9 @@ pub enum FieldError {
     /// See [`TextError`].
     #[error(transparent)]
     Text(#[from] TextError),
+    /// Found by terminals only; see [`EditionError`].
+    #[error(transparent)]
+    Edition(#[from] EditionError),
 }
 
 fn name(tag: Tag) -> &'static str {
@@ -139,9 +143,9 @@ pub struct Transaction {
     pub kind: TransactionType,
     /// The payer, by the alias that the card gave for this contact.
     pub payer: Alias,
-    /// Who is paid: account …
+    /// Payee's account.
     pub payee_account: AccountNumber,
-    /// … and name.
+    /// Payee's name.
     pub payee_name: PayeeName,
     /// How much.
     pub amount: Amount,
@@ -260,7 +264,7 @@ fn decode(fields: &mut Fields<'_>) -> Result<Transaction, TransactionError> {
     let minor = fields.take(tag::AMOUNT, digits::<6>)?;
     let currency = fields.take(tag::CURRENCY, |v| {
         let code = u16::try_from(digits::<2>(v)?).map_err(|_| FieldError::Format)?;
-        Ok::<_, FieldError>(Currency::from_numeric(code)?)
+        Ok::<_, FieldError>(CurrencyCode::new(code)?)
     })?;
     let amount = Amount::new(minor, currency)
         .map_err(|why| TransactionError::Field { tag: tag::AMOUNT, why: why.into() })?;

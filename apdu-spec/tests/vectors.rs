@@ -13,6 +13,7 @@ use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::{Envelope, OpenError};
 use onetap_apdu_spec::header::{Binding, Header};
 use onetap_apdu_spec::keys::{CardKeys, IssuerMasterKey};
+use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement};
 use onetap_apdu_spec::rng::Rng;
@@ -20,16 +21,17 @@ use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Owed, Profile, SignatureAlgorithm, Suite};
 use onetap_apdu_spec::tlv::Tag;
 use onetap_apdu_spec::txn::{TransactionError, TransactionMessage};
-use onetap_apdu_spec::{objects, txn};
+use onetap_apdu_spec::{editions, objects, txn};
 use serde_json::Value;
 
 const PROVIDERS: [&dyn Crypto; 2] = [&AwsLc, &RustCrypto];
 
 /// Every file, and how many vectors it holds at least: a file that was emptied fails.
-const FILES: [(&str, usize); 11] = [
+const FILES: [(&str, usize); 12] = [
     ("apdus.json", 94),
     ("derivations.json", 5),
     ("digests.json", 90),
+    ("editions.json", 460),
     ("enrolments.json", 10),
     ("envelopes.json", 250),
     ("headers.json", 200),
@@ -37,7 +39,7 @@ const FILES: [(&str, usize); 11] = [
     ("sessions.json", 14),
     ("signatures.json", 50),
     ("suites.json", 86),
-    ("transactions.json", 160),
+    ("transactions.json", 330),
 ];
 
 // --- Reading the files ---------------------------------------------------------------------------
@@ -175,6 +177,26 @@ fn check_fields(vector: &Value, message: &TransactionMessage) {
     if let Some(details) = &t.details {
         assert_eq!(of(objects::DETAILS), details.as_str().as_bytes(), "{id}");
     }
+}
+
+/// Form is for everyone, editions for terminal and server: a card takes all of these.
+#[test]
+fn accounts_and_currencies_of_the_editions() {
+    for vector in load("editions.json").vectors {
+        let id = text(&vector, "id");
+        let verdict = match vector["account"].as_str() {
+            Some(account) => editions::check_account(&account.parse().unwrap()),
+            None => editions::check_currency(currency(&vector)),
+        };
+        assert_eq!(verdict.is_ok(), valid(&vector), "{id}: {verdict:?}");
+        if let (Some(minor), Some(shown)) = (vector["minor"].as_u64(), vector["shown"].as_str()) {
+            assert_eq!(Amount::new(minor, currency(&vector)).unwrap().to_string(), shown, "{id}");
+        }
+    }
+}
+
+fn currency(vector: &Value) -> CurrencyCode {
+    CurrencyCode::new(vector["currency"].as_u64().unwrap().try_into().unwrap()).unwrap()
 }
 
 /// Class and tag of a refusal, as the vectors name them.

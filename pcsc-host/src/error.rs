@@ -2,6 +2,7 @@
 //! error says what happened; `advice` says what to do next.
 
 use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::editions::EditionError;
 use onetap_apdu_spec::signed::SignatureMessageError;
 use onetap_apdu_spec::suite::Owed;
 use onetap_apdu_spec::sw::StatusWord;
@@ -22,6 +23,9 @@ pub enum Error {
     /// The card answered something that this specification does not allow.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// The payee's account or the currency is not one of today's.
+    #[error("the transaction cannot be sent: {0}")]
+    Edition(#[from] EditionError),
     /// The transaction cannot be encoded.
     #[error("the transaction cannot be sent: {0}")]
     Transaction(#[from] TransactionError),
@@ -35,7 +39,9 @@ impl Error {
             Self::Reader(error) => error.advice(),
             Self::Card(error) => error.advice(),
             Self::Protocol(error) => error.advice(),
-            Self::Transaction(_) => "correct the transaction and start again; the card has not signed",
+            Self::Edition(_) | Self::Transaction(_) => {
+                "correct the transaction and start again; the card has not signed"
+            }
         }
     }
 }

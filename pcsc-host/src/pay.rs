@@ -108,6 +108,7 @@ impl Terminal {
         draft: &Draft,
         deadline: &Deadline,
     ) -> Result<Tapped, Error> {
+        draft.check_editions()?;
         let mut contact = reader.connect(deadline)?;
         match self.session(&mut *contact, draft) {
             Ok(tapped) => {

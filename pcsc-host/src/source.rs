@@ -4,7 +4,8 @@
 use std::fmt;
 
 use onetap_apdu_spec::account::{AccountNumber, Alias};
-use onetap_apdu_spec::money::{Amount, Currency, format_minor};
+use onetap_apdu_spec::editions::{EditionError, check_account, check_currency};
+use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::txn::{
     Details, FieldError, PayeeName, Reference, TerminalId, Transaction, TransactionType,
 };
@@ -36,6 +37,15 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Checks account and currency by the editions of their registries (REQ-E-1).
+    ///
+    /// # Errors
+    /// [`EditionError`].
+    pub fn check_editions(&self) -> Result<(), EditionError> {
+        check_account(&self.payee_account)?;
+        check_currency(self.amount.currency())
+    }
+
     /// Adds what the tap knows.
     #[must_use]
     pub fn complete(
@@ -107,7 +117,7 @@ pub struct Fields {
     pub kind: TransactionType,
     /// IBAN, or digits ending in their Luhn check digit; spaces between groups are allowed.
     pub payee_account: String,
-    /// Up to 40 columns.
+    /// Up to 70 columns.
     pub payee_name: String,
     /// In major units, such as `12.34`.
     pub amount: String,
@@ -185,9 +195,11 @@ impl Fields {
     pub fn check(&self) -> Result<Draft, FieldErrors> {
         let mut wrong = Vec::new();
         let account = self.payee_account.replace(' ', "");
-        let payee_account = note(&mut wrong, Field::PayeeAccount, account.parse::<AccountNumber>());
+        let payee_account = note(&mut wrong, Field::PayeeAccount, account.parse::<AccountNumber>())
+            .filter(|account| note(&mut wrong, Field::PayeeAccount, check_account(account)).is_some());
         let payee_name = note(&mut wrong, Field::PayeeName, PayeeName::new(&self.payee_name));
-        let currency = note(&mut wrong, Field::Currency, self.currency.parse::<Currency>());
+        let currency = note(&mut wrong, Field::Currency, self.currency.parse::<Currency>())
+            .filter(|code| note(&mut wrong, Field::Currency, check_currency((*code).into())).is_some());
         let amount = currency
             .and_then(|currency| note(&mut wrong, Field::Amount, Amount::parse(&self.amount, currency)));
         let reference = note(&mut wrong, Field::Reference, Reference::new(&self.reference));
@@ -216,7 +228,7 @@ impl From<&Draft> for Fields {
             kind: draft.kind,
             payee_account: draft.payee_account.to_string(),
             payee_name: draft.payee_name.to_string(),
-            amount: format_minor(draft.amount.minor(), draft.amount.currency()),
+            amount: draft.amount.number(),
             currency: draft.amount.currency().to_string(),
             reference: draft.reference.to_string(),
             details: draft.details.as_ref().map(ToString::to_string),

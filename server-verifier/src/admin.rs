@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Digest, RsaBits};
+use onetap_apdu_spec::editions;
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::{Currency, MAX_MINOR};
@@ -64,7 +65,7 @@ impl CardOptions {
             rsa_bits: RsaBits::B2048,
             password: PasswordPolicy::default(),
             confirmation: ConfirmationPolicy {
-                currency,
+                currency: currency.into(),
                 key_up_to: 50 * major,
                 pin_up_to: 1_000 * major,
                 key_only_count: 5,
@@ -78,12 +79,14 @@ impl Verifier {
     /// Opens an account and returns its number.
     ///
     /// # Errors
-    /// [`ServiceError::AccountExists`], [`ServiceError::BalanceTooLarge`].
+    /// [`ServiceError::AccountExists`], [`ServiceError::BalanceTooLarge`], [`ServiceError::Edition`].
     pub fn open_account(&self, options: &AccountOptions) -> Result<AccountNumber, ServiceError> {
         let balance =
             i64::try_from(options.opening_balance).ok().filter(|_| options.opening_balance <= MAX_MINOR);
         let balance = balance.ok_or(ServiceError::BalanceTooLarge)?;
         let number = options.number.clone().map_or_else(|| self.new_number(), Ok)?;
+        editions::check_account(&number)?;
+        editions::check_currency(options.currency.into())?;
         let now = self.env.clock.now();
         let AccountOptions { kind, opening_balance, currency, .. } = *options;
         self.store.write(|db| {
@@ -287,7 +290,7 @@ impl Verifier {
         options: &CardOptions,
         now: Timestamp,
     ) -> Result<(), ServiceError> {
-        if account.currency != options.confirmation.currency {
+        if options.confirmation.currency != account.currency {
             return Err(ServiceError::ConfirmationCurrency);
         }
         // A version that was retired since must not come back by a card that is bound to it.

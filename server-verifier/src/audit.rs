@@ -165,6 +165,8 @@ pub enum Why {
     OtherTerminal,
     /// T's payer is not the card's account.
     OtherPayer,
+    /// T's account or currency is not of the editions that the server checks.
+    Edition,
     /// No such payee.
     UnknownPayee,
     /// The payee's account is closed.

@@ -7,6 +7,7 @@
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Block, Digest};
+use onetap_apdu_spec::editions;
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionType};
@@ -350,6 +351,7 @@ impl<'r, 'a> Case<'r, 'a> {
     /// Everything about T that the password does not decide. Returns the payee.
     fn check_transaction(self) -> Result<&'r Account, Why> {
         self.check_standing()?;
+        editions::check(self.transaction()).map_err(|_| Why::Edition)?;
         let payee = self.rows.payee.as_ref().ok_or(Why::UnknownPayee)?;
         self.check_payee(payee)?;
         let dated = self.transaction().at.assume_utc().unix_timestamp();
@@ -387,7 +389,7 @@ impl<'r, 'a> Case<'r, 'a> {
             (payee.open, Why::PayeeClosed),
             (payee.holder == transaction.payee_name.as_str(), Why::PayeeName),
             (payee.id != payer.id, Why::OwnAccount),
-            (payer.currency == currency && payee.currency == currency, Why::Currency),
+            (currency == payer.currency && currency == payee.currency, Why::Currency),
             (kinds_fit && (payer.system.is_none() || payee.system.is_none()), Why::AccountKind),
         ];
         first_failure(&checks)
@@ -468,7 +470,7 @@ impl<'r, 'a> Case<'r, 'a> {
             transaction: TransactionId::of(self.card(), self.counter()),
             kind: transaction.kind,
             amount: transaction.amount.minor(),
-            currency: transaction.amount.currency(),
+            currency: self.rows.account.currency,
             payee: transaction.payee_account.clone(),
             payee_name: transaction.payee_name.as_str().to_owned(),
             reference: transaction.reference.as_str().to_owned(),

@@ -149,6 +149,9 @@ pub enum ServiceError {
         #[source]
         danger: Danger,
     },
+    /// An account number or currency that is not of the edition which the server checks.
+    #[error(transparent)]
+    Edition(#[from] onetap_apdu_spec::editions::EditionError),
     /// Thresholds in another currency would never apply.
     #[error("the card's confirmation thresholds must be in the account's currency")]
     ConfirmationCurrency,

@@ -23,7 +23,7 @@ use super::store_data::MAX_PAYLOAD;
 use super::{DataKey, take_object};
 use crate::crypto::{Key256, RsaBits};
 use crate::header::{Binding, CardId, KeyId, ServerId};
-use crate::money::Currency;
+use crate::money::CurrencyCode;
 use crate::objects;
 use crate::password::{Alphabet, PasswordPolicy};
 use crate::personal::{ConfirmationPolicy, EnrolmentStatement, Personalisation, Pin};
@@ -173,7 +173,7 @@ fn confirmation_bytes(policy: &ConfirmationPolicy) -> Vec<u8> {
 fn read_confirmation(bytes: &[u8]) -> Option<ConfirmationPolicy> {
     let mut input = bytes;
     let policy = ConfirmationPolicy {
-        currency: Currency::from_numeric(u16::from_be_bytes(take(&mut input)?)).ok()?,
+        currency: CurrencyCode::new(u16::from_be_bytes(take(&mut input)?)).ok()?,
         key_up_to: u64::from_be_bytes(take(&mut input)?),
         pin_up_to: u64::from_be_bytes(take(&mut input)?),
         key_only_count: u16::from_be_bytes(take(&mut input)?),

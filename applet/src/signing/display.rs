@@ -203,16 +203,47 @@ fn columns(line: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use onetap_apdu_spec::money::{Amount, CurrencyCode, MAX_MINOR};
+    use onetap_apdu_spec::text::DisplayText;
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
         #[test]
-        fn p_20_text_is_wrapped_by_column_and_never_cut(text in "[ -~À-ſ€一-鿿]{1,140}") {
+        fn p_20_text_is_wrapped_by_column_and_never_cut(text in "[ -~À-ſΆ-ώЀ-џ’–€一-鿿]{1,140}") {
             let lines = wrap(&text);
             prop_assert!(lines.iter().all(|line| columns(line) <= COLUMNS));
             prop_assert_eq!(lines.concat(), text);
+        }
+    }
+
+    /// The whole of T stands on the pages, in order, whatever its texts; no page is fuller than the display.
+    #[test]
+    fn p_20_the_widest_names_are_shown_whole_in_pages() {
+        for c in ['W', 'Ș', 'Ω', 'Ж', 'ễ', '—', '店'] {
+            let fill = |columns: usize| c.to_string().repeat(columns / glyph_width(c).unwrap());
+            let (name, reference, details) = (fill(70), fill(35), fill(140));
+            let transaction = Transaction {
+                kind: TransactionType::Payment,
+                payer: "MZXW6YTBOJTG633C".parse().unwrap(),
+                payee_account: "QQ69ABCDEFGHIJABCDEFGHIJABCDEFGHIJ".parse().unwrap(),
+                payee_name: DisplayText::new(&name).unwrap(),
+                amount: Amount::new(MAX_MINOR, CurrencyCode::new(999).unwrap()).unwrap(),
+                at: time::macros::datetime!(2026-10-31 14:05:09),
+                terminal: "TERM0001".parse().unwrap(),
+                unpredictable_number: [0; 4],
+                reference: DisplayText::new(&reference).unwrap(),
+                details: Some(DisplayText::new(&details).unwrap()),
+            };
+            let view = View::new(&transaction);
+            assert!(view.pages.iter().flatten().all(|line| columns(line) <= COLUMNS));
+            assert!(view.pages.iter().all(|page| page.len() <= LINES));
+            let expected = format!(
+                "▸ Payment999999999999 minor units of 999▸ To{name}▸ AccountQQ69ABCDEFGHIJABCDEFGHIJABCDEFGHIJ\
+                 ▸ Date, time (UTC)2026-10-31 14:05:09▸ Reference{reference}▸ Details{details}"
+            );
+            assert_eq!(view.pages.concat().concat(), expected);
         }
     }
 

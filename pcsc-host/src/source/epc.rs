@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn nothing_is_cut_or_guessed() {
         for (line, text, field) in [
-            (6, "A name that is a little longer than forty columns", Field::PayeeName),
+            (6, "A name with a Cyrillic \u{43E} in C\u{43E}ffee", Field::PayeeName),
             (7, "BE72000000001617", Field::PayeeAccount),
             (8, "EUR1.051", Field::Amount),
             (8, "EUR0.00", Field::Amount),

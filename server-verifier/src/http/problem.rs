@@ -161,6 +161,7 @@ impl From<ServiceError> for Problem {
             | E::CardBlocked => Kind::Conflict,
             E::ReasonNeeded
             | E::BalanceTooLarge
+            | E::Edition(_)
             | E::DangerRefused { .. }
             | E::ConfirmationCurrency
             | E::StatementMismatch

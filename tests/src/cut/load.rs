@@ -370,7 +370,7 @@ pub(super) fn account(
 ) -> Result<AccountOptions, CutError> {
     Ok(AccountOptions {
         holder: onetap_apdu_spec::txn::PayeeName::new(holder).map_err(scenario)?,
-        currency: samples::confirmation().currency,
+        currency: samples::currency(),
         kind: AccountKind::Current,
         opening_balance: cents,
         number,
@@ -378,7 +378,7 @@ pub(super) fn account(
 }
 
 fn order(verifier: &Verifier, number: &AccountNumber, seed: u64) -> Result<PaperCard, CutError> {
-    let options = CardOptions { suite: suite()?, ..CardOptions::new(samples::confirmation().currency) };
+    let options = CardOptions { suite: suite()?, ..CardOptions::new(samples::currency()) };
     PaperCard::new(verifier.order_card(number, &options)?.personalisation, seed)
 }
 

@@ -121,7 +121,7 @@ pub(super) struct Model {
 impl Deal {
     pub(super) fn of(transaction: &Transaction) -> Self {
         let amount = transaction.amount;
-        let own_currency = amount.currency().code() == samples::CURRENCY;
+        let own_currency = amount.currency() == samples::currency();
         Self { minor: amount.minor(), own_currency, pages: pages(transaction) }
     }
 }

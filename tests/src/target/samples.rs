@@ -10,7 +10,7 @@ use onetap_apdu_spec::tlv::{self, Tag, Template};
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 use time::macros::datetime;
 
-/// The account's currency.
+/// The account's currency, by its code.
 pub const CURRENCY: &str = "EUR";
 /// Up to here the key alone confirms, in cents (t1).
 pub const KEY_UP_TO: u64 = 2_500;
@@ -23,11 +23,17 @@ pub const KEY_ONLY_SUM: u64 = 10_000;
 /// The holder's PIN.
 pub const PIN: &str = "2468";
 
+/// The account's currency.
+#[must_use]
+pub fn currency() -> Currency {
+    fixed(CURRENCY.parse())
+}
+
 /// When what confirms (P-22).
 #[must_use]
 pub fn confirmation() -> ConfirmationPolicy {
     ConfirmationPolicy {
-        currency: fixed(CURRENCY.parse()),
+        currency: currency().into(),
         key_up_to: KEY_UP_TO,
         pin_up_to: PIN_UP_TO,
         key_only_count: KEY_ONLY_COUNT,
@@ -63,7 +69,9 @@ pub fn payment(minor: u64, currency: &str) -> Transaction {
 #[must_use]
 pub fn wordy() -> Transaction {
     Transaction {
-        payee_name: fixed(onetap_apdu_spec::txn::PayeeName::new("Žluťoučký kůň & syn, 咖啡店, čp. 17/3")),
+        payee_name: fixed(onetap_apdu_spec::txn::PayeeName::new(
+            "Žluťoučký kůň & syn – Șoimii, Ταβέρνα „Чайка“, 咖啡店, čp. 17/3 a 19/5",
+        )),
         reference: fixed(onetap_apdu_spec::txn::Reference::new("Invoice 2026-07-0001, customer 4711")),
         details: Some(fixed(onetap_apdu_spec::txn::Details::new("beans 1.50 €, ".repeat(9).trim_end()))),
         ..transaction()

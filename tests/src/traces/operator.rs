@@ -47,7 +47,7 @@ impl Operator {
         let env = Environment::new(default_provider(), Arc::new(Standing), Box::new(OsRng));
         let verifier = Verifier::in_memory(InitOptions { policy, ..InitOptions::new("Trace Bank") }, env)?;
         let transaction = samples::transaction();
-        let currency = transaction.amount.currency();
+        let currency = samples::currency();
         let account = |holder: &PayeeName, opening_balance, number| AccountOptions {
             holder: holder.clone(),
             currency,

@@ -14,8 +14,8 @@ pub(crate) const BUGS: &[Bug] = &[
         ..NONE
     },
     Bug {
-        name: "accepts currencies that do not exist",
-        caught_by: &["transaction/currency-unknown"],
+        name: "accepts a currency of 000",
+        caught_by: &["transaction/currency-zero"],
         transmit: |i, c| {
             forgiving(i, c, |error| {
                 matches!(
@@ -28,7 +28,11 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "does not compute check digits",
-        caught_by: &["transaction/account-check-digits", "transaction/account-form"],
+        caught_by: &[
+            "transaction/account-check-digits",
+            "transaction/account-second-spelling",
+            "transaction/account-form",
+        ],
         transmit: |i, c| {
             forgiving(i, c, |error| {
                 let not_an_account = FieldError::Account(AccountError::NotAnAccount);
@@ -51,6 +55,17 @@ pub(crate) const BUGS: &[Bug] = &[
             forgiving(i, c, |error| {
                 let why = if let TransactionError::Field { why, .. } = error { why } else { return false };
                 matches!(why, FieldError::Text(TextError::NotDisplayable(_)))
+            })
+        },
+        ..NONE
+    },
+    Bug {
+        name: "accepts a word of mixed scripts",
+        caught_by: &["transaction/text-mixed-scripts"],
+        transmit: |i, c| {
+            forgiving(i, c, |error| {
+                let why = if let TransactionError::Field { why, .. } = error { why } else { return false };
+                matches!(why, FieldError::Text(TextError::MixedScripts))
             })
         },
         ..NONE

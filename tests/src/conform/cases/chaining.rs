@@ -60,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         Case::new(
             "chain/too-long",
-            "parts of more than 512 bytes together: 6700, and the chain is gone",
+            "parts of more than 640 bytes together: 6700, and the chain is gone",
             CLAUSE,
             too_long,
         ),

@@ -178,14 +178,14 @@ const FIELDS: &[Wrong] = &[
     wrong(
         "type-unknown",
         "a transaction type of no meaning",
-        "docs/spec, transaction, object 1",
+        "REQ-T-11",
         objects::TRANSACTION_TYPE,
         &[&[1], &[9], &[32], &[255]],
     ),
     wrong(
         "type-length",
         "a transaction type of no or two bytes",
-        "docs/spec, transaction, object 1",
+        "REQ-T-11",
         objects::TRANSACTION_TYPE,
         &[&[], &[0, 0]],
     ),
@@ -209,6 +209,13 @@ const FIELDS: &[Wrong] = &[
         "REQ-T-8",
         objects::PAYEE_ACCOUNT,
         &[b"DE89370400440532013001", b"79927398710"],
+    ),
+    wrong(
+        "account-second-spelling",
+        "check digits of 00, 01 or 99, where 97, 98 or 02 are right",
+        "REQ-T-8",
+        objects::PAYEE_ACCOUNT,
+        &[b"DE00370400440000000060", b"DE01370400440000000042", b"DE99370400440000000024"],
     ),
     wrong(
         "account-form",
@@ -236,23 +243,17 @@ const FIELDS: &[Wrong] = &[
     wrong(
         "amount-length",
         "an amount of 5 or 7 bytes",
-        "docs/spec, transaction, object 5",
+        "REQ-T-6",
         objects::AMOUNT,
         &[&[], &[0, 0, 0, 0, 1], &[0, 0, 0, 0, 0, 0, 1]],
     ),
-    wrong(
-        "currency-unknown",
-        "a currency that is not in ISO 4217, or has no minor unit",
-        "REQ-T-10",
-        objects::CURRENCY,
-        &[&[0, 0], &[0, 1], &[9, 0b1001_1001]],
-    ),
+    wrong("currency-zero", "a currency of 000", "REQ-T-10", objects::CURRENCY, &[&[0, 0]]),
     wrong(
         "currency-form",
         "a currency that is not BCD or has another length",
         "REQ-T-6",
         objects::CURRENCY,
-        &[&[], &[9], &[9, NOT_BCD], &[0, 9, 120]],
+        &[&[], &[9], &[9, NOT_BCD], &[0b0001_1001, 0b0111_1000], &[0, 9, 120]],
     ),
     wrong(
         "date-impossible",
@@ -285,14 +286,14 @@ const FIELDS: &[Wrong] = &[
     wrong(
         "terminal-id-form",
         "a terminal identification of other characters or length",
-        "docs/spec, transaction, object 9",
+        "REQ-T-12",
         objects::TERMINAL_ID,
         &[b"", b"TERM001", b"TERM00001", b"TERM-001", b"TERM 001", "TERMÄ01".as_bytes()],
     ),
     wrong(
         "unpredictable-number-length",
         "an unpredictable number of another length",
-        "docs/spec, transaction, object 10",
+        "REQ-T-13",
         objects::UNPREDICTABLE_NUMBER,
         &[&[], &[1, 2, 3], &[1, 2, 3, 4, 5]],
     ),
@@ -311,10 +312,11 @@ fn fields() -> Vec<Case> {
 const TEXTS: &[(&str, &str, &[&str])] = &[
     ("bidi", "bidirectional controls", &["abc\u{202E}cba", "a\u{2067}b", "a\u{200F}b"]),
     ("zero-width", "zero-width characters", &["a\u{200B}b", "a\u{200D}b", "a\u{FEFF}b", "a\u{AD}b"]),
-    ("combining", "combining characters", &["Cafe\u{301}", "a\u{20DD}b"]),
+    ("combining", "combining characters", &["Cafe\u{301}", "S\u{326}tefan", "a\u{20DD}b"]),
     ("control", "control characters", &["a\nb", "a\u{0}b", "a\tb", "a\u{7F}b", "a\u{85}b"]),
-    ("look-alike", "other scripts' look-alikes", &["p\u{430}y", "\u{0391}BC", "１２"]),
-    ("no-glyph", "characters that the display lacks", &["😀", "a\u{A0}b", "\u{E000}"]),
+    ("mixed-scripts", "a word of mixed scripts", &["p\u{430}y", "\u{391}BC", "\u{391}\u{411}", "H&\u{41C}"]),
+    ("look-alike", "other forms of characters", &["１２", "a\u{2011}b", "\u{2126}", "\u{1F71}", "\u{1D5A0}"]),
+    ("no-glyph", "characters that the display lacks", &["😀", "a\u{A0}b", "\u{5D0}", "\u{E000}"]),
     ("spaces", "spaces outside or in a row", &[" a", "a ", "a  b", " "]),
     ("empty", "nothing", &[""]),
 ];
@@ -338,7 +340,7 @@ fn texts() -> Vec<Case> {
             .collect()
     }));
     cases.push(refused("text-too-wide", "texts one column wider than their field", "REQ-T-9", |raw| {
-        let widths = [(objects::PAYEE_NAME, 40), (objects::REFERENCE, 35), (objects::DETAILS, 140)];
+        let widths = [(objects::PAYEE_NAME, 70), (objects::REFERENCE, 35), (objects::DETAILS, 140)];
         widths
             .into_iter()
             .flat_map(|(tag, columns)| {
@@ -359,25 +361,59 @@ fn fill(columns: usize, c: char) -> String {
 /// Messages at the edge of what is right.
 fn accepted() -> Vec<Case> {
     type Make = fn(Raw) -> Vec<Raw>;
-    let cases: [(&str, &str, &str, Make); 5] = [
+    let cases: [(&str, &str, &str, Make); 7] = [
         ("accepted-amounts", "the smallest and the largest amount", "REQ-T-6", |raw| {
             vec![
                 raw.clone().with(objects::AMOUNT, &[0, 0, 0, 0, 0, 1]),
                 raw.with(objects::AMOUNT, &[0b1001_1001; 6]),
             ]
         }),
-        ("accepted-currencies", "currencies with no and three decimals", "REQ-T-10", |raw| {
-            // JPY 392, KWD 414.
-            [[3, 0b1001_0010], [4, 0b0001_0100]].map(|code| raw.clone().with(objects::CURRENCY, &code)).into()
+        ("accepted-currencies", "currencies that a card knows, or does not know", "REQ-T-10", |raw| {
+            // JPY 392, KWD 414; HRK 191, withdrawn; 001 and 999.
+            [[3, 0b1001_0010], [4, 0b0001_0100], [1, 0b1001_0001], [0, 1], [9, 0b1001_1001]]
+                .map(|code| raw.clone().with(objects::CURRENCY, &code))
+                .into()
         }),
+        (
+            "accepted-accounts",
+            "accounts of any country, and of the shortest and longest form",
+            "REQ-T-8",
+            |raw| {
+                [
+                    "PK36SCBL0000001123456702",
+                    "QQ33370400440532013000",
+                    "QQ301234",
+                    "QQ69ABCDEFGHIJABCDEFGHIJABCDEFGHIJ",
+                    "79927398713",
+                ]
+                .map(|account| raw.clone().with(objects::PAYEE_ACCOUNT, account.as_bytes()))
+                .into()
+            },
+        ),
         ("accepted-texts", "texts that fill their fields", "REQ-T-9", |raw| {
             let wide = |c| {
                 raw.clone()
-                    .with(objects::PAYEE_NAME, fill(40, c).as_bytes())
+                    .with(objects::PAYEE_NAME, fill(70, c).as_bytes())
                     .with(objects::DETAILS, fill(140, c).as_bytes())
             };
-            vec![wide('x'), wide('店')]
+            vec![wide('x'), wide('店'), wide('Ω'), wide('Ж')]
         }),
+        (
+            "accepted-scripts",
+            "names in Latin, Greek and Cyrillic, with typographic signs",
+            "REQ-T-9",
+            |raw| {
+                [
+                    "Băcănia Ștefan",
+                    "L’Atelier – Dupont",
+                    "Ταβέρνα Ο Γιώργος",
+                    "Ресторант „Чайка“ № 7",
+                    "ООО Coffee",
+                ]
+                .map(|name| raw.clone().with(objects::PAYEE_NAME, name.as_bytes()))
+                .into()
+            },
+        ),
         (
             "accepted-dates",
             "the day that only leap years have, and the last second of a day",
@@ -411,14 +447,14 @@ fn accepted() -> Vec<Case> {
 fn too_long() -> Vec<Case> {
     let run = |t: &mut Tester<'_>| -> Outcome {
         let long = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION + 1]).extended();
-        t.expect("hand over 513 bytes", &long, StatusWord::WRONG_LENGTH)?;
+        t.expect("hand over 641 bytes", &long, StatusWord::WRONG_LENGTH)?;
         let full = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION]).extended();
-        t.expect("hand over 512 bytes of no meaning", &full, StatusWord::WRONG_DATA)?;
+        t.expect("hand over 640 bytes of no meaning", &full, StatusWord::WRONG_DATA)?;
         t.expect_state(CardState::Idle)
     };
     vec![Case::new(
         "transaction/too-long",
-        "513 bytes are refused with 6700, 512 are looked at",
+        "641 bytes are refused with 6700, 640 are looked at",
         "REQ-T-1",
         run,
     )]
