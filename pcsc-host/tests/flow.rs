@@ -6,15 +6,17 @@ mod support;
 use std::time::Duration;
 
 use onetap_apdu_spec::header::ServerId;
+use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::rng::Rng;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TransactionMessage;
+use onetap_pcsc_host::source::Field;
 use onetap_pcsc_host::trace::{
     Divergence, Evidence, Header, Key, Predicates, Recorder, Screen, Stage, StageError, Trace, replay,
 };
 use onetap_pcsc_host::{
-    Atr, Deadline, Disposition, Error, InProcessReader, KeyboardError, LineKeyboard, ProtocolError,
-    ReaderError, Tapped, Terminal, TransactionSource, VerificationPassword,
+    Atr, Deadline, Disposition, Draft, Error, Fields, InProcessReader, KeyboardError, LineKeyboard,
+    ProtocolError, ReaderError, Tapped, Terminal, TransactionSource, VerificationPassword,
 };
 use support::{
     ALIAS, Log, Scripted, ScriptedReader, Seen, fields, formal_card, ok, owed_object, signature_message,
@@ -60,6 +62,44 @@ fn p_17_the_request_holds_exactly_what_the_profile_owes() {
         assert_eq!(request.verification_password.expose(), "12345678");
         assert_eq!(request.password_object.map(|object| object.kind), suite.owed(), "{suite}");
     }
+}
+
+/// REQ-E-1: a card would take both.
+#[test]
+fn an_account_or_currency_that_is_not_of_the_editions_is_refused_before_the_tap() {
+    let draft = fields().draft().unwrap();
+    let nowhere = Draft { payee_account: "QQ33370400440532013000".parse().unwrap(), ..draft.clone() };
+    let withdrawn = CurrencyCode::new(975).unwrap();
+    let withdrawn = Draft { amount: Amount::new(100, withdrawn).unwrap(), ..draft };
+    for draft in [nowhere, withdrawn] {
+        let card = Scripted::new(&[]);
+        let log = card.log.clone();
+        let error = terminal().tap(&mut ScriptedReader(Some(card)), &draft, &soon()).unwrap_err();
+        assert!(matches!(error, Error::Edition(_)), "{error}");
+        assert!(log.lock().unwrap().is_empty(), "the card is not touched");
+    }
+}
+
+#[test]
+fn p_02_payees_are_taken_as_they_are_called_and_a_form_marks_what_is_not_of_the_editions() {
+    for name in [
+        "Băcănia Ștefan",
+        "L’Atelier – Dupont",
+        "Gemeinschaftspraxis Dr. Muster und Dr. Beispiel Musterstadt",
+        "Ταβέρνα Ο Γιώργος",
+        "Ресторант „Чайка“",
+    ] {
+        let draft = Fields { payee_name: name.into(), ..fields() }.draft().unwrap();
+        assert_eq!(draft.payee_name.as_str(), name);
+    }
+    let wrong = Fields {
+        payee_name: "C\u{43E}ffee Shop".into(),
+        payee_account: "QQ33 3704 0044 0532 0130 00".into(),
+        currency: "BGN".into(),
+        ..fields()
+    };
+    let named: Vec<_> = wrong.check().unwrap_err().0.iter().map(|(field, _)| *field).collect();
+    assert_eq!(named, [Field::PayeeAccount, Field::PayeeName, Field::Currency]);
 }
 
 fn scripted_tap(answers: &[Vec<u8>]) -> (Result<Tapped, Error>, Log) {

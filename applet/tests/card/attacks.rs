@@ -163,9 +163,12 @@ fn attack_text_that_cannot_be_shown() {
     rig.enter();
     rig.select();
     let good = rig.transaction("12.34").bytes().to_vec();
-    for (from, to) in
-        [("Coffee", "C\u{202E}ffe"), ("Order 4711", "Order\u{200B}47"), ("Coffee", "C\u{85}ffee")]
-    {
+    for (from, to) in [
+        ("Coffee", "C\u{202E}ffe"),
+        ("Order 4711", "Order\u{200B}47"),
+        ("Coffee", "C\u{85}ffee"),
+        ("Coffee", "\u{421}offe"), // Cyrillic Es
+    ] {
         let at = good.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
         let mut bad = good.clone();
         let to: Vec<u8> = to.bytes().chain(*b"xxxxxxxx").take(from.len()).collect();

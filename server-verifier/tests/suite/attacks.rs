@@ -3,11 +3,13 @@
 
 use crate::home::*;
 use crate::support::*;
+use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::default_provider;
 use onetap_apdu_spec::digest::Subject;
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
+use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::SignatureAlgorithm;
@@ -324,6 +326,41 @@ fn p_26_a_top_up_goes_from_a_current_account_to_a_stored_value() {
     assert!(executed(&world.send(&transit_card.tap(world.payment(250)).request)));
     assert_eq!(world.verifier.account(&transit).unwrap().balance, 1_750);
     world.check_books();
+}
+
+/// A card takes any country and any three digits (it lives ten years); the server has the editions.
+#[test]
+fn what_is_not_of_the_editions_is_neither_executed_nor_opened() {
+    let world = world();
+    let mut card = world.card(SUITE);
+    for code in [191, 694, 931, 932, 975, 1, 999] {
+        let mut payment = world.payment(100);
+        payment.amount = Amount::new(100, CurrencyCode::new(code).unwrap()).unwrap();
+        assert_eq!(world.send(&card.tap(payment).request), Outcome::Refused);
+        assert_eq!(world.why(), Some(Why::Edition), "{code}");
+    }
+    for number in ["QQ33370400440532013000", "DE5137040044053201300"] {
+        let mut payment = world.payment(100);
+        payment.payee_account = number.parse().unwrap();
+        assert_eq!(world.send(&card.tap(payment).request), Outcome::Refused);
+        assert_eq!(world.why(), Some(Why::Edition), "{number}");
+        assert!(matches!(open(&world, "EUR", Some(number)), Err(ServiceError::Edition(_))), "{number}");
+    }
+    for code in ["HRK", "SLL", "CUC", "ZWL", "BGN"] {
+        assert!(matches!(open(&world, code, None), Err(ServiceError::Edition(_))), "{code}");
+    }
+    let pakistan = "PK36SCBL0000001123456702";
+    assert_eq!(open(&world, "PKR", Some(pakistan)).unwrap().as_str(), pakistan);
+}
+
+fn open(world: &World, currency: &str, number: Option<&str>) -> Result<AccountNumber, ServiceError> {
+    world.verifier.open_account(&AccountOptions {
+        holder: PayeeName::new("Băcănia Ștefan").unwrap(),
+        currency: currency.parse().unwrap(),
+        kind: AccountKind::Current,
+        opening_balance: 0,
+        number: number.map(|number| number.parse().unwrap()),
+    })
 }
 
 #[test]
