@@ -8,7 +8,8 @@
 //! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
 //! | [`editions`] | what terminal and server check besides: the IBAN registry and ISO 4217 |
 //! | [`suite`], [`header`], [`keys`], [`digest`], [`envelope`], [`signed`] | profiles and the bytes that are signed |
-//! | [`password`], [`request`], [`personal`] | the joint password, what the terminal sends, what a card is given |
+//! | [`password`], [`personal`] | the joint password, what a card is given |
+//! | [`service`] | what terminal and server say to each other over HTTP |
 //! | [`gp`] | GlobalPlatform: secure channel, commands, personalisation |
 //! | [`crypto`], [`rng`] | primitives and randomness, as traits |
 //! | [`decode`] | APDUs in words |
@@ -38,6 +39,7 @@ pub mod decode;
 pub mod digest;
 pub mod editions;
 pub mod envelope;
+pub mod foreign;
 pub mod gp;
 pub mod header;
 pub mod keys;
@@ -45,8 +47,8 @@ pub mod money;
 pub mod objects;
 pub mod password;
 pub mod personal;
-pub mod request;
 pub mod rng;
+pub mod service;
 pub mod signed;
 pub mod suite;
 pub mod sw;

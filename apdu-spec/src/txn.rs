@@ -103,7 +103,7 @@ impl TransactionType {
 }
 
 /// Terminal identification: eight letters and digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TerminalId(String);
 

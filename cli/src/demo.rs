@@ -7,7 +7,7 @@ mod web;
 
 use std::path::Path;
 
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::world::{BALANCE, PAYEE, PAYER, Route, WAIT, World, WorldError};
 use onetap_pcsc_host::{Deadline, Tapped};

@@ -98,7 +98,7 @@ impl Failure {
             Self::Refused { .. } => 3,
             Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
             Self::Host(HostError::Card(_)) => 5,
-            Self::Host(HostError::Protocol(_)) => 6,
+            Self::Host(HostError::Protocol(_) | HostError::Attempt(_)) => 6,
             Self::Host(HostError::Transaction(_) | HostError::Edition(_)) => 2,
             Self::Issuer(error) => issuer_code(error),
             Self::Among { source, .. } => source.code(),

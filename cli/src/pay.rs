@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use onetap_apdu_spec::money::format_minor;
-use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::txn::TransactionType;
 use onetap_pcsc_host::pcsc::{Wanted, readers, wait_for_card};
 use onetap_pcsc_host::{

@@ -199,6 +199,12 @@ impl Deadline {
         }
     }
 
+    /// Whether anything but time can end it.
+    #[must_use]
+    pub fn can_be_cancelled(&self) -> bool {
+        self.cancel.is_some()
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
     }

@@ -9,6 +9,8 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::{Tag, TlvError};
 use onetap_apdu_spec::txn::TransactionError;
 
+use crate::attempt::BadAttempt;
+
 use crate::deadline::Stopped;
 
 /// Any failure of a tap.
@@ -26,12 +28,23 @@ pub enum Error {
     /// The payee's account or the currency is not one of today's.
     #[error("the transaction cannot be sent: {0}")]
     Edition(#[from] EditionError),
+    /// What the card gave cannot be kept.
+    #[error("the card's answers cannot be kept: {0}")]
+    Attempt(#[from] BadAttempt),
     /// The transaction cannot be encoded.
     #[error("the transaction cannot be sent: {0}")]
     Transaction(#[from] TransactionError),
 }
 
 impl Error {
+    /// Whether the holder has but to tap again: the card left, was disturbed or was not understood, and nothing else
+    /// stands in the way.
+    #[must_use]
+    pub fn wants_another_tap(&self) -> bool {
+        use ReaderError as R;
+        matches!(self, Self::Reader(R::NoCard | R::CardRemoved | R::CardReset | R::Unresponsive))
+    }
+
     /// What to do next.
     #[must_use]
     pub fn advice(&self) -> &str {
@@ -39,6 +52,7 @@ impl Error {
             Self::Reader(error) => error.advice(),
             Self::Card(error) => error.advice(),
             Self::Protocol(error) => error.advice(),
+            Self::Attempt(_) => "do not send anything on; check card and reader with another terminal",
             Self::Edition(_) | Self::Transaction(_) => {
                 "correct the transaction and start again; the card has not signed"
             }

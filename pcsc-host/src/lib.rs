@@ -60,27 +60,37 @@
 //! ```
 
 pub mod atr;
+pub mod attempt;
 pub mod deadline;
 pub mod error;
 pub mod exchange;
 pub mod gp;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod journal;
 #[cfg(feature = "pcsc")]
 pub mod monitor;
 pub mod pay;
+pub mod payment;
 #[cfg(feature = "pcsc")]
 pub mod pcsc;
+pub mod service;
 pub mod session;
 pub mod source;
 pub mod trace;
 pub mod transport;
 
 pub use atr::Atr;
+pub use attempt::Attempt;
 pub use deadline::{Cancel, Deadline, Stopped};
 pub use error::{CardStatusError, Error, ProtocolError, ReaderError};
+pub use journal::{FileJournal, Journal, MemoryJournal};
 pub use onetap_apdu_spec::decode;
 pub use pay::{
     Clock, Keyboard, KeyboardError, LineKeyboard, SystemClock, Tapped, Terminal, VerificationPassword,
 };
+pub use payment::{Cards, Control, Event, Limits, Payment, PaymentError, Step, Till};
+pub use service::{Service, ServiceError};
 pub use session::Session;
 pub use source::{Draft, EpcQr, Fields, NetworkJson, TransactionSource};
 pub use transport::{Disposition, InProcessReader, Reader, Transport};

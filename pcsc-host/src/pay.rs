@@ -34,12 +34,15 @@ use std::io::{self, BufRead};
 
 use onetap_apdu_spec::header::{Header, ServerId};
 use onetap_apdu_spec::password::{MAX_LEN, NotAPassword, Password};
-use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::rng::{OsRng, Rng};
+use onetap_apdu_spec::service::{
+    AuthorisationRequest, Cancellation, IdempotencyKey, PasswordObject, Timestamp, TransactionId,
+};
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionMessage};
 use time::{OffsetDateTime, PrimitiveDateTime};
 use zeroize::Zeroizing;
 
+use crate::attempt::{Attempt, BadAttempt};
 use crate::deadline::Deadline;
 use crate::error::{Error, ProtocolError};
 use crate::session::Session;
@@ -94,6 +97,23 @@ impl Terminal {
     pub fn for_operator(mut self, operator: ServerId) -> Self {
         self.operator = Some(operator);
         self
+    }
+
+    /// Takes only cards of this operator from now on.
+    pub(crate) fn take_cards_of(&mut self, operator: ServerId) {
+        self.operator = Some(operator);
+    }
+
+    /// Its terminal id.
+    #[must_use]
+    pub fn id(&self) -> &TerminalId {
+        &self.id
+    }
+
+    /// Now, by its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().assume_utc().into()
     }
 
     /// Exactly one contact, over by the deadline: connects, lets the card sign `draft`, takes all it owes, and releases
@@ -173,6 +193,25 @@ impl Tapped {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The id that the transaction has, or will have, at the server.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        TransactionId::of(self.header.binding.card, self.header.counter)
+    }
+
+    /// What may be stored before the request is sent: everything but the password.
+    ///
+    /// # Errors
+    /// [`BadAttempt`], if the card's answers do not read back.
+    pub fn attempt(&self, key: IdempotencyKey, begun: Timestamp) -> Result<Attempt, BadAttempt> {
+        let signed = Cancellation {
+            transaction: self.transaction.bytes().to_vec(),
+            signature_message: self.signature_message.clone(),
+            password_object: self.password_object.clone(),
+        };
+        Attempt::new(key, begun, signed)
     }
 
     /// The request to the server (P-17): transaction message, signature message, verification

@@ -48,7 +48,7 @@ use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::command::{AID, CardStatus, Name};
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::objects;
-use onetap_apdu_spec::request::PasswordObject;
+use onetap_apdu_spec::service::PasswordObject;
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::Owed;
 use onetap_apdu_spec::tlv::{self, Tag, Template, TlvError};

@@ -10,17 +10,17 @@ pub use checkpoint::{Checkpoint, SignedCheckpoint};
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Block, Crypto, Digest, Key256};
 use onetap_apdu_spec::header::{CardId, KeyId};
+use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 
 use subtle::ConstantTimeEq as _;
 
-use crate::decide::{Answer, Receipt, TransactionId};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 use crate::keys::KeyKind;
 use crate::ledger::{EntryId, HoldId};
-use crate::store::rows::{AccountKind, LockCause, Mark, SystemName};
+use crate::store::rows::{AccountKind, LockCause, Mark};
 
 /// One entry of the log, for the operator. Holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -135,7 +135,7 @@ impl Event {
     pub fn answer(&self) -> Option<Answer> {
         match self {
             Self::Executed { receipt, .. } | Self::Repeated { receipt, .. } => {
-                Some(Answer::Executed(receipt.clone()))
+                Some(Answer::Executed { receipt: receipt.clone() })
             }
             Self::Refused { why: Why::Funds, .. } => Some(Answer::InsufficientFunds),
             Self::Refused { why: Why::Limit, .. } => Some(Answer::LimitExceeded),

@@ -5,18 +5,17 @@
 //! terminal, amount, payee, payer, date → account not locked → password → limits and funds → execute.
 //! Up to the password step each refusal looks the same to the client; the audit log has the reason.
 
-use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::editions;
 use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionType};
 use subtle::ConstantTimeEq as _;
 
 use crate::audit::{Event, Why};
 use crate::environment::Timestamp;
 use crate::policy::Policy;
-use crate::store::rows::{Account, AccountKind, CardState, Life, LockCause, Mark, Rows, SystemName};
+use crate::store::rows::{Account, AccountKind, CardState, Life, LockCause, Mark, Rows};
 use crate::verify::{Evidence, Judged, Malformed, Verified};
 
 /// What the server answers.
@@ -55,81 +54,15 @@ impl Outcome {
     }
 }
 
-/// A decision's answer. The audit entry holds all of it, so that a repetition gets the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// See [`Outcome::Executed`].
-    Executed(Receipt),
-    /// See [`Outcome::Refused`].
-    Refused,
-    /// See [`Outcome::InsufficientFunds`].
-    InsufficientFunds,
-    /// See [`Outcome::LimitExceeded`].
-    LimitExceeded,
-}
-
 impl From<Answer> for Outcome {
     fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Executed(receipt) => Self::Executed(receipt),
+            Answer::Executed { receipt } => Self::Executed(receipt),
             Answer::Refused => Self::Refused,
             Answer::InsufficientFunds => Self::InsufficientFunds,
             Answer::LimitExceeded => Self::LimitExceeded,
         }
     }
-}
-
-/// Identifies one executed transaction: the card's id and its counter value, 24 hexadecimal digits. A card
-/// signs, and the server executes, each counter value at most once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct TransactionId(pub String);
-
-impl TransactionId {
-    /// The id of what `card` signed with `counter`.
-    #[must_use]
-    pub fn of(card: CardId, counter: u32) -> Self {
-        Self(format!("{card}{counter:08x}"))
-    }
-
-    /// The card and the counter value.
-    #[must_use]
-    pub fn parts(&self) -> Option<(CardId, u32)> {
-        let (card, counter) = self.0.split_at_checked(16)?;
-        let canonical = counter.len() == 8 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let counter = u32::from_str_radix(counter, 16).ok().filter(|_| canonical)?;
-        Some((card.parse().ok()?, counter))
-    }
-}
-
-impl std::fmt::Display for TransactionId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What was executed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Receipt {
-    /// Its id in the ledger.
-    pub transaction: TransactionId,
-    /// Payment or top-up.
-    pub kind: TransactionType,
-    /// Minor units.
-    pub amount: u64,
-    /// The currency.
-    pub currency: Currency,
-    /// Who was paid: account …
-    pub payee: AccountNumber,
-    /// … and name.
-    pub payee_name: String,
-    /// The payee's reference.
-    pub reference: String,
-    /// When.
-    pub executed_at: Timestamp,
-    /// The other system that has yet to book it; none if it is booked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted_for: Option<SystemName>,
 }
 
 /// One attempt to have a transaction executed.
@@ -322,7 +255,7 @@ impl<'r, 'a> Case<'r, 'a> {
         match (&self.attempt.judged, &self.rows.executed) {
             (Judged::Wrong(_), _) => self.wrong_password(mark),
             (Judged::Right(_), Some(receipt)) => Commit {
-                answer: Answer::Executed(receipt.clone()),
+                answer: Answer::Executed { receipt: receipt.clone() },
                 event: Event::Repeated {
                     card: self.card(),
                     counter: self.counter(),
@@ -446,7 +379,7 @@ impl<'r, 'a> Case<'r, 'a> {
         let system = self.rows.account.system.as_ref().or(payee.system.as_ref());
         let receipt = Receipt { accepted_for: system.cloned(), ..self.receipt() };
         Commit {
-            answer: Answer::Executed(receipt.clone()),
+            answer: Answer::Executed { receipt: receipt.clone() },
             event: Event::Executed {
                 terminal: self.attempt.terminal.clone(),
                 receipt: receipt.clone(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits};
 use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::{AuthorisationRequest, IdempotencyKey};
 use onetap_apdu_spec::txn::TerminalId;
 
 use crate::audit::{Event, Sealer};
@@ -33,7 +33,6 @@ pub(crate) const DATABASE: &str = "verifier.db";
 const POSTGRES_URL: &str = "postgres.url";
 /// Parsed card keys kept in memory, about 4 kB each.
 const CACHED_CARDS: usize = 4_000;
-const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// How a store is made.
 #[derive(Debug, Clone)]
@@ -330,8 +329,7 @@ impl Verifier {
 }
 
 fn check_key(key: &str) -> Result<(), Malformed> {
-    let fits = (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
-    if fits { Ok(()) } else { Err(Malformed::IdempotencyKey) }
+    if IdempotencyKey::fits(key) { Ok(()) } else { Err(Malformed::IdempotencyKey) }
 }
 
 /// Makes the directory, for its owner only.

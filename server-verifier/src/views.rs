@@ -3,11 +3,10 @@
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::{TransactionId, TransactionRecord};
 use onetap_apdu_spec::suite::Suite;
-use onetap_apdu_spec::txn::TerminalId;
 
 use crate::audit::{Event, LogEntry};
-use crate::decide::{Receipt, TransactionId};
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::ledger;
@@ -58,17 +57,6 @@ pub struct CardView {
     pub state: CardState,
     /// Version of its newest signing key.
     pub signing_key: KeyId,
-}
-
-/// A transaction that was executed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct TransactionView {
-    /// What the terminal was told.
-    pub receipt: Receipt,
-    /// Which terminal that was.
-    pub terminal: TerminalId,
-    /// Who paid.
-    pub payer: AccountNumber,
 }
 
 /// One line of an account's statement.
@@ -173,7 +161,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ServiceError::NoSuchTransaction`] if it was not executed.
-    pub fn transaction(&self, id: &TransactionId) -> Result<TransactionView, ServiceError> {
+    pub fn transaction(&self, id: &TransactionId) -> Result<TransactionRecord, ServiceError> {
         let (card, counter) = id.parts().ok_or(ServiceError::NoSuchTransaction)?;
         self.store.read(|db| {
             let found = books::account_of_card(db, card)?;
@@ -182,7 +170,7 @@ impl Verifier {
             let event = books::event_at(db, account, entry.ok_or(ServiceError::NoSuchTransaction)?)?;
             match event {
                 Some(Event::Executed { receipt, terminal, .. }) => {
-                    Ok(TransactionView { receipt, terminal, payer })
+                    Ok(TransactionRecord { receipt, terminal, payer: Some(payer) })
                 }
                 _ => Err(StoreError::BadRow { what: "receipt" }.into()),
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::{Amount, Currency};
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TransactionType;
 use onetap_applet::card::{Millis, VirtualClock};

@@ -2,7 +2,7 @@
 //! joint password.
 
 use onetap_apdu_spec::command::CardState;
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, Key};
 use onetap_conformance::holder::{Patience as _, joint_password};
 use onetap_conformance::world::{PIN, World};

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use onetap_apdu_spec::crypto::Digest;
 use onetap_apdu_spec::header::{CardId, KeyId};
+use onetap_apdu_spec::service::{Receipt, SystemName, TransactionId};
 
 use super::Event;
-use crate::decide::{Receipt, TransactionId};
 use crate::environment::Timestamp;
 use crate::ledger::{HoldState, capture_id};
-use crate::store::rows::{CardState, Life, Lock, Mark, SystemName};
+use crate::store::rows::{CardState, Life, Lock, Mark};
 
 /// An account as its chain tells it.
 #[derive(Debug, Default)]

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
+use onetap_apdu_spec::service::{SystemName, TransactionId};
 use onetap_apdu_spec::signed::SignatureMessage;
 use subtle::ConstantTimeEq as _;
 
 use super::replay::{Replayed, ReplayedCard};
 use super::{End, Event, ORIGIN, Sealed};
 use crate::admin::enrolled_digest;
-use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::service::Verifier;
 use crate::store::books::{self, OPERATOR};
-use crate::store::rows::{CardState, Lock, Mark, SystemName};
+use crate::store::rows::{CardState, Lock, Mark};
 use crate::store::sql::{Row, Sql, params};
 use crate::verify::{Enrolled, signature_holds};
 use crate::views::MAX_PAGE;

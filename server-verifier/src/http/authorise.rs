@@ -7,98 +7,21 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::service::{Answer, AuthorisationRequest, IDEMPOTENCY_KEY};
 use onetap_apdu_spec::signed::SignatureMessage;
-use onetap_apdu_spec::suite::{EncryptionMethod, Owed};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use onetap_apdu_spec::suite::EncryptionMethod;
 
 use super::Hub;
 use super::caller::Terminal;
 use super::identity::blocking;
-use super::json::{self, Base64, Typed, answer};
+use super::json::{self, answer};
 use super::problem::{Kind, Problem, ProblemBody};
-use super::routes::wire::ReceiptBody;
 use crate::decide::Outcome;
 use crate::verify::Malformed;
 
 /// A refusal leaves at a multiple of this after its request came, so that the time does not tell what was wrong
 /// either: the work for one reason differs from that for another by a hundredth of it (P-24).
 const BEAT: Duration = Duration::from_millis(2);
-/// The header that makes a repetition one.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// Exactly what P-17 lists.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Authorisation)]
-pub(crate) struct AuthorisationBody {
-    /// T, the bytes that the card signed, base64
-    #[schema(value_type = String, format = Byte)]
-    transaction: Base64,
-    /// Header and S, base64
-    #[schema(value_type = String, format = Byte)]
-    signature_message: Base64,
-    /// What the holder typed
-    #[schema(value_type = String, format = Password, min_length = 6, max_length = 16)]
-    verification_password: Typed,
-    /// What the card's profile owes besides, if it owes anything
-    password_object: Option<ObjectBody>,
-}
-
-/// E, D(E) or D(pw).
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PasswordObject)]
-pub(crate) struct ObjectBody {
-    kind: ObjectKind,
-    /// base64
-    #[schema(value_type = String, format = Byte)]
-    bytes: Base64,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-enum ObjectKind {
-    Encrypted,
-    EncryptedDigest,
-    PasswordDigest,
-}
-
-impl From<AuthorisationBody> for AuthorisationRequest {
-    fn from(body: AuthorisationBody) -> Self {
-        let object = |object: ObjectBody| PasswordObject {
-            kind: match object.kind {
-                ObjectKind::Encrypted => Owed::Encrypted,
-                ObjectKind::EncryptedDigest => Owed::EncryptedDigest,
-                ObjectKind::PasswordDigest => Owed::PasswordDigest,
-            },
-            bytes: object.bytes.0,
-        };
-        Self {
-            transaction: body.transaction.0,
-            signature_message: body.signature_message.0,
-            verification_password: body.verification_password.0,
-            password_object: body.password_object.map(object),
-        }
-    }
-}
-
-/// What became of it.
-#[derive(Serialize, ToSchema)]
-#[serde(tag = "outcome", rename_all = "kebab-case")]
-#[schema(as = Outcome)]
-pub(crate) enum OutcomeBody<'a> {
-    /// Executed, once; a repetition gets the same receipt
-    Executed { receipt: ReceiptBody<'a> },
-    /// Not executed. Which of signature, password, counter, payee, date or lock was wrong is not told
-    Refused,
-    /// Not executed: the password was right, the balance too small
-    InsufficientFunds,
-    /// Not executed: the password was right, the amount over a limit
-    LimitExceeded,
-}
-
 /// Judges a transaction that a card has signed and its holder confirmed, and executes it at most once.
 ///
 /// An answer that was lost is asked for again with the same `Idempotency-Key` and body.
@@ -106,10 +29,10 @@ pub(crate) enum OutcomeBody<'a> {
     post,
     path = "/v1/authorisations",
     tag = "authorisations",
-    params(("Idempotency-Key" = String, Header, description = "1 to 64 printable ASCII characters, new for each attempt")),
-    request_body(content = AuthorisationBody),
+    params(("Idempotency-Key" = String, Header, description = "1 to 64 printable ASCII characters, no spaces, new for each attempt")),
+    request_body(content = AuthorisationRequest),
     responses(
-        (status = 200, description = "Decided, durably", body = OutcomeBody),
+        (status = 200, description = "Decided, durably", body = Answer),
         (status = 400, description = "Not well formed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too often", body = ProblemBody, content_type = "application/problem+json"),
@@ -133,9 +56,8 @@ async fn judge(
     body: Body,
 ) -> Result<Outcome, Problem> {
     let key = idempotency_key(headers)?;
-    let body: AuthorisationBody = json::read(hub, headers, body).await?;
+    let request: AuthorisationRequest = json::read(hub, headers, body).await?;
     let start = Instant::now();
-    let request = AuthorisationRequest::from(body);
     let outcome = match SignatureMessage::parse(&request.signature_message) {
         Err(error) => Outcome::Malformed(Malformed::Signature(error)),
         Ok(message) => {
@@ -167,10 +89,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
 
 fn respond(outcome: &Outcome) -> Response {
     let body = match outcome {
-        Outcome::Executed(receipt) => OutcomeBody::Executed { receipt: receipt.into() },
-        Outcome::Refused => OutcomeBody::Refused,
-        Outcome::InsufficientFunds => OutcomeBody::InsufficientFunds,
-        Outcome::LimitExceeded => OutcomeBody::LimitExceeded,
+        Outcome::Executed(receipt) => Answer::Executed { receipt: receipt.clone() },
+        Outcome::Refused => Answer::Refused,
+        Outcome::InsufficientFunds => Answer::InsufficientFunds,
+        Outcome::LimitExceeded => Answer::LimitExceeded,
         Outcome::Malformed(malformed) => return Problem::malformed(malformed.to_string()).into_response(),
         Outcome::Conflict => {
             let detail = "the idempotency key was used for another body; draw a new key for a new attempt";

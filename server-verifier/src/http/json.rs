@@ -1,6 +1,5 @@
-//! Bodies: so large, so soon, JSON of exactly the fields that are asked for; bytes as base64.
+//! Bodies: so large, so soon, JSON of exactly the fields that are asked for.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -8,57 +7,14 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
-use onetap_apdu_spec::password::Password;
-use serde::de::{DeserializeOwned, Error as _, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use onetap_apdu_spec::service::JSON;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Hub;
 use super::problem::{Kind, Problem};
-
-/// Bytes, as base64 with the standard alphabet and padding (RFC 4648 §4).
-#[derive(Debug)]
-pub(crate) struct Base64(pub(crate) Vec<u8>);
-
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Base64;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("base64 text")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Base64, E> {
-                STANDARD.decode(text).map(Base64).map_err(|_| E::custom("not base64 (RFC 4648 section 4)"))
-            }
-        }
-        from.deserialize_str(Text)
-    }
-}
-
-/// A password as the holder typed it. An error does not repeat it.
-#[derive(Debug)]
-pub(crate) struct Typed(pub(crate) Password);
-
-impl<'de> Deserialize<'de> for Typed {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Typed;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a password")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Typed, E> {
-                text.parse().map(Typed).map_err(E::custom)
-            }
-        }
-        // Whatever was there instead of a text may be what somebody typed: it is not named either.
-        from.deserialize_str(Text).map_err(|_| D::Error::custom("not a joint password"))
-    }
-}
 
 /// Reads a JSON body.
 pub(crate) async fn read<T: DeserializeOwned>(
@@ -85,7 +41,7 @@ fn form_of(error: &serde_json::Error) -> String {
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let main = kind.and_then(|kind| kind.split(|byte| *byte == b';').next());
-    main.is_some_and(|main| main.trim_ascii().eq_ignore_ascii_case(b"application/json"))
+    main.is_some_and(|main| main.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
 }
 
 async fn bytes(hub: &Hub, body: Body) -> Result<Bytes, Problem> {
@@ -154,7 +110,7 @@ pub(crate) fn answer_bytes(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

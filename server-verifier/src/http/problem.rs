@@ -6,60 +6,12 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use onetap_apdu_spec::service::PROBLEM_JSON;
+pub(crate) use onetap_apdu_spec::service::{Problem as ProblemBody, ProblemKind as Kind};
+
 use super::clients::TokenError;
 use crate::error::ServiceError;
 use crate::ledger::LedgerError;
-
-/// What went wrong, as far as a client may know. Each has a URN that stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Malformed,
-    NotAuthenticated,
-    NotAllowed,
-    NotFound,
-    MethodNotAllowed,
-    TooSlow,
-    Conflict,
-    TooLarge,
-    NotJson,
-    Unprocessable,
-    TooMany,
-    Internal,
-    Busy,
-}
-
-/// Status, the URN's last part, title.
-type Row = (StatusCode, &'static str, &'static str);
-
-impl Kind {
-    const fn row(self) -> Row {
-        match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request is not well formed"),
-            Self::NotAuthenticated => {
-                (StatusCode::UNAUTHORIZED, "not-authenticated", "The client is not known")
-            }
-            Self::NotAllowed => {
-                (StatusCode::FORBIDDEN, "not-allowed", "The client's role does not allow this")
-            }
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The address has no such method")
-            }
-            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "The request came too slowly"),
-            Self::Conflict => {
-                (StatusCode::CONFLICT, "conflict", "The request does not fit the present state")
-            }
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The request is not JSON"),
-            Self::Unprocessable => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "The request cannot be done")
-            }
-            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "The server is busy"),
-        }
-    }
-}
 
 /// An error on its way to the client. The request's id is put in where the answer leaves.
 #[derive(Debug, Clone)]
@@ -67,19 +19,6 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     retry_after: Option<u64>,
-}
-
-#[derive(serde::Serialize, utoipa::ToSchema)]
-#[schema(as = Problem, description = "RFC 9457")]
-pub(crate) struct ProblemBody<'a> {
-    /// `urn:onetap:problem:…`, stable
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    /// What is wrong with this request, and what to do next
-    detail: &'a str,
-    /// The request's id, which the server's log has too: `urn:onetap:request:…`
-    instance: String,
 }
 
 impl Problem {
@@ -105,6 +44,10 @@ impl Problem {
         Self::new(Kind::Busy, detail).after(1)
     }
 
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// The client learns nothing but that the log has it.
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "the server failed");
@@ -113,19 +56,12 @@ impl Problem {
 
     /// The whole answer, once the request's id is known.
     pub(crate) fn render(&self, request: &str) -> Response {
-        let (status, name, title) = self.kind.row();
-        let body = ProblemBody {
-            r#type: format!("urn:onetap:problem:{name}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            instance: format!("urn:onetap:request:{request}"),
-        };
+        let body = ProblemBody::new(self.kind, &self.detail, request);
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -141,7 +77,7 @@ impl IntoResponse for Problem {
     /// Carries the problem to where the request's id is known.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.kind.row().0;
+        *response.status_mut() = self.status();
         response.extensions_mut().insert(self);
         response
     }
@@ -199,9 +135,7 @@ fn of_ledger(error: LedgerError) -> Kind {
         | E::AlreadyReversed
         | E::NotSettled
         | E::AlreadyAnswered => Kind::Conflict,
-        E::Amount | E::MoreThanHeld | E::Payee | E::KeptElsewhere | E::SystemName | E::CannotReverse => {
-            Kind::Unprocessable
-        }
+        E::Amount | E::MoreThanHeld | E::Payee | E::KeptElsewhere | E::CannotReverse => Kind::Unprocessable,
     }
 }
 

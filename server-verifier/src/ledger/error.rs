@@ -30,9 +30,6 @@ pub enum LedgerError {
     /// Not a stored value, not empty, or linked before.
     #[error("only an open, empty stored value that no other system keeps can be linked; open a new one")]
     CannotLink,
-    /// Not 1 to 32 of a-z, 0-9 and `-`.
-    #[error("a system's name has 1 to 32 of a-z, 0-9 and -")]
-    SystemName,
     /// Reversed before.
     #[error("the transaction was reversed before; nothing was changed")]
     AlreadyReversed,

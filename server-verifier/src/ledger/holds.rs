@@ -5,17 +5,17 @@ use std::str::FromStr;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::MAX_MINOR;
+use onetap_apdu_spec::service::{SystemName, TransactionId};
 
 use super::{LedgerError, Posting, pay};
 use crate::admin::{on_record, open_account};
 use crate::audit::Event;
-use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::outbox::Topic;
 use crate::service::Verifier;
 use crate::store::books::{self, RowLock};
-use crate::store::rows::{Account, SystemName};
+use crate::store::rows::Account;
 use crate::store::sql::{Row, Sql, params};
 use crate::views::MAX_PAGE;
 

@@ -5,7 +5,6 @@ use super::settle::entry_of;
 use super::{EntryId, LedgerError, Posting, pay};
 use crate::admin::on_record;
 use crate::audit::Event;
-use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::outbox::Topic;
@@ -13,6 +12,7 @@ use crate::service::Verifier;
 use crate::store::books::{self, RowLock};
 use crate::store::rows::Account;
 use crate::store::sql::{Sql, params};
+use onetap_apdu_spec::service::TransactionId;
 
 /// What a transaction has booked, and whose chain has it.
 #[derive(Debug)]

@@ -5,19 +5,19 @@
 //! or *failed* (the hold is gone). Whichever it is, C and the joint password are spent: nothing is executed twice.
 
 use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::service::{SystemName, TransactionId};
 
 use super::holds::{self, HoldState, hold, lock_account};
 use super::{EntryId, LedgerError, NewAccount, Posting, new_account, pay};
 use crate::admin::{on_record, open_account};
 use crate::audit::Event;
-use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::error::{ServiceError, StoreError};
 use crate::outbox::Topic;
 use crate::service::Verifier;
 use crate::store::books;
 use crate::store::decision;
-use crate::store::rows::{Account, AccountKind, SystemName};
+use crate::store::rows::{Account, AccountKind};
 use crate::store::sql::{Sql, params};
 
 /// What another system says of a transaction that it was asked to book.

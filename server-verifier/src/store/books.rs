@@ -5,13 +5,13 @@ use std::str::FromStr;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::Receipt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::rows::{Account, AccountKind, CardState, EnrolledCard, Lock, Mark};
 use super::sql::{Row, Sql, params};
 use crate::audit::{End, Event, Sealer};
-use crate::decide::Receipt;
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 

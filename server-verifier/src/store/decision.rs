@@ -2,12 +2,13 @@
 //! same on either store; committing is the store's own business.
 
 use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::service::Receipt;
 
 use super::books::{self, CHAIN_END, INSERT_AUDIT, RowLock};
 use super::rows::{Account, Answered, CardState, Life, Mark, Rows};
 use super::sql::{Param, Sql, Statement, params};
 use crate::audit::{End, Event, Sealer};
-use crate::decide::{Attempt, Commit, Decision, Execution, Outcome, Receipt, Tries, decide};
+use crate::decide::{Attempt, Commit, Decision, Execution, Outcome, Tries, decide};
 use crate::environment::Timestamp;
 use crate::error::StoreError;
 use crate::ledger::{self, Incoming, Posting};

@@ -4,10 +4,9 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::header::Binding;
 use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::{Answer, Receipt, SystemName};
 
-use crate::decide::{Answer, Receipt};
 use crate::environment::Timestamp;
-use crate::ledger::LedgerError;
 
 /// Everything that one decision reads, under the lock of the payer's account.
 #[derive(Debug, Clone)]
@@ -55,41 +54,6 @@ pub struct Account {
     pub wrong_in_a_row: u32,
     /// Who keeps its books, if not this server.
     pub system: Option<SystemName>,
-}
-
-/// Another system that keeps accounts: 1 to 32 of a-z, 0-9 and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SystemName(String);
-
-impl SystemName {
-    /// As text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for SystemName {
-    type Err = LedgerError;
-    fn from_str(text: &str) -> Result<Self, LedgerError> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl TryFrom<String> for SystemName {
-    type Error = LedgerError;
-    fn try_from(text: String) -> Result<Self, LedgerError> {
-        let fits = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if fits { Ok(Self(text)) } else { Err(LedgerError::SystemName) }
-    }
-}
-
-impl From<SystemName> for String {
-    fn from(name: SystemName) -> String {
-        name.0
-    }
 }
 
 /// What an account is for (P-26).

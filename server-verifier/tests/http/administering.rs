@@ -249,7 +249,7 @@ fn a_client_is_added_used_and_withdrawn_at_once() {
     let mut card = scene.card(SYMMETRIC);
     let mut payment = scene.world.payment(1_00);
     payment.terminal = "TERM0002".parse().unwrap();
-    let send = |request: &onetap_apdu_spec::request::AuthorisationRequest| {
+    let send = |request: &onetap_apdu_spec::service::AuthorisationRequest| {
         let mut http = crate::scene::authorisation(&scene.key(), request);
         http.headers.retain(|(name, _)| name != "authorization");
         scene.ask(&http.token(&token))

@@ -91,10 +91,18 @@ fn a_request_that_another_site_makes_a_browser_send_is_refused() {
 }
 
 #[test]
-fn a_client_is_told_its_name_and_role() {
+fn a_client_is_told_who_it_is_and_what_a_terminal_must_know_before_a_tap() {
     let scene = Scene::new();
+    let (server, now) = (scene.world.verifier.server_id(), scene.world.verifier.now());
     for (who, role) in [("pos", "terminal"), ("op", "operator"), ("aud", "auditor"), ("adm", "admin")] {
-        assert_eq!(scene.get(who, "/v1/me").json(), json!({ "client": who, "role": role }));
+        // docs/spec/server.md: dated within -10 … +2 minutes of receipt.
+        let mut me =
+            json!({ "client": who, "role": role, "server": server, "max_age": 600, "max_ahead": 120 });
+        me["time"] = json!(now);
+        if role == "terminal" {
+            me["terminal"] = json!("TERM0001");
+        }
+        assert_eq!(scene.get(who, "/v1/me").json(), me);
     }
 }
 

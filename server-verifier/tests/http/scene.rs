@@ -4,16 +4,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use onetap_apdu_spec::request::AuthorisationRequest;
-use onetap_apdu_spec::suite::Owed;
+use onetap_apdu_spec::service::{AUTHORISATIONS, AuthorisationRequest, IDEMPOTENCY_KEY};
 use onetap_server_verifier::http::clients::{
     ClientId, ClientRecord, Clients, Credential, MemoryClients, Role, Token,
 };
 use onetap_server_verifier::http::{Config, Server};
 use onetap_server_verifier::{Timestamp, Verifier};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{Card, World};
 use crate::wire::{Answer, Conn, Request};
@@ -109,25 +106,12 @@ impl Scene {
 
 pub fn authorisation(key: &str, request: &AuthorisationRequest) -> Request {
     let request_body = body(request);
-    Request::new("POST", "/v1/authorisations")
+    Request::new("POST", AUTHORISATIONS)
         .token(&token("pos").0)
-        .header("idempotency-key", key)
+        .header(IDEMPOTENCY_KEY, key)
         .json(&request_body)
 }
 
 pub fn body(request: &AuthorisationRequest) -> Value {
-    let mut body = json!({
-        "transaction": STANDARD.encode(&request.transaction),
-        "signature_message": STANDARD.encode(&request.signature_message),
-        "verification_password": request.verification_password.expose(),
-    });
-    if let Some(object) = &request.password_object {
-        let kind = match object.kind {
-            Owed::Encrypted => "encrypted",
-            Owed::EncryptedDigest => "encrypted-digest",
-            Owed::PasswordDigest => "password-digest",
-        };
-        body["password_object"] = json!({ "kind": kind, "bytes": STANDARD.encode(&object.bytes) });
-    }
-    body
+    serde_json::to_value(request).unwrap()
 }

@@ -204,7 +204,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn ask(&self, key: &str, request: &onetap_apdu_spec::request::AuthorisationRequest) -> Outcome {
+    fn ask(&self, key: &str, request: &onetap_apdu_spec::service::AuthorisationRequest) -> Outcome {
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.world.verifier.authorise(&self.world.client, key, request) {

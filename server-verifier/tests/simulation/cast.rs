@@ -13,7 +13,7 @@ use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::password::{Password, PasswordPolicy};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{Owed, Profile, Suite};
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_server_verifier::{Outcome, Policy, Timestamp};
 
 use crate::cast::Deal;

@@ -141,7 +141,7 @@ fn stored_answers_cost_no_second_try() {
     let world = world();
     let mut card = world.card(SUITE);
     let tap = card.tap(world.payment(100));
-    let send = |request: &onetap_apdu_spec::request::AuthorisationRequest| {
+    let send = |request: &onetap_apdu_spec::service::AuthorisationRequest| {
         world.verifier.authorise(&world.client, "same-key", request).unwrap()
     };
     for _ in 0..5 {

@@ -109,7 +109,7 @@ fn malformed_requests_are_named() {
     let world = world();
     let mut card = world.card("a3+sha256+rsa-oaep");
     let tap = card.tap(world.payment(125));
-    let send = |change: &dyn Fn(&mut onetap_apdu_spec::request::AuthorisationRequest)| {
+    let send = |change: &dyn Fn(&mut onetap_apdu_spec::service::AuthorisationRequest)| {
         let mut request = tap.request.clone();
         change(&mut request);
         world.send(&request)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Barrier;
 
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::{DEBOUNCE_MS, Key};
 use onetap_conformance::world::{Route, World};

@@ -9,7 +9,7 @@ use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::password::PasswordPolicy;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::{ImageFile, ImageOptions};

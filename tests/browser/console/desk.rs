@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fantoccini::key::Key;
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_conformance::fire::api::authorise;
 use onetap_conformance::fire::client::{Client, Reply};
 use onetap_conformance::fire::scene::SYMMETRIC;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_recording_vfs::{Log, Recording};
 use onetap_server_verifier::{AccountView, LogEntry, Outcome, ServiceError, Verifier};
 

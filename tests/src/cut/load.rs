@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::rng::SeededRng;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_recording_vfs::{Log, Recording};
 use onetap_server_verifier::{
     AccountKind, AccountOptions, AccountView, CardOptions, Client, Clock, Environment, InitOptions, LogEntry,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use onetap_apdu_spec::request::AuthorisationRequest;
+use onetap_apdu_spec::service::{AUTHORISATIONS, AuthorisationRequest};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_server_verifier::{InitOptions, Policy};
 
 use super::Fallible;
-use super::api::{AUTHORISATIONS, authorise};
+use super::api::authorise;
 use super::client::Client;
 use super::serve::{Books, Program, Serving, Tokens};
 use super::town::{Payment, Town};

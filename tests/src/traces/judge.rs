@@ -2,7 +2,7 @@
 
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::password::Password;
-use onetap_apdu_spec::request::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::txn::{Transaction, TransactionMessage};
 use onetap_pcsc_host::trace::{Evidence, Predicates};
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::default_provider;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::request::AuthorisationRequest;
 use onetap_apdu_spec::rng::OsRng;
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::{

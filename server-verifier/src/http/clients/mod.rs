@@ -89,20 +89,7 @@ pub enum Role {
     Admin,
 }
 
-/// A role's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schema(as = Role, description = "What a client may do.")]
-pub enum RoleName {
-    /// See [`Role::Terminal`].
-    Terminal,
-    /// See [`Role::Operator`].
-    Operator,
-    /// See [`Role::Auditor`].
-    Auditor,
-    /// See [`Role::Admin`].
-    Admin,
-}
+pub use onetap_apdu_spec::service::Role as RoleName;
 
 /// A terminal's role without a terminal, or another with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::service::{SystemName, TransactionId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::ReasonBody;
 use super::wire::{Page, page_limit};
-use crate::decide::TransactionId;
 use crate::environment::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Administer, Caller, Read};
@@ -20,7 +20,6 @@ use crate::http::inspection::{LedgerBody, Running};
 use crate::http::json::{Json, Path, Query, answer};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ledger::{HoldId, HoldState, HoldView, Settlement, Verdict};
-use crate::store::rows::SystemName;
 
 /// Money that cannot be spent.
 #[derive(Serialize, ToSchema)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onetap_apdu_spec::service::Standing;
 use onetap_apdu_spec::txn::TerminalId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,14 +56,6 @@ impl From<&Access> for RoleName {
             Access::Admin => Self::Admin,
         }
     }
-}
-
-/// Who is asking.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Me)]
-pub(crate) struct MeBody<'a> {
-    client: &'a str,
-    role: RoleName,
 }
 
 /// A client.
@@ -146,10 +139,20 @@ pub(crate) async fn withdraw_terminal(
     Ok(answer(StatusCode::OK, &TerminalBody { terminal }))
 }
 
-/// Who is asking, as the service knows it.
-#[utoipa::path(get, path = "/v1/me", tag = "clients", responses((status = 200, body = MeBody)))]
-pub(crate) async fn me(caller: Caller<Ask>) -> Response {
-    answer(StatusCode::OK, &MeBody { client: caller.name(), role: caller.access().into() })
+/// Who is asking, as the service knows it, and what a terminal has to know before a tap.
+#[utoipa::path(get, path = "/v1/me", tag = "clients", responses((status = 200, body = Standing)))]
+pub(crate) async fn me(caller: Caller<Ask>, State(hub): State<Arc<Hub>>) -> Response {
+    let (verifier, seconds) = (&hub.verifier, |tolerance| u32::try_from(tolerance).unwrap_or(u32::MAX));
+    let standing = Standing {
+        client: caller.name().to_owned(),
+        role: caller.access().into(),
+        terminal: caller.terminal().cloned(),
+        server: verifier.server_id(),
+        time: verifier.now(),
+        max_age: seconds(verifier.policy().max_age),
+        max_ahead: seconds(verifier.policy().max_ahead),
+    };
+    answer(StatusCode::OK, &standing)
 }
 
 /// All clients by name, withdrawn ones too.

@@ -4,57 +4,14 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
-use onetap_apdu_spec::txn::{TerminalId, TransactionType};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::audit::LogEntry;
-use crate::decide::Receipt;
 use crate::environment::Timestamp;
 use crate::http::problem::Problem;
-use crate::store::rows::{AccountKind, CardState, Lock, SystemName};
-use crate::views::{AccountView, MAX_PAGE, StatementLine, TransactionView};
-
-/// What was executed.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Receipt)]
-pub(crate) struct ReceiptBody<'a> {
-    /// The transaction's id
-    transaction: &'a str,
-    /// `payment` or `top-up`
-    #[schema(value_type = String)]
-    kind: TransactionType,
-    /// Minor units
-    amount: u64,
-    /// ISO 4217
-    #[schema(value_type = String)]
-    currency: Currency,
-    #[schema(value_type = String)]
-    payee: &'a AccountNumber,
-    payee_name: &'a str,
-    reference: &'a str,
-    #[schema(value_type = String, format = DateTime)]
-    executed_at: Timestamp,
-    /// The other system that has yet to book it; absent if it is booked
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted_for: Option<&'a str>,
-}
-
-impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
-    fn from(receipt: &'a Receipt) -> Self {
-        Self {
-            transaction: &receipt.transaction.0,
-            kind: receipt.kind,
-            amount: receipt.amount,
-            currency: receipt.currency,
-            payee: &receipt.payee,
-            payee_name: &receipt.payee_name,
-            reference: &receipt.reference,
-            executed_at: receipt.executed_at,
-            accepted_for: receipt.accepted_for.as_ref().map(SystemName::as_str),
-        }
-    }
-}
+use crate::store::rows::{AccountKind, CardState, Lock};
+use crate::views::{AccountView, MAX_PAGE, StatementLine};
 
 /// An account with its lock and its cards.
 #[derive(Serialize, ToSchema)]
@@ -160,27 +117,6 @@ pub(crate) struct EntryBody {
 impl From<LogEntry> for EntryBody {
     fn from(entry: LogEntry) -> Self {
         Self { entry }
-    }
-}
-
-/// A transaction that was executed.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Transaction)]
-pub(crate) struct TransactionBody<'a> {
-    receipt: ReceiptBody<'a>,
-    /// At which terminal
-    #[schema(value_type = String)]
-    terminal: &'a TerminalId,
-    /// The payer's account; a terminal is not told
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    payer: Option<&'a AccountNumber>,
-}
-
-impl<'a> TransactionBody<'a> {
-    pub(crate) fn new(view: &'a TransactionView, with_payer: bool) -> Self {
-        let payer = with_payer.then_some(&view.payer);
-        Self { receipt: (&view.receipt).into(), terminal: &view.terminal, payer }
     }
 }
 

@@ -1,0 +1,105 @@
+//! From what comes back to an answer or an error that says what is known.
+
+use std::error::Error as _;
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+use onetap_apdu_spec::service::{JSON, PROBLEM_JSON, Problem};
+use serde::de::DeserializeOwned;
+use ureq::http::{Response, header};
+use ureq::{Body, Error, Timeout};
+
+use crate::service::ServiceError;
+
+/// Most bytes of an answer that are read. The longest that the service gives has about 2 kB.
+const MAX_ANSWER: u64 = 64 * 1024;
+/// Longest time that a server is believed when it asks to be left alone.
+const MAX_RETRY_AFTER: u64 = 3600;
+
+/// Reads a whole answer of the service.
+pub(super) fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, ServiceError> {
+    let status = answer.status().as_u16();
+    let kind = media_type(&answer);
+    let retry_after = retry_after(&answer);
+    let mut body = Vec::new();
+    let read = answer.into_body().into_reader().take(MAX_ANSWER + 1).read_to_end(&mut body);
+    read.map_err(|error| ServiceError::Lost(format!("the answer broke off: {error}")))?;
+    if body.len() as u64 > MAX_ANSWER {
+        return Err(ServiceError::NotTheService(format!(
+            "more than {MAX_ANSWER} bytes came, with status {status}"
+        )));
+    }
+    let strange =
+        || ServiceError::NotTheService(format!("status {status} with a body that it does not send"));
+    match (status, kind) {
+        (200, Kind::Json) => serde_json::from_slice(&body).map_err(|_| strange()),
+        (_, Kind::Problem) => {
+            let problem: Problem = serde_json::from_slice(&body).map_err(|_| strange())?;
+            // What a proxy makes of it must not decide whether something was executed.
+            if problem.status != status {
+                return Err(strange());
+            }
+            Err(ServiceError::Problem { problem: Box::new(problem), retry_after })
+        }
+        _ => Err(strange()),
+    }
+}
+
+enum Kind {
+    Json,
+    Problem,
+    Other,
+}
+
+fn media_type(answer: &Response<Body>) -> Kind {
+    let kind =
+        answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    match kind {
+        kind if kind.eq_ignore_ascii_case(JSON) => Kind::Json,
+        kind if kind.eq_ignore_ascii_case(PROBLEM_JSON) => Kind::Problem,
+        _ => Kind::Other,
+    }
+}
+
+fn retry_after(answer: &Response<Body>) -> Option<Duration> {
+    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
+    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
+}
+
+/// Whether anything can have been sent when the transport failed, as far as it tells.
+pub(super) fn of_transport(error: Error) -> ServiceError {
+    match &error {
+        Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::ConnectProxyFailed(_)
+        | Error::InvalidProxyUrl => ServiceError::Unreachable(error.to_string()),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            ServiceError::Unreachable("it did not accept a connection in time".to_owned())
+        }
+        Error::Rustls(cause) => of_tls(cause),
+        Error::Io(cause) => of_io(cause),
+        _ => ServiceError::Lost(error.to_string()),
+    }
+}
+
+fn of_io(error: &io::Error) -> ServiceError {
+    use io::ErrorKind as K;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = inner.or_else(|| error.source().and_then(|source| source.downcast_ref::<rustls::Error>()));
+    match (inner, error.kind()) {
+        (Some(cause), _) => of_tls(cause),
+        (None, K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable) => {
+            ServiceError::Unreachable(error.to_string())
+        }
+        _ => ServiceError::Lost(error.to_string()),
+    }
+}
+
+/// A certificate is judged before anything is sent; any other failure may come later.
+fn of_tls(error: &rustls::Error) -> ServiceError {
+    match error {
+        rustls::Error::InvalidCertificate(cause) => ServiceError::Untrusted(cause.to_string()),
+        other => ServiceError::Lost(other.to_string()),
+    }
+}
