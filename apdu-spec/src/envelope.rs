@@ -106,6 +106,13 @@ impl<'a> Envelope<'a> {
         self.read_plaintext(&plaintext).ok_or(OpenError::Undecryptable)
     }
 
+    /// Whether the tag of E, where the suite has one, is this card's for this transaction. Takes no key of the
+    /// server's and opens nothing.
+    #[must_use]
+    pub fn has_right_tag(&self, envelope: &[u8]) -> bool {
+        self.check_tag(envelope).is_ok()
+    }
+
     fn profile(&self) -> Profile {
         self.header.binding.suite.profile()
     }

@@ -90,6 +90,10 @@ pub enum Event {
         locked: Option<LockCause>,
         mark: Option<Mark>,
     },
+    /// A terminal has cancelled what the card signed with this counter value: it will never be executed.
+    Cancelled { card: CardId, counter: u32, terminal: TerminalId, mark: Mark },
+    /// A cancellation with a valid signature was refused; nothing else changed.
+    CancellationRefused { card: CardId, counter: u32, terminal: TerminalId, why: Why },
     /// An administrator unlocked the account; every counter value up to the mark is void.
     Unlocked { operator: String, reason: String },
     /// Another system keeps the account's books from now on.
@@ -117,7 +121,7 @@ impl Event {
     #[must_use]
     pub fn mark(&self) -> Option<&Mark> {
         match self {
-            Self::Executed { mark, .. } => Some(mark),
+            Self::Executed { mark, .. } | Self::Cancelled { mark, .. } => Some(mark),
             Self::Refused { mark, .. } | Self::WrongPassword { mark, .. } => mark.as_ref(),
             _ => None,
         }

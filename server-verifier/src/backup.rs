@@ -9,12 +9,12 @@ use std::path::Path;
 use crate::error::ServiceError;
 use crate::service::{DATABASE, Verifier};
 use crate::store::Store;
-use crate::store::sql::params;
+use crate::store::sql::{Row, params};
 use crate::store::sqlite;
 
 /// How long an answer is kept under its idempotency key, in seconds: far longer than a transaction may wait.
 pub const KEEP_ANSWERS: i64 = 24 * 60 * 60;
-/// Accounts that one step of housekeeping looks at, so that decisions need not wait long for it.
+/// Answers that one step of housekeeping looks at, so that decisions need not wait long for it.
 const STEP: i64 = 1_000;
 
 impl Verifier {
@@ -47,16 +47,25 @@ impl Verifier {
     /// [`ServiceError::Store`].
     pub fn forget_answers(&self) -> Result<u64, ServiceError> {
         let before = self.env.clock.now().0.saturating_sub(KEEP_ANSWERS);
-        let last = "SELECT coalesce(max(account_id), 0) FROM accounts";
-        let last = self.store.read(|db| db.count(last, &[]))?;
-        let sql = "DELETE FROM requests WHERE account_id >= ?1 AND account_id < ?2 AND at < ?3";
-        let (mut from, mut forgotten) = (0, 0);
-        while from <= last {
-            let params = params![from, from + STEP, before];
-            forgotten += self.store.write(|db| db.execute(sql, &params))?;
-            from += STEP;
+        let end_of_step = "SELECT terminal_id, idempotency_key FROM requests
+            WHERE (terminal_id, idempotency_key) > (?1, ?2)
+            ORDER BY terminal_id, idempotency_key LIMIT 1 OFFSET ?3";
+        let forget = "DELETE FROM requests WHERE (terminal_id, idempotency_key) > (?1, ?2)
+            AND (terminal_id, idempotency_key) <= (?3, ?4) AND at < ?5";
+        let forget_the_rest =
+            "DELETE FROM requests WHERE (terminal_id, idempotency_key) > (?1, ?2) AND at < ?3";
+        let (mut from, mut forgotten) = ((String::new(), String::new()), 0);
+        loop {
+            let params = params![&from.0, &from.1, STEP - 1];
+            let key = |row: &dyn Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()));
+            let Some(to) = self.store.read(|db| db.first(end_of_step, &params, key))? else {
+                let params = params![&from.0, &from.1, before];
+                return Ok(forgotten + self.store.write(|db| db.execute(forget_the_rest, &params))?);
+            };
+            let params = params![&from.0, &from.1, &to.0, &to.1, before];
+            forgotten += self.store.write(|db| db.execute(forget, &params))?;
+            from = to;
         }
-        Ok(forgotten)
     }
 }
 

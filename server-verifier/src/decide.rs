@@ -8,7 +8,7 @@
 use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::editions;
 use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
+use onetap_apdu_spec::service::{Answer, Receipt, Resolution, SystemName, TransactionId};
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionType};
 use subtle::ConstantTimeEq as _;
 
@@ -23,6 +23,8 @@ use crate::verify::{Evidence, Judged, Malformed, Verified};
 pub enum Outcome {
     /// Executed, once; a repetition gets the same receipt.
     Executed(Receipt),
+    /// Not executed, and never will be: the answer to a cancellation.
+    Cancelled,
     /// Not executed. Does not say why: wrong password, locked account, dead counter value and
     /// refused payee look the same.
     Refused,
@@ -44,6 +46,7 @@ impl Outcome {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Executed(_) => "executed",
+            Self::Cancelled => "cancelled",
             Self::Refused => "refused",
             Self::InsufficientFunds => "insufficient-funds",
             Self::LimitExceeded => "limit-exceeded",
@@ -61,6 +64,16 @@ impl From<Answer> for Outcome {
             Answer::Refused => Self::Refused,
             Answer::InsufficientFunds => Self::InsufficientFunds,
             Answer::LimitExceeded => Self::LimitExceeded,
+        }
+    }
+}
+
+impl From<Resolution> for Outcome {
+    fn from(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Executed { receipt } => Self::Executed(receipt),
+            Resolution::Cancelled => Self::Cancelled,
+            Resolution::Refused => Self::Refused,
         }
     }
 }

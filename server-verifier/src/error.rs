@@ -161,6 +161,11 @@ pub enum ServiceError {
     /// The statement's signature does not hold.
     #[error("the enrolment statement is not signed by the key in it; read it from the card again")]
     StatementForged,
+    /// The suite's signature cannot be checked without the joint password.
+    #[error(
+        "this card's profile has no cancellation: wait until the transaction's date is too old to be executed, then ask for the transaction"
+    )]
+    CannotCancel,
     /// No such transaction, or none that this client may see.
     #[error("there is no such transaction; it was not executed")]
     NoSuchTransaction,

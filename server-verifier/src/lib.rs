@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`verify`] | pure cryptography: from a request to [`verify::Authentic`] to [`verify::Verified`] |
 //! | [`decide`] | the decision core, pure: rows and proof in, answer and writes out |
+//! | [`cancel`] | the decision core of cancellations, pure too |
 //! | [`policy`] | what the operator allows |
 //! | [`store`] | what a decision reads and writes, and the SQLite store |
 //! | [`audit`] | the sealed log |
@@ -43,6 +44,7 @@ mod admin;
 pub mod audit;
 mod background;
 mod backup;
+pub mod cancel;
 pub mod decide;
 pub mod environment;
 pub mod error;

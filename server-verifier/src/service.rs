@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits};
 use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
-use onetap_apdu_spec::service::{AuthorisationRequest, IdempotencyKey};
+use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, IdempotencyKey};
 use onetap_apdu_spec::txn::TerminalId;
 
 use crate::audit::{Event, Sealer};
+use crate::cancel::ProvenCancellation;
 use crate::decide::{Attempt, Outcome};
 use crate::environment::{Environment, Timestamp};
 use crate::error::{KeyFileError, ServiceError, StoreError};
@@ -24,8 +25,10 @@ use crate::store::decision::Decider;
 use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS};
 use crate::store::sql::{Sql, params};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Coming, Pending, Store};
-use crate::verify::{Enrolled, Malformed, NotAuthentic, Parsed, authenticate, body_tag};
+use crate::store::{Coming, Pending, Question, Store};
+use crate::verify::{
+    Enrolled, Malformed, NotAuthentic, Parsed, authenticate, authenticate_unopened, body_tag,
+};
 
 pub(crate) const DATABASE: &str = "verifier.db";
 /// Where the books are, if not in a file here.
@@ -85,6 +88,29 @@ struct Known {
     /// Row of its account.
     account: i64,
     card: Enrolled,
+}
+
+/// The card that a request names.
+enum Claimed {
+    Enrolled(Arc<Known>),
+    /// There is none: a stand-in, so that the answer takes as long.
+    Unknown(Box<Enrolled>),
+}
+
+impl Claimed {
+    fn card(&self) -> &Enrolled {
+        match self {
+            Self::Enrolled(known) => &known.card,
+            Self::Unknown(decoy) => decoy,
+        }
+    }
+
+    fn account(&self) -> Option<i64> {
+        match self {
+            Self::Enrolled(known) => Some(known.account),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 impl Verifier {
@@ -235,7 +261,38 @@ impl Verifier {
         };
         // It has come: nobody need wait any more.
         drop(coming);
-        match self.store.submit(attempt) {
+        self.ask(Question::Execute(attempt))
+    }
+
+    /// Makes sure that what a card has signed is never executed, or tells that it was: the end of an attempt of `client`
+    /// whose outcome it does not know. Takes no password and charges no try; the same cancellation again gets the same
+    /// answer. Blocks; asynchronous code uses [`Verifier::submit_cancellation`].
+    ///
+    /// # Errors
+    /// [`ServiceError::CannotCancel`] under a suite whose signature cannot be checked without the password;
+    /// [`ServiceError`] if the store fails: then repeat.
+    pub fn cancel(&self, client: &Client, cancellation: &Cancellation) -> Result<Outcome, ServiceError> {
+        self.submit_cancellation(client, cancellation)?.wait()
+    }
+
+    /// Begins to decide one cancellation: does all cryptography in the caller's thread, before anything is locked, and
+    /// queues the decision.
+    ///
+    /// # Errors
+    /// As [`Verifier::cancel`].
+    pub fn submit_cancellation(
+        &self,
+        client: &Client,
+        cancellation: &Cancellation,
+    ) -> Result<Pending, ServiceError> {
+        match self.proven(client, cancellation)? {
+            Ok(proven) => self.ask(Question::Cancel(proven)),
+            Err(outcome) => Ok(Pending::settled(outcome)),
+        }
+    }
+
+    fn ask(&self, question: Question) -> Result<Pending, ServiceError> {
+        match self.store.submit(question) {
             Err(StoreError::Locked) => Ok(Pending::settled(Outcome::Busy)),
             pending => Ok(pending?),
         }
@@ -260,24 +317,20 @@ impl Verifier {
             Err(malformed) => return Ok(Err(Outcome::Malformed(malformed))),
         };
         let binding = parsed.header().binding;
-        let known = self.known_card(binding.card, binding.signing_key)?;
-        let decoy = if known.is_none() { Some(self.decoy(binding)?) } else { None };
-        let Some(card) = known.as_ref().map(|known| &known.card).or(decoy.as_ref()) else {
-            return Ok(Err(Outcome::Refused));
-        };
+        let claimed = self.claimed(binding)?;
         let ring = self.keys.ring();
         let server_key = ring.decryption(binding.server_key);
-        let authentic = authenticate(self.env.crypto, card, server_key, parsed);
+        let authentic = authenticate(self.env.crypto, claimed.card(), server_key, parsed);
         if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
             return Err(CryptoError::Unavailable.into());
         }
         let admitted = self.policy.admits(binding.suite).is_ok();
-        let (Ok(authentic), Some(known), true) = (authentic, &known, admitted) else {
+        let (Ok(authentic), Some(account), true) = (authentic, claimed.account(), admitted) else {
             return Ok(Err(Outcome::Refused));
         };
         let now = self.env.clock.now();
         Ok(Ok(Attempt {
-            account: known.account,
+            account,
             terminal: client.terminal.clone(),
             key: key.to_owned(),
             body: body_tag(self.env.crypto, &self.keys.requests, request),
@@ -285,6 +338,36 @@ impl Verifier {
             window_start: self.policy.window_start(now),
             judged: authentic.judge(&request.verification_password),
         }))
+    }
+
+    /// The cryptography of one cancellation. The policy on suites is not asked: what is cancelled is not executed.
+    fn proven(
+        &self,
+        client: &Client,
+        cancellation: &Cancellation,
+    ) -> Result<Result<ProvenCancellation, Outcome>, ServiceError> {
+        let parsed = match Parsed::cancellation(cancellation) {
+            Ok(parsed) => parsed,
+            Err(malformed) => return Ok(Err(Outcome::Malformed(malformed))),
+        };
+        if parsed.needs_password() {
+            return Err(ServiceError::CannotCancel);
+        }
+        let claimed = self.claimed(parsed.header().binding)?;
+        let evidence = authenticate_unopened(self.env.crypto, claimed.card(), parsed);
+        let (Ok(evidence), Some(account)) = (evidence, claimed.account()) else {
+            return Ok(Err(Outcome::Refused));
+        };
+        let (terminal, now) = (client.terminal.clone(), self.env.clock.now());
+        Ok(Ok(ProvenCancellation { account, terminal, now, evidence }))
+    }
+
+    /// The card that H names, or a stand-in.
+    fn claimed(&self, binding: Binding) -> Result<Claimed, ServiceError> {
+        Ok(match self.known_card(binding.card, binding.signing_key)? {
+            Some(known) => Claimed::Enrolled(known),
+            None => Claimed::Unknown(Box::new(self.decoy(binding)?)),
+        })
     }
 
     /// The enrolled card with its parsed keys. What is cached never changes; the card's state is read

@@ -2,7 +2,8 @@
 //! no clock, no side effects.
 //!
 //! [`authenticate`] shows that the enrolled card made this request ([`Authentic`]);
-//! [`Authentic::judge`] shows that its holder confirmed it ([`Verified`]). Only this module
+//! [`Authentic::judge`] shows that its holder confirmed it ([`Verified`]). A cancellation has no password to
+//! judge: [`authenticate_unopened`] is all that it takes. Only this module
 //! can make a [`Verified`], and nothing moves money without one (P-18).
 
 use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaPrivate, RsaPublic};
@@ -12,7 +13,7 @@ use onetap_apdu_spec::header::{Binding, Header};
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::rng::OsRng;
-use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, PasswordObject};
 use onetap_apdu_spec::signed::{SignatureMessage, SignatureMessageError, signed_bytes};
 use onetap_apdu_spec::suite::{Danger, Owed, Profile};
 use onetap_apdu_spec::txn::{TransactionError, TransactionMessage};
@@ -42,7 +43,7 @@ pub enum Malformed {
     IdempotencyKey,
 }
 
-/// A request, parsed and bounded; nothing in it is believed yet.
+/// A request or cancellation, parsed and bounded; nothing in it is believed yet.
 #[derive(Debug)]
 pub struct Parsed<'a> {
     message: TransactionMessage,
@@ -56,9 +57,26 @@ impl<'a> Parsed<'a> {
     /// # Errors
     /// [`Malformed`], the first reason met.
     pub fn new(request: &'a AuthorisationRequest) -> Result<Self, Malformed> {
-        let message = TransactionMessage::parse(&request.transaction)?;
-        let signature = SignatureMessage::parse(&request.signature_message)?;
-        let object = request.password_object.as_ref();
+        let AuthorisationRequest { transaction, signature_message, password_object, .. } = request;
+        Self::of_parts(transaction, signature_message, password_object.as_ref())
+    }
+
+    /// Parses `cancellation`.
+    ///
+    /// # Errors
+    /// [`Malformed`], the first reason met.
+    pub fn cancellation(cancellation: &'a Cancellation) -> Result<Self, Malformed> {
+        let Cancellation { transaction, signature_message, password_object } = cancellation;
+        Self::of_parts(transaction, signature_message, password_object.as_ref())
+    }
+
+    fn of_parts(
+        transaction: &[u8],
+        signature_message: &[u8],
+        object: Option<&'a PasswordObject>,
+    ) -> Result<Self, Malformed> {
+        let message = TransactionMessage::parse(transaction)?;
+        let signature = SignatureMessage::parse(signature_message)?;
         let expected = signature.header.binding.suite.owed();
         let bounded = object.is_none_or(|object| object.bytes.len() <= MAX_PASSWORD_OBJECT);
         if object.map(|object| object.kind) != expected || !bounded {
@@ -71,6 +89,13 @@ impl<'a> Parsed<'a> {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.signature.header
+    }
+
+    /// True if S cannot be checked without the password: the signed bytes hold what was typed (A1, A2 with an unkeyed
+    /// digest).
+    #[must_use]
+    pub fn needs_password(&self) -> bool {
+        self.header().binding.suite.danger() == Some(Danger::Guessable)
     }
 
     fn object_bytes(&self) -> &[u8] {
@@ -111,6 +136,9 @@ pub enum NotAuthentic {
     /// S does not verify.
     #[error("the signature does not verify")]
     BadSignature,
+    /// The tag of E does not hold.
+    #[error("the encrypted joint password does not come from this card for this transaction")]
+    BadTag,
     /// The token that holds the server's key does not answer: nothing is known about E.
     #[error("the token that holds the server's key does not answer")]
     KeyUnavailable,
@@ -245,9 +273,41 @@ pub fn authenticate<'a>(
     server_key: Option<&dyn RsaPrivate>,
     parsed: Parsed<'a>,
 ) -> Result<Authentic<'a>, NotAuthentic> {
+    let mut authentic = signed_by(crypto, card, parsed)?;
+    authentic.password = authentic.expected(server_key)?;
+    Ok(authentic)
+}
+
+/// Checks the same without a password: instead of opening E, only its tag is checked, where it has one. Under a suite
+/// whose S takes the password ([`Parsed::needs_password`]), nothing is authentic.
+///
+/// # Errors
+/// [`NotAuthentic`].
+pub fn authenticate_unopened<'a>(
+    crypto: &'a dyn Crypto,
+    card: &'a Enrolled,
+    parsed: Parsed<'a>,
+) -> Result<Evidence, NotAuthentic> {
+    if parsed.needs_password() {
+        return Err(NotAuthentic::BadSignature);
+    }
+    let authentic = signed_by(crypto, card, parsed)?;
+    let encrypted = authentic.header().binding.suite.owed() == Some(Owed::Encrypted);
+    if encrypted && !authentic.envelope().has_right_tag(authentic.parsed.object_bytes()) {
+        return Err(NotAuthentic::BadTag);
+    }
+    Ok(authentic.into_evidence(true))
+}
+
+/// Checks header and, where that takes no password, S.
+fn signed_by<'a>(
+    crypto: &'a dyn Crypto,
+    card: &'a Enrolled,
+    parsed: Parsed<'a>,
+) -> Result<Authentic<'a>, NotAuthentic> {
     let header = *parsed.header();
     let binding_matches = header.binding == card.binding;
-    let guessable = header.binding.suite.danger() == Some(Danger::Guessable);
+    let needs_password = parsed.needs_password();
     let payer_matches = card.keys.alias(crypto, header.counter) == parsed.message.transaction().payer;
     let mut authentic = Authentic {
         crypto,
@@ -257,7 +317,7 @@ pub fn authenticate<'a>(
         payer_matches,
         password: Expected::Signature,
     };
-    if guessable {
+    if needs_password {
         authentic.fingerprint = crypto.sha256(&[&header.to_bytes(), authentic.parsed.message.bytes()]);
     } else {
         let signed = authentic.signed(None);
@@ -267,7 +327,6 @@ pub fn authenticate<'a>(
     if !binding_matches {
         return Err(NotAuthentic::OtherBinding);
     }
-    authentic.password = authentic.expected(server_key)?;
     Ok(authentic)
 }
 
@@ -304,18 +363,23 @@ impl Authentic<'_> {
             Expected::Digest => Some(self.digest_of(typed).is_some_and(|digest| self.object_is(&digest))),
             Expected::Signature => Some(self.verify(&Zeroizing::new(self.signed(Some(typed)))).is_ok()),
         };
-        let evidence = Evidence {
-            proven: right == Some(true) || !matches!(self.password, Expected::Signature),
+        let proven = right == Some(true) || !matches!(self.password, Expected::Signature);
+        let evidence = self.into_evidence(proven);
+        match right {
+            Some(true) => Judged::Right(Verified(evidence)),
+            Some(false) => Judged::Wrong(evidence),
+            None => Judged::Undecryptable(evidence),
+        }
+    }
+
+    fn into_evidence(self, proven: bool) -> Evidence {
+        Evidence {
+            proven,
             object: self.parsed.object.map(|object| object.bytes.clone()),
             message: self.parsed.message,
             signature: self.parsed.signature,
             fingerprint: self.fingerprint,
             payer_matches: self.payer_matches,
-        };
-        match right {
-            Some(true) => Judged::Right(Verified(evidence)),
-            Some(false) => Judged::Wrong(evidence),
-            None => Judged::Undecryptable(evidence),
         }
     }
 

@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::suite::Owed;
 use onetap_apdu_spec::txn::{PayeeName, Transaction, TransactionType};
 use onetap_server_verifier::ledger::EntryId;
 use onetap_server_verifier::*;
@@ -432,21 +434,76 @@ fn attack_a_hold_that_was_changed_past_the_server_shows() {
     }
 }
 
-/// Books of schema version 2 with keys of format 1 are opened, brought up to date, and hold.
-#[test]
-fn a_database_of_version_2_is_migrated_with_everything_in_it() {
-    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases/v2");
+/// A copy of a stored database.
+fn stored(version: &str) -> tempfile::TempDir {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
     let directory = tempfile::tempdir().unwrap();
     for file in ["keys.json", "verifier.db"] {
         fs::copy(stored.join(file), directory.path().join(file)).unwrap();
         fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
+    directory
+}
+
+/// Version 3 kept one answer for each account under one key of a client. The first stays, and no answer is given to the
+/// other body; what was executed is found by a cancellation all the same.
+#[test]
+fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
+    let directory = stored("v3");
+    let asked = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases/v3/asked.json"));
+    let asked: Vec<Asked> = serde_json::from_slice(&asked.unwrap()).unwrap();
+    let [adas, bobs, wrong] = [0, 1, 2].map(|i| asked[i].request());
+    let clock = TestClock::new();
+    clock.advance(10);
+    let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
+    verifier.ledger_check().unwrap();
+    verifier.audit_verify().unwrap();
+    let client = verifier.client("TERM0001".parse().unwrap()).unwrap();
+    let ask = |key: &str, request: &AuthorisationRequest| verifier.authorise(&client, key, request).unwrap();
+    let Outcome::Executed(receipt) = ask("till-7", &adas) else { panic!("the first answer is kept") };
+    assert_eq!((receipt.amount, receipt.executed_at), (100, Timestamp(START)));
+    assert_eq!(ask("till-7", &bobs), Outcome::Conflict);
+    let Outcome::Executed(receipt) = verifier.cancel(&client, &bobs.cancellation()).unwrap() else {
+        panic!("it was executed")
+    };
+    assert_eq!((receipt.amount, receipt.executed_at), (70, Timestamp(START + 5)));
+    assert_eq!(verifier.cancel(&client, &wrong.cancellation()).unwrap(), Outcome::Cancelled);
+    assert_eq!(ask("late", &wrong), Outcome::Refused);
+    verifier.ledger_check().unwrap();
+    verifier.audit_verify().unwrap();
+}
+
+/// A request of the stored database, in hexadecimal.
+#[derive(serde::Deserialize)]
+struct Asked {
+    transaction: String,
+    signature_message: String,
+    object: String,
+    password: String,
+}
+
+impl Asked {
+    fn request(&self) -> AuthorisationRequest {
+        let bytes = |text: &str| hex::decode(text).unwrap();
+        AuthorisationRequest {
+            transaction: bytes(&self.transaction),
+            signature_message: bytes(&self.signature_message),
+            verification_password: password(&self.password),
+            password_object: Some(PasswordObject { kind: Owed::Encrypted, bytes: bytes(&self.object) }),
+        }
+    }
+}
+
+/// Books of schema version 2 with keys of format 1 are opened, brought up to date, and hold.
+#[test]
+fn a_database_of_version_2_is_migrated_with_everything_in_it() {
+    let directory = stored("v2");
     let found =
         |pragma: &str| raw(directory.path()).query_row(pragma, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(found("PRAGMA user_version"), 2);
     let clock = TestClock::new();
     let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
-    assert_eq!(found("PRAGMA user_version"), 3);
+    assert_eq!(found("PRAGMA user_version"), 4);
     let balances: Vec<_> =
         verifier.accounts().unwrap().iter().map(|a| (a.holder.clone(), a.balance, a.held)).collect();
     let expected = [("Ada Lovelace", 99_650), ("Coffee Shop", 420), ("Bob Babbage", 4_930), ("Transit", 0)];

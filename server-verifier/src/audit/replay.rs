@@ -82,6 +82,7 @@ impl Replayed {
                 self.lock = self.lock.or(locked.map(|cause| Lock { since: at, cause }));
                 return mark.is_none_or(|mark| self.move_mark(*card, mark));
             }
+            Event::Cancelled { card, mark, .. } => return self.move_mark(*card, *mark),
             Event::Unlocked { .. } => self.unlock(),
             Event::AccountLinked { system, .. } => self.system = Some(system.clone()),
             Event::HoldPlaced { amount, .. } => {

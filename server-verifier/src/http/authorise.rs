@@ -70,9 +70,14 @@ async fn judge(
     };
     hub.metrics.authorised(&outcome, start.elapsed());
     if matches!(outcome, Outcome::Refused) {
-        tokio::time::sleep_until(next_beat(start).into()).await;
+        rest_until_beat(start).await;
     }
     Ok(outcome)
+}
+
+/// Waits until a refusal of what came at `start` may leave.
+pub(super) async fn rest_until_beat(start: Instant) {
+    tokio::time::sleep_until(next_beat(start).into()).await;
 }
 
 /// The first beat after `start` that is not over.
@@ -93,16 +98,22 @@ fn respond(outcome: &Outcome) -> Response {
         Outcome::Refused => Answer::Refused,
         Outcome::InsufficientFunds => Answer::InsufficientFunds,
         Outcome::LimitExceeded => Answer::LimitExceeded,
-        Outcome::Malformed(malformed) => return Problem::malformed(malformed.to_string()).into_response(),
-        Outcome::Conflict => {
-            let detail = "the idempotency key was used for another body; draw a new key for a new attempt";
-            return Problem::new(Kind::Conflict, detail).into_response();
-        }
-        Outcome::Busy => {
-            return Problem::busy("the store is busy; repeat with the same idempotency key").into_response();
-        }
+        other => return undecided(other).into_response(),
     };
     answer(StatusCode::OK, &body)
+}
+
+/// What a client is told where nothing was decided.
+pub(super) fn undecided(outcome: &Outcome) -> Problem {
+    match outcome {
+        Outcome::Malformed(malformed) => Problem::malformed(malformed.to_string()),
+        Outcome::Conflict => {
+            let detail = "the idempotency key was used for another body; draw a new key for a new attempt";
+            Problem::new(Kind::Conflict, detail)
+        }
+        // The rest is Busy, or was decided and does not come here.
+        _ => Problem::busy("the store is busy; repeat the same"),
+    }
 }
 
 /// Lets the verifier decide. Verifying a signature takes less time than handing it to another thread; what needs

@@ -96,6 +96,13 @@ pub(crate) struct Terminal {
     client: Client,
 }
 
+impl FromRequestParts<Arc<Hub>> for Terminal {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        Self::identify(hub, parts).await
+    }
+}
+
 impl Terminal {
     pub(crate) async fn identify(hub: &Hub, parts: &Parts) -> Result<Self, Problem> {
         let principal = identify(hub, parts).await?;

@@ -12,9 +12,11 @@ use crate::decide::Outcome;
 
 /// Upper bounds of the latencies' buckets, in seconds.
 const LATENCIES: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Outcomes, in the order of [`Metrics::authorised`].
+/// Outcomes of requests, by name.
 const OUTCOMES: [&str; 7] =
     ["executed", "refused", "insufficient-funds", "limit-exceeded", "malformed", "conflict", "busy"];
+/// Outcomes of cancellations, by name.
+const ENDS: [&str; 5] = ["executed", "cancelled", "refused", "malformed", "busy"];
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// A counter that Prometheus scrapes and the console reads.
@@ -39,6 +41,7 @@ impl Count {
 pub(crate) struct Metrics {
     handle: PrometheusHandle,
     outcomes: [Count; 7],
+    ends: [Count; 5],
     latency: Histogram,
     responses: [Count; 4],
     pub(crate) connections: Gauge,
@@ -101,9 +104,12 @@ impl Metrics {
         let outcome = |name| {
             registry.counter("onetap_authorisations_total", "Requests judged", Some(("outcome", name)))
         };
+        let end =
+            |name| registry.counter("onetap_cancellations_total", "Cancellations", Some(("outcome", name)));
         let class = |name| registry.counter("onetap_http_responses_total", "Answers", Some(("class", name)));
         Self {
             outcomes: OUTCOMES.map(outcome),
+            ends: ENDS.map(end),
             latency: registry.histogram("onetap_authorisation_seconds", "From a request read to its answer"),
             responses: CLASSES.map(class),
             connections: registry.gauge("onetap_http_connections", "Open connections"),
@@ -127,17 +133,12 @@ impl Metrics {
     }
 
     pub(crate) fn authorised(&self, outcome: &Outcome, took: Duration) {
-        let place = match outcome {
-            Outcome::Executed(_) => 0,
-            Outcome::Refused => 1,
-            Outcome::InsufficientFunds => 2,
-            Outcome::LimitExceeded => 3,
-            Outcome::Malformed(_) => 4,
-            Outcome::Conflict => 5,
-            Outcome::Busy => 6,
-        };
-        self.outcomes[place].increment(1);
+        increment(&OUTCOMES, &self.outcomes, outcome);
         self.latency.record(took.as_secs_f64());
+    }
+
+    pub(crate) fn cancelled(&self, outcome: &Outcome) {
+        increment(&ENDS, &self.ends, outcome);
     }
 
     /// How many requests were judged since the start, by outcome.
@@ -158,5 +159,13 @@ impl Metrics {
     /// Folds samples into buckets, so that they take no memory. To be called every few seconds.
     pub(crate) fn fold(&self) {
         self.handle.run_upkeep();
+    }
+}
+
+/// Counts an outcome by its name.
+fn increment(names: &[&str], counts: &[Count], outcome: &Outcome) {
+    let mut counts = names.iter().zip(counts);
+    if let Some((_, count)) = counts.find(|(name, _)| **name == outcome.name()) {
+        count.increment(1);
     }
 }

@@ -7,7 +7,7 @@
 //! | `identity`, `caller` | from a request to its client; a handler's argument says which roles may come in |
 //! | `limits`, `work` | how often, and how much at the private key |
 //! | `json`, `problem` | bodies in and out; errors as problem+json (RFC 9457) |
-//! | `authorise`, `routes` | the handlers, and the OpenAPI made of them |
+//! | `authorise`, `cancel`, `routes` | the handlers, and the OpenAPI made of them |
 //! | `server`, `tls` | connections: how many, how long, how they end |
 //! | `metrics` | numbers for Prometheus and the console |
 //! | `inspection` | one verification of the books at a time, and what the last one found |
@@ -15,6 +15,7 @@
 
 mod authorise;
 mod caller;
+mod cancel;
 pub mod clients;
 mod config;
 mod console;

@@ -101,6 +101,7 @@ impl From<ServiceError> for Problem {
             | E::DangerRefused { .. }
             | E::ConfirmationCurrency
             | E::StatementMismatch
+            | E::CannotCancel
             | E::StatementForged => Kind::Unprocessable,
             E::Ledger(error) => of_ledger(*error),
             E::Store(_) => Kind::Busy,

@@ -4,6 +4,7 @@
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::service::Receipt;
 
+use super::Question;
 use super::books::{self, CHAIN_END, INSERT_AUDIT, RowLock};
 use super::rows::{Account, Answered, CardState, Life, Mark, Rows};
 use super::sql::{Param, Sql, Statement, params};
@@ -26,8 +27,15 @@ pub(crate) struct Decider {
 }
 
 impl Decider {
-    /// Decides `attempt` and writes what it says, inside the caller's transaction.
-    pub(crate) fn run(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Outcome, StoreError> {
+    /// Answers `question` and writes what the answer says, inside the caller's transaction.
+    pub(crate) fn run(&self, db: &mut dyn Sql, question: &Question) -> Result<Outcome, StoreError> {
+        match question {
+            Question::Execute(attempt) => self.decide(db, attempt),
+            Question::Cancel(cancellation) => self.cancel(db, cancellation),
+        }
+    }
+
+    fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Outcome, StoreError> {
         let (rows, end) = gather(db, attempt)?;
         let decision = decide(&self.policy, &rows, attempt);
         if let Decision::Commit(commit) = &decision {
@@ -55,9 +63,9 @@ impl Decider {
             Statement::new(INSERT_AUDIT, &params![account, sequence, at.0, &event, &end.seal]),
             account_after(&rows.account, attempt, commit, &end),
             Statement::new(
-                "INSERT INTO requests (account_id, terminal_id, idempotency_key, body, sequence, at)
+                "INSERT INTO requests (terminal_id, idempotency_key, account_id, body, sequence, at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                &params![account, attempt.terminal.as_str(), &attempt.key, &attempt.body, answered_by, at.0],
+                &params![attempt.terminal.as_str(), &attempt.key, account, &attempt.body, answered_by, at.0],
             ),
         ];
         writes.extend(commit.mark().map(|mark| mark_after(account, &card, mark)));
@@ -159,7 +167,8 @@ fn account_after<'a>(
     )
 }
 
-fn mark_after<'a>(account: i64, card: &'a str, mark: &'a Mark) -> Statement<'a> {
+/// The card's row: its mark.
+pub(super) fn mark_after<'a>(account: i64, card: &'a str, mark: &'a Mark) -> Statement<'a> {
     Statement::new(
         "UPDATE cards SET mark_counter = ?3, mark_fingerprint = ?4, mark_life = ?5, mark_wrong = ?6
          WHERE account_id = ?1 AND card_id = ?2",
@@ -204,8 +213,8 @@ pub(crate) fn executed(
 fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError> {
     let (mut rows, end, answered_by) = always(db, attempt)?;
     let account = attempt.account;
-    if let Some((body, sequence)) = answered_by {
-        let event = books::event_at(db, account, sequence)?;
+    if let Some((body, asked, sequence)) = answered_by {
+        let event = books::event_at(db, asked, sequence)?;
         let answer = event.and_then(|event| event.answer()).ok_or(StoreError::BadRow { what: "answer" })?;
         rows.answered = Some(Answered { body, answer });
     }
@@ -227,11 +236,11 @@ fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError
 const CARD: &str =
     "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong, newest_key, older_until
     FROM cards WHERE account_id = ?1 AND card_id = ?2";
-const REQUEST: &str = "SELECT body, sequence FROM requests
-    WHERE account_id = ?1 AND terminal_id = ?2 AND idempotency_key = ?3";
+const REQUEST: &str = "SELECT body, account_id, sequence FROM requests
+    WHERE terminal_id = ?1 AND idempotency_key = ?2";
 
-/// The answer stored under a request's key: its body's tag and its entry.
-type AnsweredBy = Option<([u8; 16], i64)>;
+/// The answer stored under a request's key: its body's tag, and the account and place of its entry.
+type AnsweredBy = Option<([u8; 16], i64, i64)>;
 
 /// What every decision reads. The payer comes first: it is the lock.
 fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy), StoreError> {
@@ -243,7 +252,7 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
         Statement::new(RowLock::Decide.by_row(db), &[account]),
         Statement::new(CARD, &[account, Param::from(&card_id)]),
         Statement::new(RowLock::Use.by_number(db), &params![payee_number]),
-        Statement::new(REQUEST, &[account, attempt.terminal.as_str().into(), (&attempt.key).into()]),
+        Statement::new(REQUEST, &params![attempt.terminal.as_str(), &attempt.key]),
     ];
     let (mut payer, mut card, mut payee, mut answered) = (None, None, None, None);
     db.query_all(&queries, &mut |query, row| {
@@ -256,7 +265,7 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
                 card = Some((books::card_state(row, 0)?, current));
             }
             2 => payee = Some(books::account(row)?),
-            _ => answered = Some((row.array(0)?, row.int(1)?)),
+            _ => answered = Some((row.array(0)?, row.int(1)?, row.int(2)?)),
         }
         Ok(())
     })?;

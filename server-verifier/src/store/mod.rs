@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`rows`] | what a decision reads |
 //! | `decision` | one decision: lock, read, decide, write |
+//! | `cancellation` | the same for a cancellation |
 //! | `books` | single rows |
 //! | `sql` | the little that both stores have in common |
 //! | `schema` | tables and versions |
@@ -11,6 +12,7 @@
 //! | `fold` | SQLite's log, folded beside the writer |
 
 pub(crate) mod books;
+mod cancellation;
 pub(crate) mod decision;
 mod fold;
 #[cfg(feature = "postgres")]
@@ -26,6 +28,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
+use crate::cancel::ProvenCancellation;
 use crate::decide::{Attempt, Outcome};
 use crate::error::{ServiceError, StoreError};
 use decision::Decider;
@@ -60,11 +63,11 @@ impl Store {
     }
 
     /// Queues a decision. It is durable before it is answered.
-    pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
+    pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
         match self {
-            Self::Sqlite(store) => store.submit(attempt),
+            Self::Sqlite(store) => store.submit(question),
             #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.submit(attempt),
+            Self::Postgres(store) => store.submit(question),
         }
     }
 
@@ -94,10 +97,19 @@ impl Store {
     }
 }
 
+/// What a decision answers.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// Whether a transaction is executed.
+    Execute(Attempt),
+    /// Whether it was, and that otherwise it never will be.
+    Cancel(ProvenCancellation),
+}
+
 /// A decision in the store's queue.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) attempt: Attempt,
+    pub(crate) question: Question,
     answer: oneshot::Sender<Result<Outcome, StoreError>>,
 }
 
@@ -110,9 +122,9 @@ impl Job {
 }
 
 /// A job and what waits for its answer.
-pub(crate) fn queue_slot(attempt: Attempt) -> (Job, Pending) {
+pub(crate) fn queue_slot(question: Question) -> (Job, Pending) {
     let (answer, waiting) = oneshot::channel();
-    (Job { attempt, answer }, Pending(State::Queued(waiting)))
+    (Job { question, answer }, Pending(State::Queued(waiting)))
 }
 
 /// A request under way: await it, or [`Pending::wait`] for it. Dropping it does not stop the decision; the

@@ -18,8 +18,8 @@ use super::decision::Decider;
 use super::fold::Folder;
 use super::schema;
 use super::sql::{Param, Row, Sql, Value};
-use super::{Job, Pending, queue_slot};
-use crate::decide::{Attempt, Outcome};
+use super::{Job, Pending, Question, queue_slot};
+use crate::decide::Outcome;
 use crate::error::StoreError;
 
 /// Decisions in one commit at most.
@@ -125,8 +125,8 @@ impl SqliteStore {
     }
 
     /// Queues a decision.
-    pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
-        let (job, pending) = queue_slot(attempt);
+    pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
+        let (job, pending) = queue_slot(question);
         let queue = self.queue.as_ref().ok_or(StoreError::Locked)?;
         match queue.try_send(Task::Decide(Box::new(job))) {
             Ok(()) => Ok(pending),
@@ -302,7 +302,7 @@ fn commit_all(connection: &mut Connection, decider: &Decider, jobs: &[Job]) -> R
     for job in jobs {
         let mut session = Session(&transaction);
         session.execute("SAVEPOINT decision", &[])?;
-        let outcome = decider.run(&mut session, &job.attempt);
+        let outcome = decider.run(&mut session, &job.question);
         if outcome.is_err() {
             session.execute("ROLLBACK TO decision", &[])?;
         }

@@ -12,8 +12,9 @@ use crate::scene::{SYMMETRIC, Scene, authorisation, token};
 use crate::wire::{Answer, LONG, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
-const ROLES: [(&str, &str, [bool; 4]); 38] = [
+const ROLES: [(&str, &str, [bool; 4]); 39] = [
     ("POST", "/v1/authorisations", [true, false, false, false]),
+    ("POST", "/v1/cancellations", [true, false, false, false]),
     ("GET", "/v1/transactions/{id}", [true, true, true, true]),
     ("GET", "/v1/accounts", [false, true, true, true]),
     ("POST", "/v1/accounts", [false, true, false, false]),

@@ -94,7 +94,7 @@ fn a_refusal_does_not_leave_before_its_beat() {
 }
 
 /// An answer without what differs between any two: the request's id and the time; but with their lengths.
-fn uniform(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
+pub fn uniform(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let blank = |(name, value): (String, String)| {
         let value = if name == "date" || name == "x-request-id" { "*".repeat(value.len()) } else { value };
         (name, value)

@@ -6,6 +6,7 @@
 mod access;
 mod administering;
 mod authorising;
+mod cancelling;
 mod console;
 mod encrypted;
 mod ledger;

@@ -50,6 +50,26 @@ fn foreign_newer_and_absent_databases_give_one_clear_error() {
     assert!(error.contains("install a newer program"), "{error}");
 }
 
+/// As version 3 left it: an answer for each account under one key. The first one stays.
+#[test]
+fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
+    let home = Home::new();
+    let mut card = home.card("a3+sha256+aes-cbc-cmac");
+    let first = card.tap(home.payment(100));
+    let receipt = home.verifier.authorise(&home.client, "till-7", &first.request).unwrap();
+    home.behind(
+        "ALTER TABLE requests DROP CONSTRAINT requests_of_clients_pkey;
+         ALTER TABLE requests ADD PRIMARY KEY (account_id, terminal_id, idempotency_key);
+         INSERT INTO requests SELECT terminal_id, idempotency_key, account_id + 1, body, sequence, at + 1 FROM requests;
+         UPDATE onetap_schema SET version = 3",
+    );
+    let migrated = home.open().unwrap();
+    assert_eq!(home.behind("SELECT max(version) FROM onetap_schema").lines().last(), Some("4"));
+    assert_eq!(home.behind("SELECT count(*) FROM requests").lines().last(), Some("1"));
+    assert_eq!(migrated.authorise(&home.client, "till-7", &first.request).unwrap(), receipt);
+    home.check_books();
+}
+
 /// The service needs no right to make or change tables; who makes them does, and is told so.
 #[test]
 fn a_role_without_the_right_to_make_tables_serves_but_does_not_make_the_store() {

@@ -15,6 +15,15 @@ pub struct Errand {
     /// Who types again after a mistake.
     honest: bool,
     pub outcome: Option<Outcome>,
+    /// The client has turned to a cancellation of it.
+    given_up: bool,
+}
+
+impl Errand {
+    /// Whether somebody still waits for it.
+    pub fn is_open(&self) -> bool {
+        self.outcome.is_none() && !self.given_up
+    }
 }
 
 /// What somebody does at one moment.
@@ -30,6 +39,8 @@ pub enum Action {
     Replay,
     /// Somebody changes what was sent.
     Tamper,
+    /// Somebody cancels what a card has signed.
+    Cancel,
     Unlock,
     Block,
     Rotate,
@@ -44,12 +55,13 @@ pub enum Action {
 }
 
 /// So often in a hundred actions.
-const MIX: [(Action, usize); 11] = [
+const MIX: [(Action, usize); 12] = [
     (Action::Pay, 30),
     (Action::Payday, 6),
     (Action::Guess, 19),
     (Action::Replay, 19),
     (Action::Tamper, 4),
+    (Action::Cancel, 7),
     (Action::Unlock, 10),
     (Action::Block, 1),
     (Action::Rotate, 2),
@@ -84,6 +96,7 @@ impl World {
             Action::Guess => self.guess(),
             Action::Replay => self.replay(),
             Action::Tamper => self.tamper(),
+            Action::Cancel => self.cancel(),
             Action::Send(errand) => {
                 self.send(errand);
                 let patience = self.weather.delay * 2 + self.dice.between(200, 3_000);
@@ -122,6 +135,10 @@ impl World {
 
     fn pay(&mut self) {
         let card = self.dice.below(CAST.cards.len() - 1);
+        self.pay_with(card);
+    }
+
+    fn pay_with(&mut self, card: usize) {
         let payees = [0, 1, SHOP, SHOP];
         let amount = if self.dice.percent(4) { 6_000 } else { self.dice.between(1, 400) };
         let tap = self.tap(card, payees, amount);
@@ -176,10 +193,15 @@ impl World {
         let terminal = if self.dice.percent(flawed / 3) { 1 - own } else { own };
         let request = Request { terminal, key: self.new_key(), letter: self.letter(Letter { tap, content }) };
         self.run_errand(request, honest, delay);
+        if self.dice.percent(2) {
+            // Another body under the same key at the same time, perhaps for another account.
+            let letter = self.dice.below(self.history.letters.len());
+            self.run_errand(Request { letter, ..request }, false, delay);
+        }
     }
 
     fn run_errand(&mut self, request: Request, honest: bool, delay: i64) {
-        self.errands.push(Errand { request, honest, outcome: None });
+        self.errands.push(Errand { request, honest, outcome: None, given_up: false });
         self.after(delay, Event::Act(Action::Send(self.errands.len() - 1)));
     }
 
@@ -236,18 +258,36 @@ impl World {
         self.entrust(tap, content, false, 0);
     }
 
-    /// The client waits no longer: it sends again, under the same key until it knows.
+    /// Once to three times, at any moment, from any terminal: also before what is cancelled was sent.
+    fn cancel(&mut self) {
+        let Some(tap) = self.captured() else { return };
+        let apart = self.dice.pick(&[0, 20, 3_000]);
+        let times = self.dice.between(1, 3);
+        for i in 0..times {
+            self.entrust(tap, Content::Cancellation, false, i * apart);
+        }
+    }
+
+    /// The client waits no longer: it sends again, under the same key until it knows; or it gives up, and cancels.
     pub fn timeout(&mut self, errand: usize) {
-        if self.errands[errand].outcome.is_some() {
+        if !self.errands[errand].is_open() {
             return;
         }
         let request = self.errands[errand].request;
+        let letter = self.history.letters[request.letter];
+        if letter.content != Content::Cancellation && self.dice.percent(25) {
+            self.errands[errand].given_up = true;
+            let letter = self.letter(Letter { content: Content::Cancellation, ..letter });
+            let honest = self.errands[errand].honest;
+            let key = self.new_key();
+            return self.run_errand(Request { letter, key, ..request }, honest, 0);
+        }
         if self.now < self.weather.span && self.errands.len() < CROWD {
             if self.dice.percent(5) {
                 let key = self.new_key();
                 self.run_errand(Request { key, ..request }, false, 0);
             } else if self.dice.percent(3) {
-                let letter = Letter { content: self.wrong(), ..self.history.letters[request.letter] };
+                let letter = Letter { content: self.wrong(), ..letter };
                 let letter = self.letter(letter);
                 self.run_errand(Request { letter, ..request }, false, 0);
             }
@@ -268,6 +308,10 @@ impl World {
             let tap = self.history.letters[request.letter].tap;
             let delay = self.dice.between(1_000, 15_000);
             self.entrust(tap, content, true, delay);
+        }
+        if self.errands[errand].honest && outcome == Outcome::Cancelled {
+            // The holder taps again.
+            self.pay_with(self.history.tap(request).card);
         }
         self.errands[errand].outcome = Some(outcome);
     }

@@ -13,11 +13,13 @@ use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::password::{Password, PasswordPolicy};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
+use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, PasswordObject};
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{Owed, Profile, Suite};
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};
-use onetap_server_verifier::verify::{Enrolled, Judged, Parsed, authenticate};
+use onetap_server_verifier::verify::{
+    Enrolled, Evidence, Judged, Parsed, authenticate, authenticate_unopened,
+};
 use onetap_server_verifier::{
     AccountKind, AccountOptions, CardOptions, Clock, Environment, InitOptions, Policy, Timestamp, Verifier,
 };
@@ -222,6 +224,12 @@ impl Cast {
         let parsed = Parsed::new(request).unwrap();
         let authentic = authenticate(&StandIn, enrolled, None, parsed).ok()?;
         Some(authentic.judge(&request.verification_password))
+    }
+
+    /// The same of a cancellation.
+    pub fn prove(&self, card: usize, key: KeyId, cancellation: &Cancellation) -> Option<Evidence> {
+        let enrolled = &self.cards[card].versions[usize::from(key) - 1].2;
+        authenticate_unopened(&StandIn, enrolled, Parsed::cancellation(cancellation).unwrap()).ok()
     }
 
     /// Which card this is.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use onetap_server_verifier::Outcome;
 use onetap_server_verifier::audit::Event;
 
-use crate::cast::{CAST, HOLDERS};
+use crate::cast::{CAST, Flaw, HOLDERS};
 use crate::history::{Content, History, Looked, Record, Request, Violation, What};
 use crate::model::{self, same_bytes};
 use crate::replay;
@@ -18,12 +18,14 @@ pub type Check = fn(&History, &Tables) -> Result<(), Violation>;
 pub type Rule = (&'static str, Check);
 
 /// All rules.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 15] = [
     ("everybody_learns", everybody_learns),
     ("answers_are_durable", answers_are_durable),
     ("executed_once_and_asked_for", executed_once_and_asked_for),
     ("acknowledged_is_kept", acknowledged_is_kept),
     ("one_key_one_answer", one_key_one_answer),
+    ("cancelled_or_executed", cancelled_or_executed),
+    ("every_attempt_has_an_end", every_attempt_has_an_end),
     ("tries_are_bounded", tries_are_bounded),
     ("counters_only_rise", counters_only_rise),
     ("refused_for_funds_never_executes", refused_for_funds_never_executes),
@@ -113,17 +115,70 @@ pub fn acknowledged_is_kept(history: &History, tables: &Tables) -> Result<(), Vi
     Ok(())
 }
 
+/// A client that was told `cancelled` is never charged for it, and one that was told `executed` is charged for just this,
+/// whoever asked first and however late a copy of the request came.
+pub fn cancelled_or_executed(history: &History, tables: &Tables) -> Result<(), Violation> {
+    for (request, outcome) in ended(history) {
+        let deal = history.tap(request);
+        let executed = tables.executed.iter().any(|row| (row.card, row.counter) == (deal.card, deal.counter));
+        let truth = match outcome {
+            Outcome::Cancelled => !executed,
+            Outcome::Executed(receipt) => {
+                executed
+                    && receipt.amount == deal.amount
+                    && receipt.payee == CAST.numbers[deal.payee]
+                    && request.terminal == deal.terminal
+            }
+            _ => true,
+        };
+        if !truth {
+            return fail(format!(
+                "{request:?} was told {}; executed for this card and C: {executed}",
+                outcome.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The terminal of a genuine attempt learns one or the other, whatever has become of account, card and key. (A card that
+/// signs two things with one C is not genuine.)
+pub fn every_attempt_has_an_end(history: &History, _: &Tables) -> Result<(), Violation> {
+    for (request, outcome) in ended(history) {
+        let (deal, tap) = (history.tap(request), history.letters[request.letter].tap);
+        let genuine = request.terminal == deal.terminal
+            && deal.flaw != Some(Flaw::OtherPayer)
+            && history.taps.iter().enumerate().all(|(other, signed)| {
+                (signed.deal.card, signed.deal.counter) != (deal.card, deal.counter)
+                    || same_bytes(history, tap, other)
+            });
+        if genuine && !matches!(outcome, Outcome::Executed(_) | Outcome::Cancelled) {
+            return fail(format!("{request:?} of a genuine attempt was told {}", outcome.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Answers to cancellations.
+fn ended(history: &History) -> impl Iterator<Item = (Request, &Outcome)> {
+    let answers = history.answers.iter().map(|(request, outcome)| (*request, outcome));
+    answers.filter(|(request, _)| history.content(*request) == Content::Cancellation)
+}
+
 /// The same key and body: the same answer for ever. Of the bodies under one key one is decided.
 pub fn one_key_one_answer(history: &History, _: &Tables) -> Result<(), Violation> {
     let mut answers: HashMap<Request, &Outcome> = HashMap::new();
-    let mut decided: HashMap<(usize, usize, u32), usize> = HashMap::new();
+    let mut decided: HashMap<(usize, u32), usize> = HashMap::new();
     for (request, outcome) in &history.answers {
+        if history.content(*request) == Content::Cancellation {
+            continue;
+        }
         let before = answers.entry(*request).or_insert(outcome);
         if *before != outcome {
             return fail(format!("{request:?} was told {} and {}", before.name(), outcome.name()));
         }
         if *outcome != Outcome::Conflict && history.content(*request) != Content::Forged {
-            let key = (history.account(*request), request.terminal, request.key);
+            let key = (request.terminal, request.key);
             if *decided.entry(key).or_insert(request.letter) != request.letter {
                 return fail(format!("two bodies were decided under the key of {request:?}"));
             }
@@ -255,13 +310,16 @@ pub fn only_good_cards_pay(history: &History, _: &Tables) -> Result<(), Violatio
     Ok(())
 }
 
-/// REQ-V-10: only who has the right password, for a sound transaction, learns more than "refused".
+/// REQ-V-10: only who has the right password, for a sound transaction, or cancels its own, learns more than "refused".
 pub fn answers_tell_nothing(history: &History, _: &Tables) -> Result<(), Violation> {
     for (request, outcome) in &history.answers {
         let deal = history.tap(*request);
-        let entitled = history.content(*request) == Content::Right
-            && deal.flaw.is_none()
-            && request.terminal == deal.terminal;
+        let flawless = match history.content(*request) {
+            Content::Right => deal.flaw.is_none(),
+            Content::Cancellation => deal.flaw != Some(Flaw::OtherPayer),
+            _ => false,
+        };
+        let entitled = flawless && request.terminal == deal.terminal;
         if !entitled && !matches!(outcome, Outcome::Refused | Outcome::Conflict) {
             return fail(format!("{request:?} learned {}", outcome.name()));
         }

@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 
 use onetap_server_verifier::audit::{Event, Why};
+use onetap_server_verifier::cancel::ProvenCancellation;
 use onetap_server_verifier::decide::{Attempt, Decision};
 use onetap_server_verifier::{CardState, Policy, Timestamp};
 
 use crate::cast::{CAST, HOLDERS};
-use crate::defect::{Defect, decide_with};
+use crate::defect::{Defect, cancel_with, decide_with};
 use crate::history::{Looked, Request, What};
 use crate::tables::{Read, Tables, Write, writes};
 
@@ -23,6 +24,12 @@ pub enum Job {
         request: Request,
         attempt: Box<Attempt>,
     },
+    /// Decides a cancellation.
+    Cancel {
+        errand: usize,
+        request: Request,
+        cancellation: Box<ProvenCancellation>,
+    },
     Unlock(usize, Timestamp),
     Block(usize, Timestamp),
     Rotate(usize, Timestamp),
@@ -31,7 +38,8 @@ pub enum Job {
 impl Job {
     fn account(&self) -> usize {
         match self {
-            Self::Decide { request: _, attempt, .. } => usize::try_from(attempt.account).unwrap(),
+            Self::Decide { attempt, .. } => usize::try_from(attempt.account).unwrap(),
+            Self::Cancel { cancellation, .. } => usize::try_from(cancellation.account).unwrap(),
             Self::Unlock(account, _) => *account,
             Self::Block(card, _) | Self::Rotate(card, _) => CAST.cards[*card].account,
         }
@@ -40,6 +48,7 @@ impl Job {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::Decide { attempt, .. } => attempt.now,
+            Self::Cancel { cancellation, .. } => cancellation.now,
             Self::Unlock(_, now) | Self::Block(_, now) | Self::Rotate(_, now) => *now,
         }
     }
@@ -124,6 +133,13 @@ impl Database {
                 let read = early.unwrap_or_else(|| self.view.read(attempt));
                 self.judge(*request, attempt, read)
             }
+            Job::Cancel { request, cancellation, .. } => {
+                let rows = self.view.read_counter(cancellation);
+                let locked = self.view.accounts[transaction.jobs[job].account()].lock.is_some();
+                let ruling = cancel_with(self.defect, locked, &rows, cancellation);
+                let write = ruling.event.map(|event| Write::Cancel(cancellation.now, event));
+                (What::Ended(*request, ruling.answer.into()), write)
+            }
             Job::Unlock(account, now) => {
                 let locked = self.view.accounts[*account].lock.is_some();
                 (What::Unlock(*account, locked), locked.then_some(Write::Unlock(*account, *now)))
@@ -148,7 +164,11 @@ impl Database {
         what
     }
 
-    fn judge(&self, request: Request, attempt: &Attempt, read: Read) -> (What, Option<Write>) {
+    fn judge(&self, request: Request, attempt: &Attempt, mut read: Read) -> (What, Option<Write>) {
+        let elsewhere = self.view.account_of_key(attempt).is_some_and(|account| account != attempt.account);
+        if elsewhere && self.defect == Some(Defect::KeyCountsByAccount) {
+            read.rows.answered = None;
+        }
         let decision = decide_with(self.defect, &self.policy, &read.rows, attempt);
         let outcome = decision.outcome();
         let Decision::Commit(commit) = &decision else {
@@ -161,6 +181,20 @@ impl Database {
         };
         let write = writes(read, attempt, commit);
         (What::Judged { request, outcome, looked }, Some(write))
+    }
+
+    /// Whether what a transaction writes under an idempotency key meets what another has written since it was decided.
+    pub fn meets(&self, id: usize) -> bool {
+        !self.grouped
+            && ![Some(Defect::TakenKeyOverwritten), Some(Defect::KeyCountsByAccount)].contains(&self.defect)
+            && self.transactions[id].writes.iter().any(|write| self.durable.has_key_of(write))
+    }
+
+    /// A transaction that was rolled back begins anew; it still has its lock.
+    pub fn restart(&mut self, id: usize) {
+        let transaction = &mut self.transactions[id];
+        transaction.stage = Stage::Locked;
+        (transaction.early, transaction.writes, transaction.records) = Default::default();
     }
 
     /// Everything of the transaction is decided. Returns who holds a lock that was let go too early.

@@ -1,8 +1,10 @@
 //! Faults that the simulated store, or what stands around the core, can be given on purpose: each must be found, or
 //! the simulation finds nothing.
 
+use onetap_apdu_spec::service::{Answer, Resolution};
 use onetap_server_verifier::audit::{Event, Why};
-use onetap_server_verifier::decide::{Answer, Attempt, Decision, Tries, decide};
+use onetap_server_verifier::cancel::{CounterRows, ProvenCancellation, Ruling, cancel};
+use onetap_server_verifier::decide::{Attempt, Decision, Tries, decide};
 use onetap_server_verifier::store::rows::{Life, Rows};
 use onetap_server_verifier::verify::Judged;
 use onetap_server_verifier::{CardState, Policy};
@@ -58,6 +60,26 @@ pub enum Defect {
     UndecryptableKeepsAlive,
     /// The audit entry does not say that the account was locked.
     AuditHidesLock,
+    /// Two transactions may write under one idempotency key; the second one overwrites.
+    TakenKeyOverwritten,
+    /// Idempotency keys count for each account.
+    KeyCountsByAccount,
+    /// What was cancelled leaves the mark where it was.
+    CancellationKeepsMark,
+    /// What was cancelled stays alive.
+    CancellationKeepsAlive,
+    /// A cancellation does not look for what was executed.
+    CancellationOverlooksExecuted,
+    /// A cancellation of other bytes is told what was executed.
+    CancellationOfOtherBytes,
+    /// Any terminal may cancel what was signed for another.
+    CancellationByAnyTerminal,
+    /// A locked account refuses cancellations.
+    CancellationMindsLock,
+    /// A cancellation of other bytes kills what stands at the mark.
+    CancellationKillsOthers,
+    /// The audit entry of a cancellation is not written.
+    CancellationUnlogged,
 }
 
 /// The real decision, with what `defect` does to it.
@@ -73,6 +95,44 @@ pub fn decide_with<'a>(
     let mut decision = decide(policy, &rows, attempt);
     after(defect, &rows, attempt, &mut decision);
     decision
+}
+
+/// The real decision on a cancellation, with what `defect` does to it.
+pub fn cancel_with(
+    defect: Option<Defect>,
+    locked: bool,
+    rows: &CounterRows,
+    cancellation: &ProvenCancellation,
+) -> Ruling {
+    let mut rows = rows.clone();
+    let signed = *cancellation.evidence.fingerprint();
+    let at_mark = rows.mark.as_mut().filter(|mark| mark.counter == cancellation.counter());
+    match defect {
+        Some(Defect::CancellationOverlooksExecuted) => rows.executed = None,
+        Some(Defect::CancellationOfOtherBytes) => {
+            rows.executed = rows.executed.map(|(receipt, _)| (receipt, signed));
+        }
+        Some(Defect::CancellationKillsOthers) => {
+            if let Some(mark) = at_mark {
+                mark.fingerprint = signed;
+            }
+        }
+        _ => {}
+    }
+    let mut ruling = cancel(&rows, cancellation);
+    match (defect, &mut ruling.event) {
+        (Some(Defect::CancellationKeepsMark), Some(Event::Cancelled { .. })) => ruling.event = None,
+        (Some(Defect::CancellationKeepsAlive), Some(Event::Cancelled { mark, .. })) => {
+            mark.life = Life::Alive;
+        }
+        (Some(Defect::CancellationMindsLock), _) if locked => ruling.answer = Resolution::Refused,
+        (
+            Some(Defect::CancellationByAnyTerminal),
+            Some(Event::CancellationRefused { why: Why::OtherTerminal, .. }),
+        ) => ruling.answer = Resolution::Cancelled,
+        _ => {}
+    }
+    ruling
 }
 
 /// Shows the core other rows than there are.

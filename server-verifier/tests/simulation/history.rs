@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use onetap_apdu_spec::service::AuthorisationRequest;
+use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation};
 use onetap_server_verifier::{Outcome, Policy, Timestamp};
 
 use crate::cast::Deal;
@@ -33,6 +33,8 @@ pub enum Content {
     BrokenEnvelope,
     /// Another signature.
     Forged,
+    /// Nothing is typed: a cancellation.
+    Cancellation,
 }
 
 /// One letter under one idempotency key from one terminal.
@@ -73,6 +75,8 @@ pub enum What {
         outcome: Outcome,
         looked: Looked,
     },
+    /// A cancellation, with its answer.
+    Ended(Request, Outcome),
     /// An account; false if it was not locked.
     Unlock(usize, bool),
     Block(usize),
@@ -114,12 +118,17 @@ impl History {
         let letter = self.letters[request.letter];
         let mut sent = self.taps[letter.tap].request.clone();
         match letter.content {
-            Content::Right => {}
+            Content::Right | Content::Cancellation => {}
             Content::Wrong(which) => sent.verification_password = format!("wrong-{which}").parse().unwrap(),
             Content::BrokenEnvelope => sent.password_object.as_mut().unwrap().bytes[0] ^= 1,
             Content::Forged => *sent.signature_message.last_mut().unwrap() ^= 1,
         }
         sent
+    }
+
+    /// What is sent where nothing is typed.
+    pub fn cancellation(&self, request: Request) -> Cancellation {
+        self.request(request).cancellation()
     }
 
     /// The account that a request would debit.

@@ -30,6 +30,7 @@ mod twin;
 mod verifiers;
 mod world;
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +40,7 @@ use onetap_server_verifier::Outcome;
 
 use checks::{RULES, Rule};
 use defect::Defect;
-use history::{History, Violation};
+use history::{Content, History, Violation, What};
 use tables::Tables;
 use world::World;
 
@@ -73,6 +74,9 @@ struct Sum {
     conflicts: usize,
     locked: usize,
     lost: usize,
+    cancelled: usize,
+    found_executed: usize,
+    late: usize,
 }
 
 impl Sum {
@@ -83,8 +87,36 @@ impl Sum {
         self.no_funds += answered(&Outcome::InsufficientFunds);
         self.conflicts += answered(&Outcome::Conflict);
         self.locked += tables.accounts.iter().filter(|account| account.lock.is_some()).count();
+        let ended = |wanted: fn(&Outcome) -> bool| {
+            let answers = history.answers.iter();
+            answers.filter(move |(request, outcome)| {
+                history.content(*request) == Content::Cancellation && wanted(outcome)
+            })
+        };
+        self.cancelled += ended(|outcome| *outcome == Outcome::Cancelled).count();
+        self.found_executed += ended(|outcome| matches!(outcome, Outcome::Executed(_))).count();
+        self.late += late(history);
         self.lost += history.records.iter().filter(|record| record.durable.is_none()).count();
     }
+}
+
+/// Right requests that were decided after they had been cancelled.
+fn late(history: &History) -> usize {
+    let (mut cancelled, mut late) = (HashSet::new(), 0);
+    for record in &history.records {
+        match &record.what {
+            What::Ended(request, Outcome::Cancelled) if record.durable.is_some() => {
+                cancelled.insert(history.letters[request.letter].tap);
+            }
+            What::Judged { request, outcome: Outcome::Refused, .. }
+                if history.content(*request) == Content::Right =>
+            {
+                late += usize::from(cancelled.contains(&history.letters[request.letter].tap));
+            }
+            _ => {}
+        }
+    }
+    late
 }
 
 /// Runs seeds on all processors until one fails; the first that does, and what was seen.
@@ -142,7 +174,8 @@ fn p_24_no_seed_breaks_a_rule() {
         panic!("{}", story(seed, &violation));
     }
     print(&format!("simulation: seeds={seeds} steps={}", sum.steps));
-    let seen = [sum.executed, sum.no_funds, sum.conflicts, sum.locked, sum.lost];
+    let ends = [sum.cancelled, sum.found_executed, sum.late];
+    let seen = [[sum.executed, sum.no_funds, sum.conflicts, sum.locked, sum.lost].as_slice(), &ends].concat();
     assert!(seeds < 1_000 || seen.iter().all(|seen| *seen > 100), "too little happens: {sum:?}");
 }
 
@@ -211,4 +244,14 @@ found! {
     another_terminal_that_sends: OtherTerminalAccepted breaks answers_tell_nothing,
     a_counter_value_alive_after_an_undecryptable_password: UndecryptableKeepsAlive breaks as_the_model_says,
     an_audit_entry_that_hides_a_lock: AuditHidesLock breaks audit_gives_the_rows,
+    a_key_that_was_taken_meanwhile: TakenKeyOverwritten breaks one_key_one_answer,
+    a_key_that_counts_for_each_account: KeyCountsByAccount breaks one_key_one_answer,
+    a_cancellation_that_moves_no_mark: CancellationKeepsMark breaks cancelled_or_executed,
+    a_cancellation_that_leaves_the_counter_value_alive: CancellationKeepsAlive breaks cancelled_or_executed,
+    a_cancellation_that_overlooks_what_was_executed: CancellationOverlooksExecuted breaks cancelled_or_executed,
+    a_cancellation_of_other_bytes_that_gets_the_receipt: CancellationOfOtherBytes breaks cancelled_or_executed,
+    a_cancellation_from_another_terminal: CancellationByAnyTerminal breaks answers_tell_nothing,
+    a_lock_that_stops_cancellations: CancellationMindsLock breaks every_attempt_has_an_end,
+    a_cancellation_that_kills_other_bytes: CancellationKillsOthers breaks as_the_model_says,
+    a_cancellation_that_is_not_logged: CancellationUnlogged breaks audit_gives_the_rows,
 }

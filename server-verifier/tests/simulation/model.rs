@@ -16,6 +16,7 @@ use crate::tables::Tables;
 enum Said {
     /// Card, counter, when.
     Executed(usize, u32, i64),
+    Cancelled,
     Refused,
     Funds,
     Limit,
@@ -31,6 +32,7 @@ impl From<&Outcome> for Said {
                 let (card, counter) = receipt.transaction.parts().unwrap();
                 Self::Executed(CAST.card(card), counter, receipt.executed_at.0)
             }
+            Outcome::Cancelled => Self::Cancelled,
             Outcome::Refused => Self::Refused,
             Outcome::InsufficientFunds => Self::Funds,
             Outcome::LimitExceeded => Self::Limit,
@@ -76,8 +78,10 @@ struct Model<'h> {
     history: &'h History,
     accounts: Vec<Account>,
     cards: Vec<Card>,
-    /// By account, terminal and key.
-    answered: HashMap<(usize, usize, u32), (usize, Said)>,
+    /// By terminal and key.
+    answered: HashMap<(usize, u32), (usize, Said)>,
+    /// By card and counter value: which tap, and when.
+    executed: HashMap<(usize, u32), (usize, i64)>,
     /// What is paid to whom by a transaction that others do not see yet.
     unseen: HashMap<usize, (usize, i64)>,
 }
@@ -112,6 +116,7 @@ impl<'h> Model<'h> {
             accounts: HOLDERS.iter().map(account).collect(),
             cards: CAST.cards.iter().map(|_| Card::default()).collect(),
             answered: HashMap::new(),
+            executed: HashMap::new(),
             unseen: HashMap::new(),
         }
     }
@@ -130,6 +135,15 @@ impl<'h> Model<'h> {
                 }
                 if self.history.grouped {
                     self.show(i);
+                }
+            }
+            What::Ended(request, outcome) => {
+                let expected = self.end(*request);
+                let said = Said::from(outcome);
+                if said != expected {
+                    return Err(Violation(format!(
+                        "the cancellation {request:?} was told {said:?}; the model says {expected:?}"
+                    )));
                 }
             }
             What::Unlock(account, did) => {
@@ -163,8 +177,33 @@ impl<'h> Model<'h> {
         }
     }
 
+    /// A cancellation: what was executed stays so; all else is over, whatever account, card and key have become.
+    fn end(&mut self, request: Request) -> Said {
+        let deal = self.history.tap(request);
+        let tap = self.history.letters[request.letter].tap;
+        if request.terminal != deal.terminal || deal.flaw == Some(Flaw::OtherPayer) {
+            return Said::Refused;
+        }
+        if let Some((executed, at)) = self.executed.get(&(deal.card, deal.counter)) {
+            let same = same_bytes(self.history, tap, *executed);
+            return if same { Said::Executed(deal.card, deal.counter, *at) } else { Said::Refused };
+        }
+        let mark = &mut self.cards[deal.card].mark;
+        match mark {
+            Some(mark) if deal.counter < mark.counter => {}
+            Some(mark) if deal.counter == mark.counter => {
+                if !same_bytes(self.history, tap, mark.tap) {
+                    return Said::Refused;
+                }
+                mark.fate = Fate::Dead;
+            }
+            _ => *mark = Some(Mark { counter: deal.counter, tap, fate: Fate::Dead, wrong: 0 }),
+        }
+        Said::Cancelled
+    }
+
     fn answer(&mut self, request: Request, now: i64, i: usize) -> Said {
-        let key = (self.history.account(request), request.terminal, request.key);
+        let key = (request.terminal, request.key);
         if let Some((letter, said)) = self.answered.get(&key) {
             return if *letter == request.letter { *said } else { Said::Conflict };
         }
@@ -212,7 +251,7 @@ impl<'h> Model<'h> {
             Content::Right => (Said::Executed(deal.card, deal.counter, at), mark),
             Content::Wrong(_) => (Said::Refused, self.wrong(account, now, mark)),
             Content::BrokenEnvelope => (Said::Refused, mark),
-            Content::Forged => (Said::Nonsense, mark),
+            Content::Forged | Content::Cancellation => (Said::Nonsense, mark),
         }
     }
 
@@ -232,7 +271,7 @@ impl<'h> Model<'h> {
             Content::Right => {}
             Content::Wrong(_) => return (Said::Refused, self.wrong(account, now, mark)),
             Content::BrokenEnvelope => return (Said::Refused, dead),
-            Content::Forged => return (Said::Nonsense, mark),
+            Content::Forged | Content::Cancellation => return (Said::Nonsense, mark),
         }
         let payer = &mut self.accounts[account];
         payer.in_a_row = 0;
@@ -245,6 +284,8 @@ impl<'h> Model<'h> {
         }
         payer.balance -= amount;
         self.unseen.insert(i, (deal.payee, amount));
+        let tap = self.history.letters[request.letter].tap;
+        self.executed.insert((deal.card, deal.counter), (tap, now));
         (Said::Executed(deal.card, deal.counter, now), Mark { fate: Fate::Executed(now), ..mark })
     }
 

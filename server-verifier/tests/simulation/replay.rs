@@ -1,7 +1,7 @@
 //! The audit events alone give the rows back.
 
+use onetap_apdu_spec::service::Answer;
 use onetap_server_verifier::audit::Event;
-use onetap_server_verifier::decide::Answer;
 use onetap_server_verifier::store::rows::Mark;
 use onetap_server_verifier::{CardState, Lock, Timestamp};
 
@@ -51,7 +51,9 @@ fn replay(tables: &mut Tables, account: usize, place: usize, at: Timestamp, even
     if let Some(mark) = event.mark() {
         let card = match event {
             Event::Executed { receipt, .. } => receipt.transaction.parts().map(|(card, _)| card),
-            Event::Refused { card, .. } | Event::WrongPassword { card, .. } => Some(*card),
+            Event::Refused { card, .. }
+            | Event::WrongPassword { card, .. }
+            | Event::Cancelled { card, .. } => Some(*card),
             _ => None,
         };
         tables.cards[CAST.card(card.unwrap())].mark = Some(*mark);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use onetap_apdu_spec::crypto::Block;
 use onetap_apdu_spec::header::KeyId;
 use onetap_server_verifier::audit::Event;
+use onetap_server_verifier::cancel::{CounterRows, ProvenCancellation};
 use onetap_server_verifier::decide::{Attempt, Commit, Tries};
 use onetap_server_verifier::store::rows::{Account, Answered, Life, Mark, Rows};
 use onetap_server_verifier::verify::Judged;
@@ -26,8 +27,8 @@ pub struct Tables {
     /// Account, transaction, amount.
     pub credits: Vec<(usize, TransactionId, i64)>,
     pub executed: Vec<Executed>,
-    /// By account, terminal and idempotency key: the body, and the place of the answer in the chain.
-    pub requests: BTreeMap<(usize, String, String), (Block, usize)>,
+    /// By terminal and idempotency key: the body, the account, and the place of the answer in its chain.
+    pub requests: BTreeMap<(String, String), (Block, usize, usize)>,
     /// By account.
     pub audit: Vec<Vec<(Timestamp, Event)>>,
     /// Wrong passwords since the last unlock, by account.
@@ -62,6 +63,8 @@ pub struct Read {
 #[derive(Debug, Clone)]
 pub enum Write {
     Decision(Box<Decided>),
+    /// What the cancellation of a card's counter value tells.
+    Cancel(Timestamp, Event),
     Unlock(usize, Timestamp),
     Block(usize, Timestamp),
     /// A card's next key, and until when the older one is good.
@@ -125,10 +128,10 @@ impl Tables {
         let transaction = attempt.evidence().message().transaction();
         let card = CAST.card(header.binding.card);
         let row = &self.cards[card];
-        let key = (account, attempt.terminal.as_str().to_owned(), attempt.key.clone());
-        let answered = self.requests.get(&key).map(|(body, place)| Answered {
+        let key = (attempt.terminal.as_str().to_owned(), attempt.key.clone());
+        let answered = self.requests.get(&key).map(|(body, account, place)| Answered {
             body: *body,
-            answer: self.audit[account][*place].1.answer().unwrap(),
+            answer: self.audit[*account][*place].1.answer().unwrap(),
         });
         let counted = matches!(attempt.judged, Judged::Wrong(_));
         let in_window = self.wrong[account].iter().filter(|at| counted && **at > attempt.window_start);
@@ -155,6 +158,34 @@ impl Tables {
         Read { rows, gathered }
     }
 
+    /// Reads what the decision on a cancellation rests on.
+    pub fn read_counter(&self, cancellation: &ProvenCancellation) -> CounterRows {
+        let (card, counter) = (CAST.card(cancellation.card()), cancellation.counter());
+        let account = CAST.cards[card].account;
+        let executed = self.place(card, counter).map(|place| match &self.audit[account][place].1 {
+            Event::Executed { receipt, mark, .. } => (receipt.clone(), mark.fingerprint),
+            other => unreachable!("{other:?} executed something"),
+        });
+        CounterRows { mark: self.cards[card].mark, executed }
+    }
+
+    /// The account of the answer under the key of `attempt`.
+    pub fn account_of_key(&self, attempt: &Attempt) -> Option<i64> {
+        let key = (attempt.terminal.as_str().to_owned(), attempt.key.clone());
+        self.requests.get(&key).map(|(_, account, _)| i64::try_from(*account).unwrap())
+    }
+
+    /// Whether there is an answer already under the key of what is to be written.
+    pub fn has_key_of(&self, write: &Write) -> bool {
+        match write {
+            Write::Decision(decided) => {
+                let (terminal, key, _) = &decided.request;
+                self.requests.contains_key(&(terminal.clone(), key.clone()))
+            }
+            _ => false,
+        }
+    }
+
     fn place(&self, card: usize, counter: u32) -> Option<usize> {
         self.executed.iter().find(|row| (row.card, row.counter) == (card, counter)).map(|row| row.place)
     }
@@ -170,6 +201,18 @@ impl Tables {
     pub fn apply(&mut self, write: &Write, defect: Option<Defect>) {
         match write {
             Write::Decision(decided) => self.apply_decision(decided, defect),
+            Write::Cancel(at, event) => {
+                let (Event::Cancelled { card, .. } | Event::CancellationRefused { card, .. }) = event else {
+                    unreachable!("{event:?} is no cancellation's")
+                };
+                let card = CAST.card(*card);
+                if let Some(mark) = event.mark() {
+                    self.cards[card].mark = Some(*mark);
+                }
+                if defect != Some(Defect::CancellationUnlogged) {
+                    self.audit[CAST.cards[card].account].push((*at, event.clone()));
+                }
+            }
             Write::Unlock(account, at) => {
                 let row = &mut self.accounts[*account];
                 (row.lock, row.wrong_in_a_row) = (None, 0);
@@ -217,7 +260,7 @@ impl Tables {
         self.audit[account].push((decided.at, decided.event.clone()));
         let (terminal, key, body) = decided.request.clone();
         if !(decided.wrong && defect == Some(Defect::WrongPasswordForgotten)) {
-            self.requests.insert((account, terminal, key), (body, answer));
+            self.requests.insert((terminal, key), (body, account, answer));
         }
         if let Some(mark) = decided.mark {
             self.cards[decided.card].mark = Some(mark);

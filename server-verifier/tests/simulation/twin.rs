@@ -52,6 +52,12 @@ fn repeat(
             assert_eq!(said, *outcome, "seed {seed}: the real store answers {request:?} otherwise");
             return 1;
         }
+        What::Ended(request, outcome) => {
+            let sent = history.cancellation(*request);
+            let said = verifier.cancel(&clients[request.terminal], &sent).unwrap();
+            assert_eq!(said, *outcome, "seed {seed}: the real store ends {request:?} otherwise");
+            return 1;
+        }
         What::Unlock(account, did) => {
             let unlocked = verifier.unlock(&CAST.numbers[*account], "op", "asked").is_ok();
             assert_eq!(unlocked, *did, "seed {seed}: account {account}");

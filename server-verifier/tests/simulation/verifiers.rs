@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
+use onetap_server_verifier::cancel::ProvenCancellation;
 use onetap_server_verifier::decide::Attempt;
 use onetap_server_verifier::{Outcome, Timestamp};
 
 use crate::cast::{CAST, moment};
 use crate::database::{Job, Stage};
 use crate::defect::{Defect, any_terminal};
-use crate::history::{Record, Request, What};
+use crate::history::{Content, Record, Request, What};
 use crate::world::{Event, World};
 
 /// Decisions in one commit at most, and how many may wait.
@@ -34,15 +35,33 @@ impl World {
             return;
         }
         let request = self.errands[errand].request;
-        let Some(attempt) = self.attempt(request, self.processes[process].ahead) else {
+        let Some(job) = self.job(errand, request, self.processes[process].ahead) else {
             self.history.answers.push((request, Outcome::Refused));
             return self.reply(errand, &Outcome::Refused);
         };
-        let job = Job::Decide { errand, request, attempt: Box::new(attempt) };
         if self.database.grouped && self.processes[process].queue.len() >= QUEUE {
             return self.reply(errand, &Outcome::Busy);
         }
         self.submit(process, job);
+    }
+
+    /// What is to be decided for an errand, if a card has signed it.
+    fn job(&self, errand: usize, request: Request, ahead: i64) -> Option<Job> {
+        if self.history.content(request) == Content::Cancellation {
+            let cancellation = Box::new(self.cancellation(request, ahead)?);
+            return Some(Job::Cancel { errand, request, cancellation });
+        }
+        Some(Job::Decide { errand, request, attempt: Box::new(self.attempt(request, ahead)?) })
+    }
+
+    fn cancellation(&self, request: Request, ahead: i64) -> Option<ProvenCancellation> {
+        let deal = self.history.tap(request);
+        Some(ProvenCancellation {
+            account: i64::try_from(self.history.account(request)).unwrap(),
+            terminal: CAST.terminals[request.terminal].clone(),
+            now: moment(self.now, ahead),
+            evidence: CAST.prove(deal.card, deal.key, &self.history.cancellation(request))?,
+        })
     }
 
     /// What a verifier knows of a request before it reads anything that changes.
@@ -138,6 +157,11 @@ impl World {
         if self.database.transactions[id].stage != Stage::Decided {
             return;
         }
+        if self.database.meets(id) {
+            self.tell(|_| format!("transaction {id}: its key is taken, once more"));
+            self.database.restart(id);
+            return self.go_on(Some(id));
+        }
         self.make_durable(id);
         if self.defect != Some(Defect::AnswersBeforeDurable) {
             self.answer_all(id);
@@ -166,7 +190,7 @@ impl World {
             .records
             .iter()
             .filter_map(|(job, record)| match &transaction.jobs[*job] {
-                Job::Decide { errand, .. } => Some((*errand, *record)),
+                Job::Decide { errand, .. } | Job::Cancel { errand, .. } => Some((*errand, *record)),
                 _ => None,
             })
             .collect();
@@ -181,7 +205,9 @@ impl World {
             return;
         }
         let record = &mut self.history.records[record];
-        let What::Judged { request, outcome, .. } = &record.what else { return };
+        let (What::Judged { request, outcome, .. } | What::Ended(request, outcome)) = &record.what else {
+            return;
+        };
         record.answered = true;
         let (request, outcome) = (*request, outcome.clone());
         self.history.answers.push((request, outcome.clone()));
@@ -211,7 +237,9 @@ impl World {
         for id in self.database.under_way(process) {
             match self.database.transactions[id].stage {
                 Stage::Over => {}
-                Stage::Decided if self.dice.percent(30) => self.make_durable(id),
+                Stage::Decided if self.dice.percent(30) && !self.database.meets(id) => {
+                    self.make_durable(id);
+                }
                 _ => {
                     let next = self.database.abort(id);
                     self.go_on(next);

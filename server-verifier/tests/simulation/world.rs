@@ -137,7 +137,7 @@ impl World {
                 self.happen(event);
             }
         }
-        self.history.open = self.errands.iter().filter(|errand| errand.outcome.is_none()).count();
+        self.history.open = self.errands.iter().filter(|errand| errand.is_open()).count();
         (self.history, self.database.durable)
     }
 
@@ -201,6 +201,7 @@ impl World {
             What::Judged { request, outcome, looked } => {
                 format!("{} gets {} (password: {looked:?})", self.describe(*request), outcome.name())
             }
+            What::Ended(request, outcome) => format!("{} gets {}", self.describe(*request), outcome.name()),
             other => format!("{other:?}"),
         }
     }

@@ -410,3 +410,50 @@ fn enrolment_needs_the_ordered_card_and_its_key() {
     world.verifier.activate_card(&card.statement()).unwrap();
     assert!(matches!(world.verifier.activate_card(&card.statement()), Err(ServiceError::CardNotOrdered)));
 }
+
+/// One key, two payments of two accounts: the second one is another body under a key that was used.
+#[test]
+fn a_key_is_the_clients_whatever_account_its_requests_name() {
+    let world = world();
+    let other = world.verifier.register_terminal("TERM0002".parse().unwrap()).unwrap();
+    let eve = account(&world.verifier, "Eve", AccountKind::Current, OPENING);
+    let (mut adas, mut eves) = (world.card(SUITE), world.card_of(&eve, SUITE.parse().unwrap()));
+    let (first, second) = (adas.tap(world.payment(100)), eves.tap(world.payment(100)));
+    let send = |client: &Client, tap: &Tap| world.verifier.authorise(client, "till-7", &tap.request).unwrap();
+    let receipt = send(&world.client, &first);
+    assert!(executed(&receipt));
+    assert_eq!(send(&world.client, &second), Outcome::Conflict);
+    assert_eq!(send(&world.client, &first), receipt, "the first body keeps its answer");
+    assert!(executed(&world.send(&second.request)), "nothing was decided of the second one");
+    // The key of another client is another key.
+    let mut elsewhere = world.payment(100);
+    elsewhere.terminal = "TERM0002".parse().unwrap();
+    assert!(executed(&send(&other, &eves.tap(elsewhere))));
+    world.check_books();
+}
+
+/// The same at one moment, at two processes on one store.
+#[test]
+fn attack_a_race_of_two_accounts_under_one_key() {
+    let home = Home::new();
+    let second = home.open().unwrap();
+    let eve = account(&home.verifier, "Eve", AccountKind::Current, OPENING);
+    let (mut adas, mut eves) = (home.card(SUITE), home.card_of(&eve, SUITE.parse().unwrap()));
+    for round in 0..20 {
+        let (key, start) = (format!("till-{round}"), std::sync::Barrier::new(2));
+        let taps = [adas.tap(home.payment(100)), eves.tap(home.payment(100))];
+        let send = |verifier: &Verifier, tap: &Tap| {
+            start.wait();
+            verifier.authorise(&home.client, &key, &tap.request).unwrap()
+        };
+        let outcomes = std::thread::scope(|scope| {
+            let other = scope.spawn(|| send(&second, &taps[1]));
+            [send(&home.verifier, &taps[0]), other.join().unwrap()]
+        });
+        let paid = outcomes.iter().filter(|outcome| executed(outcome)).count();
+        let conflicts = outcomes.iter().filter(|outcome| **outcome == Outcome::Conflict).count();
+        assert_eq!((paid, conflicts), (1, 1), "{outcomes:?}");
+    }
+    assert_eq!(home.balances().1, 2_000);
+    home.check_books();
+}

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod books;
+mod cancelling;
 mod lockout;
 mod model;
 mod profiles;

@@ -1,5 +1,6 @@
 //! Random histories of one account against a model that is as simple as it can be.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::home::*;
@@ -17,6 +18,10 @@ enum Step {
         back: usize,
         right: bool,
     },
+    /// Cancels an earlier tap.
+    Cancel {
+        back: usize,
+    },
     Unlock,
 }
 
@@ -24,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Tap),
         6 => (0..3_usize, any::<bool>()).prop_map(|(back, right)| Step::Send { back, right }),
+        2 => (0..4_usize).prop_map(|back| Step::Cancel { back }),
         1 => Just(Step::Unlock),
     ]
 }
@@ -33,6 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     mark: Option<usize>,
     executed: bool,
+    /// All taps that were executed.
+    all_executed: HashSet<usize>,
     dead: bool,
     wrong_here: u32,
     in_a_row: u32,
@@ -70,7 +78,20 @@ impl Model {
             return false;
         }
         (self.executed, self.paid) = (true, self.paid + amount);
+        self.all_executed.insert(tap);
         true
+    }
+
+    /// Whether the server is expected to say that it was executed; else that it never will be.
+    fn cancel(&mut self, tap: usize) -> bool {
+        if self.all_executed.contains(&tap) {
+            return true;
+        }
+        if self.mark.is_none_or(|mark| mark < tap) {
+            (self.mark, self.executed, self.wrong_here) = (Some(tap), false, 0);
+        }
+        self.dead |= self.mark == Some(tap);
+        false
     }
 
     fn wrong(&mut self) {
@@ -108,6 +129,15 @@ proptest! {
                 Step::Unlock => {
                     let unlocked = world.verifier.unlock(&ada, "op", "model").is_ok();
                     prop_assert_eq!(unlocked, model.unlock());
+                }
+                Step::Cancel { back } => {
+                    let Some(tap) = taps.len().checked_sub(back + 1) else { continue };
+                    let cancellation = taps[tap].request.cancellation();
+                    let outcome = world.verifier.cancel(&world.client, &cancellation).unwrap();
+                    match model.cancel(tap) {
+                        true => prop_assert!(matches!(outcome, Outcome::Executed(_)), "{outcome:?}"),
+                        false => prop_assert_eq!(outcome, Outcome::Cancelled),
+                    }
                 }
                 Step::Send { back, right } => {
                     let Some(tap) = taps.len().checked_sub(back + 1) else { continue };

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 
 use super::Hub;
 use super::authorise;
+use super::cancel;
 use super::console;
 use super::problem::{Kind, Problem};
 
@@ -58,6 +59,7 @@ pub fn openapi() -> OpenApi {
 fn api() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::new()
         .routes(routes!(authorise::authorise))
+        .routes(routes!(cancel::cancel))
         .routes(routes!(transactions::show))
         .routes(routes!(accounts::list, accounts::open))
         .routes(routes!(accounts::show))

@@ -17,8 +17,8 @@ use self::link::{Link, Use};
 use self::session::{Fault, READ, Session, WRITE};
 use super::decision::Decider;
 use super::sql::Sql;
-use super::{Job, Pending, queue_slot};
-use crate::decide::{Attempt, Outcome};
+use super::{Job, Pending, Question, queue_slot};
+use crate::decide::Outcome;
 use crate::error::StoreError;
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
@@ -78,8 +78,8 @@ impl PostgresStore {
     }
 
     /// Queues a decision.
-    pub(crate) fn submit(&self, attempt: Attempt) -> Result<Pending, StoreError> {
-        let (job, pending) = queue_slot(attempt);
+    pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
+        let (job, pending) = queue_slot(question);
         let queue = self.queue.as_ref().ok_or(StoreError::Stopped)?;
         match queue.try_send(job) {
             Ok(()) => Ok(pending),
@@ -153,7 +153,7 @@ fn serve(link: &Link, decider: &Decider, jobs: &Mutex<Receiver<Job>>) {
         let Ok(job) = job else {
             return;
         };
-        let outcome = decide(&mut session, link, decider, &job.attempt);
+        let outcome = decide(&mut session, link, decider, &job.question);
         job.answer(outcome);
     }
 }
@@ -164,12 +164,12 @@ fn decide(
     session: &mut Option<Session>,
     link: &Link,
     decider: &Decider,
-    attempt: &Attempt,
+    question: &Question,
 ) -> Result<Outcome, StoreError> {
     let mut tries = 0;
     loop {
         let session = ready(session, link, Use::Decisions)?;
-        let outcome = session.transaction(WRITE, |db| decider.run(db, attempt));
+        let outcome = session.transaction(WRITE, |db| decider.run(db, question));
         tries += match (&outcome, session.fault()) {
             (Err(_), Some(Fault::Conflict)) => 1,
             (Err(_), Some(Fault::Broken)) => BROKEN,

@@ -84,9 +84,11 @@ impl Row for tokio_postgres::Row {
     }
 }
 
-/// Two transactions met, and this one was rolled back: the whole of it may be done again.
+/// Two transactions met, and this one was rolled back: the whole of it may be done again. (A key that is no longer free
+/// was taken by the other one, of another account under the same idempotency key; done again, it is seen.)
 pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
-    const CONFLICT: [SqlState; 2] = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    const CONFLICT: [SqlState; 3] =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
     error.code().is_some_and(|code| CONFLICT.contains(code))
 }
 

@@ -1,0 +1,86 @@
+//! `POST /v1/cancellations`: the end of an attempt whose outcome its terminal does not know.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use onetap_apdu_spec::service::{Cancellation, Resolution};
+use onetap_apdu_spec::signed::SignatureMessage;
+
+use super::Hub;
+use super::authorise::{rest_until_beat, undecided};
+use super::caller::Terminal;
+use super::identity::blocking;
+use super::json::{Json, answer};
+use super::problem::{Problem, ProblemBody};
+use crate::decide::Outcome;
+use crate::verify::Malformed;
+
+/// Makes sure that what a card has signed is never executed, or tells that it was.
+///
+/// The body is the request's without the password. No idempotency key is needed: the same cancellation gets the same answer.
+#[utoipa::path(
+    post,
+    path = "/v1/cancellations",
+    tag = "authorisations",
+    request_body(content = Cancellation),
+    responses(
+        (status = 200, description = "Decided, durably and for good", body = Resolution, examples(
+            ("executed" = (summary = "It was executed before", value = json!({
+                "outcome": "executed",
+                "receipt": {
+                    "transaction": "0123456789abcdef00000001",
+                    "kind": "payment",
+                    "amount": 1234,
+                    "currency": "EUR",
+                    "payee": "1000000000009",
+                    "payee_name": "Coffee Shop",
+                    "reference": "order 7",
+                    "executed_at": "2026-09-21T14:13:20Z"
+                }
+            }))),
+            ("cancelled" = (summary = "It never will be", value = json!({"outcome": "cancelled"}))),
+            ("refused" = (summary = "Not signed by an enrolled card, or of another terminal", value = json!({"outcome": "refused"})))
+        )),
+        (status = 400, description = "Not well formed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "This card's profile has no cancellation", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Nothing was decided; repeat", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel(
+    terminal: Terminal,
+    State(hub): State<Arc<Hub>>,
+    Json(cancellation): Json<Cancellation>,
+) -> Result<Response, Problem> {
+    let start = Instant::now();
+    let outcome = match SignatureMessage::parse(&cancellation.signature_message) {
+        Err(error) => Outcome::Malformed(Malformed::Signature(error)),
+        Ok(message) => {
+            let limited = hub.limits.card(terminal.id(), message.header.binding.card);
+            limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+            decide(&hub, &terminal, cancellation).await?
+        }
+    };
+    hub.metrics.cancelled(&outcome);
+    let resolution = match outcome {
+        Outcome::Executed(receipt) => Resolution::Executed { receipt },
+        Outcome::Cancelled => Resolution::Cancelled,
+        Outcome::Refused => {
+            rest_until_beat(start).await;
+            Resolution::Refused
+        }
+        other => return Err(undecided(&other)),
+    };
+    Ok(answer(StatusCode::OK, &resolution))
+}
+
+/// Lets the verifier decide; no private key is needed.
+async fn decide(hub: &Arc<Hub>, terminal: &Terminal, cancellation: Cancellation) -> Result<Outcome, Problem> {
+    let (verifier, client) = (Arc::clone(&hub.verifier), terminal.client().clone());
+    let submit = move || verifier.submit_cancellation(&client, &cancellation);
+    let pending = if hub.verifier.reads_remotely() { blocking(submit).await? } else { submit()? };
+    Ok(pending.await?)
+}
