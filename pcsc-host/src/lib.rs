@@ -1,9 +1,12 @@
-//! What a terminal links: it drives a OneTap card through PC/SC or in the same process.
+//! What a terminal links: it drives a OneTap card through PC/SC or in the same process, and asks the server.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`source`] | gets a transaction: typed in, from the network, scanned (P-02) |
+//! | [`payment`] | one payment from the tap to the server's decision, with events, deadlines and a handle that cancels |
 //! | [`pay`] | one contact (P-04), then the password from the keyboard, then the request (P-16) |
+//! | [`service`], `http` | the server, as a terminal reaches it; over HTTPS (feature `http`) |
+//! | [`attempt`], [`journal`] | a request that is repeated, and whose unknown outcome is resolved; what must not be forgotten |
 //! | [`session`] | the commands in their order, as types |
 //! | [`exchange`] | chaining, extended length, 61xx and 6Cxx |
 //! | [`gp`] | the issuer: cards made, unblocked, locked over GlobalPlatform |
@@ -13,8 +16,8 @@
 //! | [`deadline`] | when waiting ends, and how to end it early |
 //! | [`error`] | what can go wrong, and what to do about it |
 //!
-//! A whole payment at the terminal. With [`pcsc::wait_for_card`] in place of the scripted card it
-//! runs on a real reader:
+//! A terminal that pays over the network is a [`Till`]; `docs/terminal.md` makes one in a page. Underneath it is one tap and
+//! one request. With [`pcsc::wait_for_card`] in place of the scripted card this runs on a real reader:
 //!
 //! ```
 //! use std::time::Duration;
