@@ -10,7 +10,7 @@ use onetap_applet::{CardError, KeyRefused, NotAPin};
 use onetap_conformance::holder::HolderError;
 use onetap_pcsc_host::gp::{self, IssuerError};
 use onetap_pcsc_host::source::SourceError;
-use onetap_pcsc_host::{Error as HostError, KeyboardError, ReaderError};
+use onetap_pcsc_host::{Error as HostError, KeyboardError, ProtocolError, ReaderError};
 use onetap_server_verifier::http::clients::TokenError;
 use onetap_server_verifier::http::{ServeError, TlsError};
 use onetap_server_verifier::outbox::WebhookError;
@@ -97,7 +97,7 @@ impl Failure {
             | Self::Panel(PanelError::NotLoopback(_)) => 2,
             Self::Refused { .. } => 3,
             Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
-            Self::Host(HostError::Card(_)) => 5,
+            Self::Host(HostError::Card(_) | HostError::Protocol(ProtocolError::WrongOperator)) => 5,
             Self::Host(HostError::Protocol(_) | HostError::Attempt(_)) => 6,
             Self::Host(HostError::Transaction(_) | HostError::Edition(_)) => 2,
             Self::Issuer(error) => issuer_code(error),

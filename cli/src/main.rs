@@ -20,6 +20,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 use exit::Failure;
+use onetap_pcsc_host::Deadline;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -57,7 +58,7 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
 }
 
 fn readers(out: Output) -> Result<(), Failure> {
-    let names = onetap_pcsc_host::pcsc::readers()?;
+    let names = onetap_pcsc_host::pcsc::readers(&Deadline::after(pay::LISTING))?;
     let prose = if names.is_empty() { "no reader is connected".to_owned() } else { names.join("\n") };
     out.result(&serde_json::json!({ "readers": names }), prose)
 }

@@ -23,6 +23,8 @@ use crate::verifier;
 
 /// How long a contact may take: a card needs a second, another program that holds it some more.
 const CONTACT: Duration = Duration::from_secs(30);
+/// How long the PC/SC service may take to name its readers.
+pub(crate) const LISTING: Duration = Duration::from_secs(5);
 /// How often a busy server is asked. Each time it waits some seconds for its database.
 const ATTEMPTS: usize = 3;
 
@@ -58,7 +60,8 @@ fn send(server: &Verifier, client: &Client, request: &AuthorisationRequest) -> R
 
 /// The reader of this name, or else the one that has `part` in its name.
 pub(crate) fn reader_named(part: &str) -> Result<String, Failure> {
-    let found: Vec<String> = readers()?.into_iter().filter(|name| name.contains(part)).collect();
+    let found: Vec<String> =
+        readers(&Deadline::after(LISTING))?.into_iter().filter(|name| name.contains(part)).collect();
     match found.as_slice() {
         [name] => Ok(name.clone()),
         [] => Err(ReaderError::UnknownReader(part.to_owned()).into()),

@@ -205,6 +205,19 @@ impl Deadline {
         self.cancel.is_some()
     }
 
+    /// So much later, with the same switch.
+    #[cfg(feature = "pcsc")]
+    pub(crate) fn extended(&self, by: Duration) -> Self {
+        Self { at: self.at.and_then(|at| at.checked_add(by)), cancel: self.cancel.clone() }
+    }
+
+    /// The same, or if less than `time` is left, so long from now, whatever the switch says: for what has to be tidied
+    /// up at the end.
+    #[cfg(feature = "pcsc")]
+    pub(crate) fn at_least(&self, time: Duration) -> Self {
+        if self.remaining() < time { Self::after(time) } else { self.clone() }
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
     }

@@ -9,7 +9,7 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::Tag;
 
 use crate::error::{CardStatusError, Error, ProtocolError, ReaderError};
-use crate::transport::Transport;
+use crate::transport::{Transport, check_response};
 
 /// Longest response that is put together from parts.
 const MAX_RESPONSE: usize = MAX_EXTENDED_DATA;
@@ -33,13 +33,13 @@ impl<'t> Exchange<'t> {
     /// Sends the command `name` and expects 9000. `tag` names the object of GET DATA.
     ///
     /// # Errors
-    /// [`Error::Reader`], [`Error::Protocol`], and [`Error::Card`] for another status word.
+    /// [`Error::Reader`], [`Error::Protocol`], and [`Error::Card`] for another status word of the specification.
     pub fn command(&mut self, name: Name, tag: Option<Tag>, data: &[u8]) -> Result<Vec<u8>, Error> {
-        let response = self.send(name.spec(), tag, data)?;
-        if response.sw == StatusWord::OK {
-            Ok(response.data)
-        } else {
-            Err(CardStatusError { command: name, sw: response.sw }.into())
+        let ResponseApdu { data, sw } = self.send(name.spec(), tag, data)?;
+        match sw {
+            StatusWord::OK => Ok(data),
+            _ if sw.meaning().is_some() => Err(CardStatusError { command: name, sw }.into()),
+            _ => Err(ProtocolError::UnknownStatus { command: name, sw }.into()),
         }
     }
 
@@ -48,29 +48,62 @@ impl<'t> Exchange<'t> {
     /// # Errors
     /// [`Error::Reader`], [`Error::Protocol`].
     pub fn send(&mut self, row: &CommandSpec, tag: Option<Tag>, data: &[u8]) -> Result<ResponseApdu, Error> {
-        let apdu = row.apdu(tag, data);
-        if self.extended && gains_by_extended(row, data) {
-            if let Some(response) = self.send_extended(&apdu)? {
+        self.carry(&row.apdu(tag, data), row.chaining, gains_by_extended(row, data))
+    }
+
+    /// Sends a command of any application. Where its data is too long for the transport, it goes in parts if `chaining`
+    /// says that the card takes it so. Any final status word is an answer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use onetap_apdu_spec::apdu::CommandApdu;
+    /// use onetap_pcsc_host::exchange::Exchange;
+    /// use onetap_pcsc_host::{Atr, Deadline, InProcessReader, Reader};
+    ///
+    /// # let card = |command: &[u8]| match command[1] {
+    /// #     0x88 => b"\x61\x02".to_vec(),
+    /// #     _ => b"ok\x90\x00".to_vec(),
+    /// # };
+    /// # let mut reader = InProcessReader::new("in-process", Atr::default(), card);
+    /// let mut contact = reader.connect(&Deadline::after(Duration::from_secs(5)))?;
+    /// let internal_authenticate =
+    ///     CommandApdu { cla: 0x00, ins: 0x88, p1: 0, p2: 0, data: &[1, 2, 3, 4], ne: Some(256) };
+    /// let response = Exchange::new(&mut *contact).apdu(&internal_authenticate, false)?;
+    /// assert_eq!(response.data, b"ok");
+    /// # Ok::<(), onetap_pcsc_host::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Reader`], [`Error::Protocol`].
+    pub fn apdu(&mut self, apdu: &CommandApdu<'_>, chaining: bool) -> Result<ResponseApdu, Error> {
+        let gains = apdu.data.len() > MAX_SHORT_DATA || apdu.ne.is_some_and(|ne| ne > MAX_SHORT_LE);
+        self.carry(apdu, chaining, gains)
+    }
+
+    fn carry(&mut self, apdu: &CommandApdu<'_>, chaining: bool, gains: bool) -> Result<ResponseApdu, Error> {
+        if self.extended && gains {
+            if let Some(response) = self.send_extended(apdu)? {
                 return Ok(response);
             }
             self.extended = false;
         }
-        self.send_short(row, &apdu)
+        self.send_short(apdu, chaining)
     }
 
     /// `None` if card or reader refuse extended length: then the card has not executed the command.
     fn send_extended(&mut self, apdu: &CommandApdu<'_>) -> Result<Option<ResponseApdu>, Error> {
         match self.one(apdu, Form::Extended) {
             Ok(response) if response.sw == StatusWord::WRONG_LENGTH => Ok(None),
-            Ok(response) => self.collect(response).map(Some),
+            Ok(response) => self.collect(apdu.cla, response).map(Some),
             Err(Error::Reader(ReaderError::NotAccepted(_))) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn send_short(&mut self, row: &CommandSpec, apdu: &CommandApdu<'_>) -> Result<ResponseApdu, Error> {
+    fn send_short(&mut self, apdu: &CommandApdu<'_>, chaining: bool) -> Result<ResponseApdu, Error> {
         let too_long = apdu.data.len() > MAX_SHORT_DATA;
-        if too_long && !row.chaining {
+        if too_long && !chaining {
             return Err(ProtocolError::CommandTooLong(apdu.data.len()).into());
         }
         let mut blocks = apdu.data.chunks(MAX_SHORT_DATA).peekable();
@@ -90,16 +123,20 @@ impl<'t> Exchange<'t> {
     fn last_block(&mut self, apdu: &CommandApdu<'_>, block: &[u8]) -> Result<ResponseApdu, Error> {
         let ne = apdu.ne.map(|ne| ne.min(MAX_SHORT_LE));
         let response = self.one(&CommandApdu { data: block, ne, ..*apdu }, Form::Short)?;
-        self.collect(response)
+        self.collect(apdu.cla, response)
     }
 
-    /// Fetches what 61xx announces until another status word comes.
-    fn collect(&mut self, first: ResponseApdu) -> Result<ResponseApdu, Error> {
+    /// Fetches what 61xx announces until another status word comes, on the channel that `cla` names.
+    fn collect(&mut self, cla: u8, first: ResponseApdu) -> Result<ResponseApdu, Error> {
         let ResponseApdu { mut data, mut sw } = first;
         let mut parts = 0;
         while let Some(left) = sw.as_bytes_left() {
             parts += 1;
-            let get_response = CommandApdu { ne: Some(left), ..Name::GetResponse.spec().apdu(None, &[]) };
+            let get_response = CommandApdu {
+                cla: channel_of(cla),
+                ne: Some(left),
+                ..Name::GetResponse.spec().apdu(None, &[])
+            };
             let part = self.one(&get_response, Form::Short)?;
             data.extend(part.data);
             sw = part.sw;
@@ -125,9 +162,16 @@ impl<'t> Exchange<'t> {
 
     fn transmit(&mut self, apdu: &CommandApdu<'_>, form: Form) -> Result<ResponseApdu, Error> {
         let command = apdu.encode(form).map_err(|error| ProtocolError::CommandTooLong(error.0))?;
-        let response = self.transport.transmit(&command)?;
-        Ok(ResponseApdu::parse(&response).map_err(|_| ReaderError::CardRemoved)?)
+        let response = check_response(self.transport.transmit(&command)?)?;
+        Ok(ResponseApdu::parse(&response).map_err(|_| ReaderError::NotAResponse(response.len()))?)
     }
+}
+
+/// The interindustry class of the logical channel that `cla` names (ISO/IEC 7816-4 §5.4.1): channels 0 to 3 stand in two
+/// bits, 4 to 19 in four bits beside bit 7.
+fn channel_of(cla: u8) -> u8 {
+    const FURTHER: u8 = 0b0100_0000;
+    if cla & FURTHER == 0 { cla & 0b11 } else { FURTHER | cla & 0b1111 }
 }
 
 /// Extended length pays only where data or response outgrow a short APDU; short ones get past every

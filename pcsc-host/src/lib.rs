@@ -24,7 +24,7 @@
 //!
 //! use onetap_pcsc_host::{Deadline, Fields, LineKeyboard, Terminal, TransactionSource, VerificationPassword};
 //!
-//! # use onetap_apdu_spec::{command::Name, header::*, objects, signed::SignatureMessage, suite::Suite, tlv};
+//! # use onetap_apdu_spec::{command::{Name, fci}, header::*, objects, signed::SignatureMessage, suite::Suite, tlv};
 //! # let suite: Suite = "danger-a1+pkcs1".parse()?;
 //! # let (server, card) = (ServerId([1; 8]), CardId([2; 8]));
 //! # let binding = Binding { server, card, suite, signing_key: 1, server_key: 0, issuer_key: 1 };
@@ -32,6 +32,7 @@
 //! # let signed = SignatureMessage { header, signature: vec![3; 256] }.encode();
 //! # let mut reader = onetap_pcsc_host::InProcessReader::new("scripted", Default::default(), |c: &[u8]| {
 //! #     let mut answer = match c[1] {
+//! #         ins if ins == Name::Select.spec().ins => fci(),
 //! #         ins if ins == Name::GetData.spec().ins => tlv::object(objects::PAYER_ALIAS, b"MZXW6YTBOJTG633C"),
 //! #         ins if ins == Name::GetSignature.spec().ins => signed.clone(),
 //! #         _ => vec![],

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ::pcsc::{Context, PNP_NOTIFICATION, ReaderState, State};
 
 use crate::atr::Atr;
-use crate::error::ReaderError;
-use crate::pcsc::{establish, reader_error};
+use crate::deadline::Deadline;
+use crate::pcsc::establish;
+use crate::pcsc::worker::Worker;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// by themselves.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
+/// How long a monitor that stops waits for its last event to be handled, and for the service.
+const LONGEST_STOP: Duration = Duration::from_secs(1);
+
 /// A running monitor. Ends when dropped.
 pub struct Monitor {
     stop: Option<mpsc::Sender<()>>,
     context: Arc<Mutex<Option<Context>>>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<()>,
 }
 
 impl Monitor {
@@ -57,11 +60,13 @@ impl Monitor {
         let (stop, stopped) = mpsc::channel();
         let context = Arc::new(Mutex::new(None));
         let watcher = Watcher { stopped, context: Arc::clone(&context), seen: Seen::default() };
-        let thread = thread::spawn(move || watcher.run(on_event));
-        Self { stop: Some(stop), context, thread: Some(thread) }
+        let worker = Worker::start(());
+        worker.tell(move |()| watcher.run(on_event));
+        Self { stop: Some(stop), context, worker }
     }
 
-    /// Stops watching and waits for the last event to be handled.
+    /// Stops watching and waits for the last event to be handled, at most a second: a service that is stuck is not
+    /// waited for.
     pub fn stop(self) {
         drop(self);
     }
@@ -70,15 +75,15 @@ impl Monitor {
 impl Drop for Monitor {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(context) = context {
+        let context = Arc::clone(&self.context);
+        // On a thread of its own, since cancelling asks the service too.
+        Worker::start(()).tell(move |()| {
+            let context = context.lock().unwrap_or_else(PoisonError::into_inner).take();
             // Nothing to cancel is no failure.
-            let _ = context.cancel();
-        }
-        if let Some(thread) = self.thread.take() {
-            // A callback that panicked has said so already.
-            let _ = thread.join();
-        }
+            let _ = context.map(|context| context.cancel());
+        });
+        // The worker comes to this job when it no longer watches.
+        let _ = self.worker.ask(&Deadline::after(LONGEST_STOP), |()| ());
     }
 }
 
@@ -114,7 +119,7 @@ impl Watcher {
     }
 
     /// Returns Ok when stopped, an error when the service failed.
-    fn watch(&mut self, context: &Context, on_event: &mut impl FnMut(Event)) -> Result<(), ReaderError> {
+    fn watch(&mut self, context: &Context, on_event: &mut impl FnMut(Event)) -> Result<(), ::pcsc::Error> {
         let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
         while !self.stopped_within(Duration::ZERO) {
             self.update_readers(context, &mut states)?.into_iter().for_each(&mut *on_event);
@@ -123,7 +128,7 @@ impl Watcher {
                 Err(::pcsc::Error::Timeout | ::pcsc::Error::Cancelled | ::pcsc::Error::UnknownReader) => {
                     continue;
                 }
-                Err(error) => return Err(reader_error(error)),
+                Err(error) => return Err(error),
             }
             for state in &mut states {
                 if state.name() != PNP_NOTIFICATION() {
@@ -139,11 +144,11 @@ impl Watcher {
         &mut self,
         context: &Context,
         states: &mut Vec<ReaderState>,
-    ) -> Result<Vec<Event>, ReaderError> {
+    ) -> Result<Vec<Event>, ::pcsc::Error> {
         let names = match context.list_readers_owned() {
             Ok(names) => names,
             Err(::pcsc::Error::NoReadersAvailable) => Vec::new(),
-            Err(error) => return Err(reader_error(error)),
+            Err(error) => return Err(error),
         };
         let pnp = PNP_NOTIFICATION();
         states.retain(|s| s.name() == pnp || names.iter().any(|name| name.as_c_str() == s.name()));

@@ -45,7 +45,7 @@
 //! ```
 
 use onetap_apdu_spec::account::Alias;
-use onetap_apdu_spec::command::{AID, CardStatus, Name};
+use onetap_apdu_spec::command::{AID, APPLICATION_VERSION, CardStatus, Name, fci};
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::service::PasswordObject;
@@ -84,13 +84,13 @@ pub struct Session<'t, S> {
 }
 
 impl<'t> Session<'t, Selected> {
-    /// SELECT by name.
+    /// SELECT by name. The answer must be the application's, in the version that this terminal knows (REQ-H-12).
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Card`] with 6A82 if it is another kind of card.
+    /// [`Error`]; [`Error::Card`] with 6A82 if it is another kind of card, [`Error::Protocol`] if it has another version.
     pub fn select(transport: &'t mut dyn Transport) -> Result<Self, Error> {
         let mut exchange = Exchange::new(transport);
-        exchange.command(Name::Select, None, &AID)?;
+        check_selected(&exchange.command(Name::Select, None, &AID)?)?;
         Ok(Self { exchange, state: Selected(()) })
     }
 
@@ -178,6 +178,17 @@ impl Session<'_, Signed> {
             return Err(ProtocolError::NothingOwed(kind).into());
         }
         Ok(PasswordObject { kind, bytes })
+    }
+}
+
+/// The answer to SELECT is the same bytes for every card of one version (REQ-C-3); the version stands last.
+fn check_selected(answer: &[u8]) -> Result<(), ProtocolError> {
+    let ours = fci();
+    let (rest, version) = answer.split_last_chunk().ok_or(ProtocolError::NotTheApplication)?;
+    match ours.strip_suffix(&APPLICATION_VERSION) {
+        Some(expected) if expected != rest => Err(ProtocolError::NotTheApplication),
+        _ if *version != APPLICATION_VERSION => Err(ProtocolError::OtherVersion(*version)),
+        _ => Ok(()),
     }
 }
 

@@ -97,8 +97,7 @@ pub struct InProcessReader<F> {
 }
 
 impl<F: FnMut(&[u8]) -> Vec<u8> + Send> InProcessReader<F> {
-    /// A reader whose card answers by `card`. An answer of fewer than two bytes means that the card
-    /// is gone.
+    /// A reader whose card answers by `card`. An answer of no byte at all means that the card is gone.
     pub fn new(name: impl Into<String>, atr: Atr, card: F) -> Self {
         Self { name: name.into(), atr, card: Arc::new(Mutex::new(card)) }
     }
@@ -140,10 +139,11 @@ pub(crate) fn check_command(command: &[u8]) -> Result<(), ReaderError> {
     if command.len() < MIN_COMMAND { Err(ReaderError::CommandTooShort(command.len())) } else { Ok(()) }
 }
 
-/// A response without a status word comes from a card that is gone.
+/// Refuses a response without a status word. No byte at all is what some readers pass on from a card that is gone.
 pub(crate) fn check_response(response: Vec<u8>) -> Result<Vec<u8>, ReaderError> {
     match ResponseApdu::parse(&response) {
         Ok(_) => Ok(response),
-        Err(_) => Err(ReaderError::CardRemoved),
+        Err(_) if response.is_empty() => Err(ReaderError::CardRemoved),
+        Err(_) => Err(ReaderError::NotAResponse(response.len())),
     }
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use onetap_apdu_spec::apdu::ResponseApdu;
+use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::objects;
 use onetap_pcsc_host::exchange::Exchange;
@@ -131,10 +131,56 @@ fn a_card_that_leaves_is_told_and_nothing_is_sent_again() {
 }
 
 #[test]
-fn short_replies_mean_a_removed_card() {
-    for reply in ["", "90"] {
-        let mut card = Scripted::new(&[reply]);
-        let error = send(&mut card, Name::GetSignature, &[]).unwrap_err();
-        assert!(matches!(error, Error::Reader(ReaderError::CardRemoved)), "{error}");
-    }
+fn req_h_11_one_byte_is_a_wrong_answer_and_none_is_a_card_that_is_gone() {
+    let mut card = Scripted::new(&["", "90"]);
+    let error = send(&mut card, Name::GetSignature, &[]).unwrap_err();
+    assert!(matches!(error, Error::Reader(ReaderError::CardRemoved)), "{error}");
+    let error = send(&mut card, Name::GetSignature, &[]).unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::NotAResponse(1))), "{error}");
+}
+
+#[test]
+fn req_h_11_a_status_word_that_the_specification_does_not_have_is_a_protocol_error() {
+    let mut card = Scripted::new(&["6985", "6a81"]);
+    let mut exchange = Exchange::new(&mut card);
+    let refused = exchange.command(Name::PutTxn, None, &[1]).unwrap_err();
+    assert!(matches!(refused, Error::Card(_)), "{refused}");
+    let unknown = exchange.command(Name::PutTxn, None, &[1]).unwrap_err();
+    assert!(matches!(unknown, Error::Protocol(ProtocolError::UnknownStatus { .. })), "{unknown}");
+    assert!(unknown.to_string().contains("PUT TXN with 6A81"), "{unknown}");
+}
+
+/// ISO/IEC 7816-4 §5.3: what any application may be asked, not ours alone.
+#[test]
+fn own_commands_are_chained_and_their_responses_put_together() {
+    let data = [5; 300];
+    let own = CommandApdu { cla: 0x02, ins: 0x2A, p1: 0x9E, p2: 0x9A, data: &data, ne: Some(256) };
+    let mut card = Scripted::new(&["9000", "6c02", "aa6101", "bb9000"]);
+    let response = Exchange::new(&mut card).apdu(&own, true).unwrap();
+    assert_eq!((response.data, response.sw.value()), (vec![0xAA, 0xBB], 0x9000));
+    let [first, last] = ["05".repeat(255), "05".repeat(45)];
+    // Chaining sets bit 5; the channel, here 2, stays in every class byte.
+    assert_eq!(
+        card.sent(),
+        [
+            format!("122a9e9aff{first}"),
+            format!("022a9e9a2d{last}00"),
+            format!("022a9e9a2d{last}02"),
+            "02c0000001".into()
+        ]
+    );
+    let mut card = Scripted::new(&["9000"]);
+    let error = Exchange::new(&mut card).apdu(&own, false).unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::CommandTooLong(300))), "{error}");
+    let mut card = Scripted::new(&["9000"]).extended();
+    Exchange::new(&mut card).apdu(&own, false).unwrap();
+    assert!(card.sent()[0].starts_with("022a9e9a00012c0505"));
+}
+
+#[test]
+fn further_channels_are_kept_in_get_response() {
+    let own = CommandApdu { cla: 0xC3, ins: 0x10, p1: 0, p2: 0, data: &[], ne: Some(256) };
+    let mut card = Scripted::new(&["6101", "aa9000"]);
+    Exchange::new(&mut card).apdu(&own, false).unwrap();
+    assert_eq!(card.sent(), ["c310000000", "43c0000001"]);
 }

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use onetap_apdu_spec::command::fci;
 use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::rng::Rng;
@@ -114,7 +115,7 @@ fn scripted_tap(answers: &[Vec<u8>]) -> (Result<Tapped, Error>, Log) {
 fn answers(suite: Suite, counter: u32) -> Vec<Vec<u8>> {
     let alias = onetap_apdu_spec::tlv::object(onetap_apdu_spec::objects::PAYER_ALIAS, ALIAS.as_bytes());
     let owed = owed_object(suite.owed().unwrap());
-    vec![ok(vec![]), ok(alias), ok(vec![]), ok(signature_message(suite, counter)), ok(owed)]
+    vec![ok(fci()), ok(alias), ok(vec![]), ok(signature_message(suite, counter)), ok(owed)]
 }
 
 #[test]
@@ -132,15 +133,11 @@ fn whatever_fails_the_card_is_released_without_power_and_nothing_more_is_sent() 
     for broken in 0..5 {
         for answer in [vec![0x6F, 0x00], vec![0x90], vec![], ok(vec![1, 2, 3])] {
             let mut answers = answers(Suite::default(), 1);
-            if broken == 0 || broken == 2 {
-                // SELECT and PUT TXN have no response data that could be wrong.
-                answers[broken] = answer[..answer.len().min(2)].to_vec();
-                if answers[broken] == [1, 2] {
-                    continue;
-                }
-            } else {
-                answers[broken] = answer;
+            if broken == 2 && answer.len() > 2 {
+                // PUT TXN has no response data that could be wrong.
+                continue;
             }
+            answers[broken] = answer;
             let (result, log) = scripted_tap(&answers);
             let log = log.lock().unwrap();
             assert!(result.is_err(), "answer {broken}");
@@ -165,6 +162,28 @@ fn errors_say_where_and_what_to_do() {
     let nothing = terminal().tap(&mut ScriptedReader(None), &fields().draft().unwrap(), &soon()).unwrap_err();
     assert!(matches!(nothing, Error::Reader(ReaderError::NoCard)));
     assert!(nothing.advice().contains("put the card on the reader"));
+}
+
+/// The bytes are those of docs/spec/commands.md, REQ-C-3.
+#[test]
+fn req_h_12_what_select_answers_is_checked_before_anything_else_is_sent() {
+    let answered = |fci: &str| {
+        let mut answers = answers(Suite::default(), 1);
+        answers[0] = ok(hex::decode(fci).unwrap());
+        let (result, log) = scripted_tap(&answers);
+        (result.err(), log.lock().unwrap().len())
+    };
+    let right = "6f118408f04f4e4554415001a5059f08020001";
+    assert!(answered(right).0.is_none());
+    let (error, seen) = answered(&right.replace("0001", "0002"));
+    let error = error.unwrap();
+    assert!(matches!(error, Error::Protocol(ProtocolError::OtherVersion([0, 2]))), "{error}");
+    assert_eq!(error.to_string(), "the card has version 2 of the application; this terminal knows version 1");
+    assert_eq!(seen, 3, "connect, SELECT, release");
+    for other in ["", "0001", &right[..36], &right.replace("4554", "4555"), &format!("{right}9000")] {
+        let error = answered(other).0.unwrap();
+        assert!(matches!(error, Error::Protocol(ProtocolError::NotTheApplication)), "{other}: {error}");
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Route {
     /// # Errors
     /// [`ReaderError`] if there is no service or no such reader.
     pub fn first_virtual_reader() -> Result<Self, ReaderError> {
-        let names = onetap_pcsc_host::pcsc::readers()?;
+        let names = onetap_pcsc_host::pcsc::readers(&Deadline::after(WAIT))?;
         let name = names.into_iter().find(|name| name.contains("Virtual PCD"));
         let config = VpcdConfig { leave_when_delivered: true, ..VpcdConfig::default() };
         name.map(|name| Self::Pcsc(name, config))

@@ -108,3 +108,14 @@ fn set_up_names_each_package_once() {
         assert_ne!(pair[0], pair[1], "scripts/setup names it twice");
     }
 }
+
+#[test]
+fn specification_and_terminal_run_wherever_pcsc_does() {
+    for (path, text) in all_sources() {
+        if path.starts_with("apdu-spec/src") || path.starts_with("pcsc-host/src") {
+            for word in ["std::os::", "cfg(unix", "target_os", "/proc/", "/dev/"] {
+                assert!(!text.contains(word), "{} has {word}", path.display());
+            }
+        }
+    }
+}

@@ -38,7 +38,7 @@ pub(crate) fn has_pcscd() -> bool {
 
 /// The two virtual readers, first slot first.
 pub(crate) fn virtual_readers() -> Fallible<[String; 2]> {
-    let mut names = onetap_pcsc_host::pcsc::readers()?;
+    let mut names = onetap_pcsc_host::pcsc::readers(&Deadline::after(WAIT))?;
     names.retain(|name| name.starts_with("Virtual PCD"));
     names.sort();
     Ok(names.try_into().map_err(|names| format!("not two virtual readers: {names:?}"))?)
