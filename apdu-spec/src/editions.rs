@@ -196,6 +196,7 @@ mod tests {
         assert_eq!(account("PK36SCBL0000001123456702"), Ok(()));
         assert_eq!(account("QQ33370400440532013000"), Err(EditionError::Country));
         assert_eq!(account("DE5137040044053201300"), Err(EditionError::Structure), "17 digits of 18");
+        assert_eq!(account("DE813704004405320130000"), Err(EditionError::Structure), "19 digits");
         assert_eq!(account("79927398713"), Ok(()), "a domestic number");
     }
 
