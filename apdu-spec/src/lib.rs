@@ -7,6 +7,7 @@
 //! | [`objects`] | every data object: tag, format, source |
 //! | [`txn`], [`text`], [`money`], [`account`] | the transaction message T |
 //! | [`editions`] | what terminal and server check besides: the IBAN registry and ISO 4217 |
+//! | [`foreign`] | text from elsewhere, as it is read and printed |
 //! | [`suite`], [`header`], [`keys`], [`digest`], [`envelope`], [`signed`] | profiles and the bytes that are signed |
 //! | [`password`], [`personal`] | the joint password, what a card is given |
 //! | [`service`] | what terminal and server say to each other over HTTP |

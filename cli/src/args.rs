@@ -81,8 +81,8 @@ pub(crate) struct Demo {
     pub(crate) web: bool,
 }
 
-/// What is typed in if the transaction comes from no file.
-const TYPED: [&str; 7] = ["to", "name", "amount", "currency", "reference", "details", "top_up"];
+/// What is typed in if the transaction comes from elsewhere.
+const TYPED: [&str; 6] = ["to", "name", "currency", "reference", "details", "top_up"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Pay {
@@ -101,7 +101,7 @@ pub(crate) struct Pay {
     /// Whom to pay: name
     #[arg(long, required_unless_present_any = ["scan", "from"])]
     pub(crate) name: Option<String>,
-    /// How much, in major units, such as 12.34
+    /// How much, in major units, such as 12.34; with --scan, if the code leaves it to the payer
     #[arg(long, allow_negative_numbers = true, required_unless_present_any = ["scan", "from"])]
     pub(crate) amount: Option<String>,
     /// Currency
@@ -116,11 +116,15 @@ pub(crate) struct Pay {
     /// Load a stored value instead of paying
     #[arg(long)]
     pub(crate) top_up: bool,
-    /// Take the transaction from the text of a scanned payment code (EPC QR); - for standard input
-    #[arg(long, conflicts_with_all = TYPED, conflicts_with = "from")]
+    /// What the payer gives on top, in major units, if the scanned code asks for a tip
+    #[arg(long, requires = "scan", conflicts_with_all = TYPED)]
+    pub(crate) tip: Option<String>,
+    /// Take the transaction from a payment code (EPC or EMVCo QR): its text, or a PNG or JPEG picture of it; -
+    /// for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = TYPED, conflicts_with = "from")]
     pub(crate) scan: Option<PathBuf>,
-    /// Take the transaction from a JSON file, as it came over the network; - for standard input
-    #[arg(long, conflicts_with_all = TYPED)]
+    /// Take the transaction as JSON from a file, a URL (https) or, with -, from standard input
+    #[arg(long, value_name = "FILE|URL", conflicts_with_all = TYPED, conflicts_with_all = ["amount", "tip"])]
     pub(crate) from: Option<PathBuf>,
     /// Seconds to wait for a card
     #[arg(long, default_value_t = 60)]

@@ -167,6 +167,7 @@ fn about_file(kind: io::ErrorKind) -> &'static str {
             "give another name, or move that file away: no file is ever overwritten"
         }
         io::ErrorKind::StorageFull => "make room on the disk, then repeat the command",
+        io::ErrorKind::FileTooLarge => "this is too large; give the kind of file that --help names",
         io::ErrorKind::InvalidData => "this is no text file; give the kind of file that --help names",
         io::ErrorKind::InvalidInput => "give a shorter path, for example one from the current folder",
         _ => "check that the path exists and that you may read and write there",

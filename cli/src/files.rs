@@ -1,10 +1,11 @@
 //! Files of JSON, and questions to the person at the terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use onetap_apdu_spec::foreign::unframed;
 use onetap_applet::Pin;
 use onetap_pcsc_host::{Keyboard as _, LineKeyboard};
 use serde::Serialize;
@@ -22,25 +23,38 @@ pub(crate) enum Secrecy {
     OwnerOnly,
 }
 
-/// Largest file that is read whole.
-const MAX_FILE: u64 = 1 << 20;
+/// Largest text that is read.
+const MAX_TEXT: usize = 16 << 20;
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Failure> {
     let text = Zeroizing::new(read_text(path)?);
-    serde_json::from_str(&text).map_err(|source| Failure::Content { what, path: path.to_owned(), source })
+    serde_json::from_str(unframed(&text)).map_err(|source| Failure::Content {
+        what,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The file's text; `-` stands for standard input.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    use io::Read as _;
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(MAX_FILE).read_to_string(&mut text)
+    let text = String::from_utf8(read_bytes(path, MAX_TEXT)?).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        io::ErrorKind::InvalidData.into()
+    });
+    text.map_err(|source| Failure::file("read", path, source))
+}
+
+/// The file's bytes, unless there are more than `most`; `-` stands for standard input.
+pub(crate) fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
+    let failed = |source| Failure::file("read", path, source);
+    let from: Box<dyn io::Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
     } else {
-        File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        Box::new(File::open(path).map_err(failed)?)
     };
-    read.map_err(|source| Failure::file("read", path, source))?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    from.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > most { Err(failed(io::ErrorKind::FileTooLarge.into())) } else { Ok(bytes) }
 }
 
 /// A new file. It is made before what it is for is done, so that nothing is done that could not be written

@@ -5,6 +5,7 @@ mod args;
 mod card;
 mod conform;
 mod demo;
+mod draft;
 mod exit;
 mod files;
 mod interrupt;
@@ -20,6 +21,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 use exit::Failure;
+use onetap_apdu_spec::foreign::{ShownLines, json_shown};
 use onetap_pcsc_host::Deadline;
 use output::Output;
 
@@ -91,11 +93,11 @@ fn report(failure: &Failure, out: Output) {
     let advice = failure.advice();
     if out.is_json() {
         let object = serde_json::json!({ "error": message, "advice": advice, "code": failure.code() });
-        eprintln!("{object}");
+        eprintln!("{}", json_shown(&object.to_string()));
     } else {
-        eprintln!("onetap: {message}");
+        eprintln!("onetap: {}", ShownLines(&message));
         if let Some(advice) = advice {
-            eprintln!("  what to do: {advice}");
+            eprintln!("  what to do: {}", ShownLines(&advice));
         }
     }
 }

@@ -7,15 +7,12 @@ use std::time::Duration;
 use onetap_apdu_spec::money::format_minor;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::service::AuthorisationRequest;
-use onetap_apdu_spec::txn::TransactionType;
 use onetap_pcsc_host::pcsc::{Wanted, readers, wait_for_card};
-use onetap_pcsc_host::{
-    Deadline, Draft, EpcQr, Fields, KeyboardError, LineKeyboard, NetworkJson, ReaderError, Terminal,
-    TransactionSource as _, VerificationPassword,
-};
+use onetap_pcsc_host::{Deadline, KeyboardError, LineKeyboard, ReaderError, Terminal, VerificationPassword};
 use onetap_server_verifier::{Client, Outcome, Verifier};
 
 use crate::args;
+use crate::draft::draft;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
@@ -71,26 +68,6 @@ pub(crate) fn reader_named(part: &str) -> Result<String, Failure> {
             several.join(", ")
         ))),
     }
-}
-
-fn draft(options: &args::Pay) -> Result<Draft, Failure> {
-    if let Some(path) = &options.scan {
-        return Ok(EpcQr(&files::read_text(path)?).draft()?);
-    }
-    if let Some(path) = &options.from {
-        return Ok(NetworkJson(files::read_text(path)?.as_bytes()).draft()?);
-    }
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let fields = Fields {
-        kind: if options.top_up { TransactionType::TopUp } else { TransactionType::Payment },
-        payee_account: text(&options.to),
-        payee_name: text(&options.name),
-        amount: text(&options.amount),
-        currency: options.currency.clone(),
-        reference: options.reference.clone(),
-        details: options.details.clone(),
-    };
-    Ok(fields.draft()?)
 }
 
 /// Until it is one: a slip of the finger must not cost another tap. Nothing is sent meanwhile (P-16).

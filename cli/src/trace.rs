@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use onetap_apdu_spec::foreign::json_shown;
 use onetap_conformance::traces::{self, Place};
 use onetap_pcsc_host::trace::Trace;
 use serde_json::json;
@@ -20,7 +21,7 @@ pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
             let trace = traces::record(*scenario, *profile).map_err(not_as_expected)?;
             let text = trace.to_text().map_err(not_as_expected)?;
             let Some(file) = file else {
-                return out.raw(&text);
+                return out.raw(&json_shown(&text));
             };
             file.write_text(&text)?;
             let events = trace.events.len();
@@ -33,7 +34,7 @@ pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
         args::Trace::Show { file } => {
             let trace = read(file)?;
             let lines = trace.to_text().map_err(not_as_expected)?;
-            if out.is_json() { out.raw(&lines) } else { out.raw(&trace.show()) }
+            if out.is_json() { out.raw(&json_shown(&lines)) } else { out.raw(&trace.show()) }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
-use onetap_pcsc_host::{Deadline, Draft, Fields, Terminal, TransactionSource as _};
+use onetap_pcsc_host::{Deadline, Draft, Fields, Terminal};
 use serde_json::Value;
 use support::*;
 

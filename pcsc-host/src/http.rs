@@ -173,7 +173,8 @@ impl HttpService {
         }
         deadline.wait(move |reply| {
             std::thread::spawn(move || {
-                reply.send(call.run(&agent, bearer.as_deref().map(String::as_str), timing));
+                // Who asked may have given up by then.
+                let _ = reply.send(call.run(&agent, bearer.as_deref().map(String::as_str), timing));
             });
         })?
     }
@@ -278,7 +279,8 @@ fn checked(url: &str) -> Result<String, BadUrl> {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// Whether a URL's host is this machine, so that plain HTTP is no risk.
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -22,7 +22,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use onetap_pcsc_host::{Deadline, Fields, LineKeyboard, Terminal, TransactionSource, VerificationPassword};
+//! use onetap_pcsc_host::{Deadline, Fields, LineKeyboard, Terminal, VerificationPassword};
 //!
 //! # use onetap_apdu_spec::{command::{Name, fci}, header::*, objects, signed::SignatureMessage, suite::Suite, tlv};
 //! # let suite: Suite = "danger-a1+pkcs1".parse()?;
@@ -96,5 +96,5 @@ pub use pay::{
 pub use payment::{Cards, Control, Event, Limits, Payment, PaymentError, Step, Till};
 pub use service::{Service, ServiceError};
 pub use session::Session;
-pub use source::{Draft, EpcQr, Fields, NetworkJson, TransactionSource};
+pub use source::{Draft, Fields, Scanned, SourceError};
 pub use transport::{Disposition, InProcessReader, Reader, Transport};

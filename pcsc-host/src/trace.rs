@@ -35,6 +35,7 @@ use std::fmt::Write as _;
 
 use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::foreign::{Shown, unframed};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::{TerminalId, Transaction};
 use serde::{Deserialize, Serialize};
@@ -194,7 +195,7 @@ impl PutTxn {
     /// # Errors
     /// [`FieldErrors`].
     pub fn transaction(&self, payer: Alias) -> Result<Transaction, FieldErrors> {
-        let draft = self.fields.check()?;
+        let draft = self.fields.draft()?;
         Ok(draft.complete(payer, self.at, self.terminal.clone(), self.unpredictable_number))
     }
 }
@@ -239,7 +240,7 @@ pub enum TraceError {
     #[error("the trace is empty; its first line must be the header")]
     Empty,
     /// A line is not what belongs there.
-    #[error("line {line}: {why}")]
+    #[error("line {line}: {}", Shown(&.why.to_string()))]
     Json {
         /// Which.
         line: usize,
@@ -260,7 +261,7 @@ pub enum TraceError {
 }
 
 impl Trace {
-    /// Reads a trace.
+    /// Reads a trace. A byte order mark before it and blank lines at its end do no harm.
     ///
     /// # Errors
     /// [`TraceError`], the first reason met.
@@ -268,7 +269,7 @@ impl Trace {
         if text.len() > MAX_TRACE {
             return Err(TraceError::TooLong(text.len()));
         }
-        let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line));
+        let mut lines = unframed(text).lines().enumerate().map(|(i, line)| (i + 1, line));
         let (_, first) = lines.next().ok_or(TraceError::Empty)?;
         let header: Header = read(1, first)?;
         if header.schema != SCHEMA {
@@ -308,14 +309,14 @@ impl Trace {
         Ok(out)
     }
 
-    /// The trace in words, one line an event.
+    /// The trace in words, one line an event. What would steer a terminal is escaped.
     #[must_use]
     pub fn show(&self) -> String {
-        let mut out = format!("{}\n", self.header.description);
+        let mut out = format!("{}\n", Shown(&self.header.description));
         let mut answering: Option<Name> = None;
         for (i, event) in self.events.iter().enumerate() {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{:>4}  {}", i + 2, show::describe(event, &mut answering));
+            let _ = writeln!(out, "{:>4}  {}", i + 2, Shown(&show::describe(event, &mut answering)));
         }
         out
     }
@@ -364,5 +365,39 @@ mod moment {
         ) -> Result<Option<PrimitiveDateTime>, D::Error> {
             super::deserialize(from).map(Some)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_add_to_a_trace_does_no_harm() {
+        let trace = Trace { header: Header::new("a card leaves"), events: vec![Event::FieldOut {}] };
+        let text = trace.to_text().unwrap();
+        for edited in [format!("\u{FEFF}{text}"), format!("{text}\n \n"), text.replace('\n', "\r\n") + "\r\n"]
+        {
+            assert_eq!(Trace::parse(&edited).unwrap(), trace, "{edited:?}");
+        }
+        assert!(
+            Trace::parse(&text.replace('\n', "\n\n")).is_err(),
+            "a blank line between events is no event"
+        );
+    }
+
+    #[test]
+    fn a_trace_cannot_steer_the_terminal_that_shows_it() {
+        let foreign = "\u{1b}[2J\u{202E}\u{9b}";
+        let events = vec![
+            Event::Screen(vec![foreign.into()]),
+            Event::Check(vec![foreign.into()]),
+            Event::Server(ServerStep { request: foreign.into(), outcome: foreign.into() }),
+        ];
+        let shown = Trace { header: Header::new(foreign), events }.show();
+        assert_eq!(shown.matches("\\u{1b}[2J\\u{202e}\\u{9b}").count(), 5, "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{202E}', '\u{9b}']), "{shown}");
+        let wrong = Trace::parse("{\"\\u001b[2J\":1}").unwrap_err().to_string();
+        assert!(wrong.contains("\\u{1b}[2J") && !wrong.contains('\u{1b}'), "{wrong}");
     }
 }

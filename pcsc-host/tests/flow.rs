@@ -17,7 +17,7 @@ use onetap_pcsc_host::trace::{
 };
 use onetap_pcsc_host::{
     Atr, Deadline, Disposition, Draft, Error, Fields, InProcessReader, KeyboardError, LineKeyboard,
-    ProtocolError, ReaderError, Tapped, Terminal, TransactionSource, VerificationPassword,
+    ProtocolError, ReaderError, Tapped, Terminal, VerificationPassword,
 };
 use support::{
     ALIAS, Log, Scripted, ScriptedReader, Seen, fields, formal_card, ok, owed_object, signature_message,

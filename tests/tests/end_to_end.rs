@@ -5,7 +5,7 @@
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::world::{BALANCE, Route, World};
-use onetap_pcsc_host::{EpcQr, Fields, NetworkJson, TransactionSource as _};
+use onetap_pcsc_host::{Fields, source};
 use onetap_server_verifier::Outcome;
 
 const PRICE: u64 = 12_34;
@@ -109,8 +109,8 @@ fn p_02_a_transaction_typed_in_sent_or_scanned_is_the_same_to_the_card() {
     let sent = serde_json::to_vec(&typed).unwrap();
     let scanned = format!("BCD\n002\n1\nSCT\n\nCoffee Shop\n{IBAN}\nEUR12.34\n\nRF18539007547034\n");
     let typed = typed.draft().unwrap();
-    assert_eq!(NetworkJson(&sent).draft().unwrap(), typed);
-    assert_eq!(EpcQr(&scanned).draft().unwrap(), typed);
+    assert_eq!(source::json(&sent).unwrap(), typed);
+    assert_eq!(source::code(scanned.as_bytes()).unwrap().fill(None, None).unwrap(), typed);
 }
 
 /// What an eavesdropper between terminal and server has is of no use for anything else: not for another

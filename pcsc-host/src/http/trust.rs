@@ -26,7 +26,7 @@ impl Roots {
         Ok(Self::Only(certificates(pem)?))
     }
 
-    pub(super) fn into_ureq(self) -> RootCerts {
+    pub(crate) fn into_ureq(self) -> RootCerts {
         match self {
             Self::System => RootCerts::PlatformVerifier,
             Self::Only(certificates) => RootCerts::Specific(Arc::new(certificates)),

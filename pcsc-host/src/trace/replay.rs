@@ -6,6 +6,7 @@ use std::time::Duration;
 use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::Name;
+use onetap_apdu_spec::foreign::Shown;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::sw::StatusWord;
@@ -123,12 +124,12 @@ pub struct Divergence {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "line {}: {}", self.line, self.event)?;
+        writeln!(f, "line {}: {}", self.line, Shown(&self.event))?;
         if let Some(command) = &self.command {
-            writeln!(f, "  command   {command}")?;
+            writeln!(f, "  command   {}", Shown(command))?;
         }
-        writeln!(f, "  expected  {}", self.expected)?;
-        write!(f, "  got       {}", self.got)
+        writeln!(f, "  expected  {}", Shown(&self.expected))?;
+        write!(f, "  got       {}", Shown(&self.got))
     }
 }
 

@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use onetap_pcsc_host::pcsc::{abandoned, readers, wait_for_removal};
-use onetap_pcsc_host::{Deadline, Error, Reader, Tapped, Terminal, TransactionSource};
+use onetap_pcsc_host::{Deadline, Error, Reader, Tapped, Terminal};
 use support::fields;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -7,6 +7,7 @@
 use std::io::{BufRead, Write};
 
 use onetap_apdu_spec::crypto::{Block, Crypto, Digest};
+use onetap_apdu_spec::foreign::unframed;
 use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 
@@ -178,12 +179,13 @@ impl Verifier {
         let (mut roots, mut heads) = (Roots::new(self.env.crypto), Vec::new());
         for text in file.lines() {
             let text = text.map_err(ServiceError::File)?;
-            if let Ok(head) = serde_json::from_str::<Head>(&text) {
+            let text = unframed(&text);
+            if let Ok(head) = serde_json::from_str::<Head>(text) {
                 roots.add(&head);
                 heads.push(head);
                 continue;
             }
-            let last: Statement = serde_json::from_str(&text).map_err(|_| ServiceError::BadCheckpoint)?;
+            let last: Statement = serde_json::from_str(text).map_err(|_| ServiceError::BadCheckpoint)?;
             let Statement { checkpoint, signature } = last;
             let key = self.env.crypto.rsa_public(&self.checkpoint_public_key())?;
             let signed = checkpoint.signed_bytes();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use onetap_apdu_spec::crypto::Key256;
+use onetap_apdu_spec::foreign::unframed;
 use zeroize::Zeroizing;
 
 /// A text that opens something. Wiped when dropped, never printed.
@@ -11,10 +12,10 @@ use zeroize::Zeroizing;
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// Takes the text without the line end that editors leave behind it; none if nothing is left.
+    /// Takes the text without what editors put around it; none if nothing is left.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim_end_matches(['\r', '\n']);
+        let text = unframed(text);
         (!text.is_empty()).then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
