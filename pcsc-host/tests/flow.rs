@@ -99,7 +99,7 @@ fn p_02_payees_are_taken_as_they_are_called_and_a_form_marks_what_is_not_of_the_
         currency: "BGN".into(),
         ..fields()
     };
-    let named: Vec<_> = wrong.check().unwrap_err().0.iter().map(|(field, _)| *field).collect();
+    let named: Vec<_> = wrong.draft().unwrap_err().0.iter().map(|(field, _)| *field).collect();
     assert_eq!(named, [Field::PayeeAccount, Field::PayeeName, Field::Currency]);
 }
 
