@@ -12,8 +12,8 @@ use ::pcsc::{Context, PNP_NOTIFICATION, ReaderState, State};
 
 use crate::atr::Atr;
 use crate::deadline::Deadline;
-use crate::pcsc::establish;
 use crate::pcsc::worker::Worker;
+use crate::pcsc::{establish, watched};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Watcher {
         let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
         while !self.stopped_within(Duration::ZERO) {
             self.update_readers(context, &mut states)?.into_iter().for_each(&mut *on_event);
-            match context.get_status_change(LONGEST_WAIT, &mut states) {
+            match context.get_status_change(LONGEST_WAIT, watched(&mut states)) {
                 Ok(()) => {}
                 Err(::pcsc::Error::Timeout | ::pcsc::Error::Cancelled | ::pcsc::Error::UnknownReader) => {
                     continue;

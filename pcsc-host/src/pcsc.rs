@@ -12,7 +12,7 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use ::pcsc::{Context, Error as E, Scope};
+use ::pcsc::{Context, Error as E, ReaderState, Scope};
 
 use crate::deadline::{Deadline, Stopped};
 use crate::error::ReaderError;
@@ -31,6 +31,9 @@ pub use worker::abandoned;
 
 /// How much later than the deadline an answer is still taken that says more than that the time is up.
 pub(crate) const GRACE: Duration = Duration::from_millis(50);
+
+/// Most readers that pcsclite has, and watches in one call.
+const MOST_READERS: usize = 16;
 
 /// Names of the connected readers; empty if there are none.
 ///
@@ -60,6 +63,13 @@ fn list(context: &Context) -> Result<Vec<CString>, ReaderError> {
         Err(E::NoReadersAvailable) => Ok(Vec::new()),
         Err(error) => Err(service_error(error)),
     }
+}
+
+/// Those that one call may watch. The first stands for readers that come; where there can be no more, it is left out.
+pub(crate) fn watched(states: &mut [ReaderState]) -> &mut [ReaderState] {
+    let from = usize::from(states.len() > MOST_READERS);
+    let to = states.len().min(from + MOST_READERS);
+    states.get_mut(from..to).unwrap_or_default()
 }
 
 pub(crate) fn establish() -> Result<Context, E> {

@@ -9,7 +9,7 @@ use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::report::service_error;
-use super::{PcscReader, list, with_context};
+use super::{PcscReader, list, watched, with_context};
 use crate::deadline::{Deadline, Stopped};
 use crate::error::{Error, ReaderError};
 use crate::exchange::Exchange;
@@ -235,7 +235,8 @@ impl<'c> Watch<'c> {
     ) -> Result<Seen<T>, ReaderError> {
         loop {
             self.update_readers()?;
-            match self.context.get_status_change(deadline.remaining().min(LOOK_UP), &mut self.states) {
+            match self.context.get_status_change(deadline.remaining().min(LOOK_UP), watched(&mut self.states))
+            {
                 // A reader that was unplugged in between: look at the list again.
                 Ok(()) | Err(E::Timeout | E::UnknownReader) => {}
                 Err(error) => return Err(service_error(error)),
