@@ -56,7 +56,7 @@ pub fn describe_response(command: Option<Name>, bytes: &[u8]) -> String {
     let data = &response.data;
     match command {
         _ if data.is_empty() => status,
-        Some(Name::Select) if *data == fci() => format!("{status}; the signing application, version 0.1"),
+        Some(Name::Select) if *data == fci() => format!("{status}; the signing application, version 1"),
         Some(Name::GetSignature) => format!("{status}; {}", describe_signature(data)),
         Some(Name::GetData | Name::GetEncPassword) => format!("{status}; {}", describe_object(data)),
         _ => format!("{status}; {}", short_hex(data)),
