@@ -406,7 +406,7 @@ fn what_is_no_trace_is_refused_with_its_line() {
         ("{\"onetap-trace\":2,\"description\":\"x\"}".into(), "this is version 2"),
         (format!("{header}\n{{\"unknown\":1}}"), "line 2: unknown variant"),
         (format!("{header}\n{{\"field-out\":{{\"x\":1}}}}"), "line 2: unknown field"),
-        (format!("{header}\n\n"), "line 2: EOF"),
+        (format!("{header}\n\n{{\"field-out\":{{}}}}"), "line 2: EOF"),
         (format!("{header}\n{{\"command\":\"0\"}}"), "line 2: not hex"),
         (format!("{header}\n{{\"command\":\"00\"}}"), "line 3: a response was expected"),
         (format!("{header}\n{{\"command\":\"00\"}}\n{{\"tick-ms\":1}}"), "line 3: the response"),
