@@ -196,7 +196,7 @@ impl NotReady {
 }
 
 /// Asks whether a payment can be made now: the server answers, knows this terminal, and agrees on the time
-/// (REQ-H-12). Returns the operator whose cards it takes.
+/// (REQ-H-20). Returns the operator whose cards it takes.
 ///
 /// # Errors
 /// [`NotReady`].
