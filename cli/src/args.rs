@@ -4,6 +4,7 @@ mod books;
 mod card;
 mod keys;
 mod ledger;
+mod pay;
 mod service;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
+pub(crate) use pay::{Online, Pay, Terminal};
 pub(crate) use service::{AddClient, Client, LogLevel, Serve};
 
 /// One tap signs, the holder confirms, the server executes.
@@ -42,7 +44,9 @@ pub(crate) enum Command {
     /// List the PC/SC readers
     Readers,
     /// Pay: tap a card, type what its display shows, have the server decide
-    Pay(Pay),
+    Pay(Box<Pay>),
+    /// Serve the shop's terminal as a page: enter or scan, tap, type, print
+    Terminal(Terminal),
     /// Run the server's side: accounts, cards, locks
     #[command(subcommand)]
     Verifier(Verifier),
@@ -73,62 +77,15 @@ pub(crate) struct Demo {
     /// Through a real pcscd and vsmartcard's vpcd instead of in-process
     #[arg(long)]
     pub(crate) pcsc: bool,
+    /// Card, terminal and server as three processes, over PC/SC and TLS, without the cheats
+    #[arg(long, conflicts_with_all = ["all_profiles", "pcsc", "interactive", "web"])]
+    pub(crate) network: bool,
     /// Play the holder: press the card's keys, type what it shows
     #[arg(long, conflicts_with = "json")]
     pub(crate) interactive: bool,
     /// Card, terminal and server side by side on a page, with a terminal that can lie
     #[arg(long, conflicts_with_all = ["all_profiles", "pcsc", "interactive"])]
     pub(crate) web: bool,
-}
-
-/// What is typed in if the transaction comes from elsewhere.
-const TYPED: [&str; 6] = ["to", "name", "currency", "reference", "details", "top_up"];
-
-#[derive(Debug, Args)]
-pub(crate) struct Pay {
-    /// Reader, or a part of its name (the first with a card if left out)
-    #[arg(long)]
-    pub(crate) reader: Option<String>,
-    /// The server's folder
-    #[arg(long)]
-    pub(crate) db: PathBuf,
-    /// This terminal's id, 8 letters or digits
-    #[arg(long, value_parser = terminal_id)]
-    pub(crate) terminal: TerminalId,
-    /// Whom to pay: account
-    #[arg(long, required_unless_present_any = ["scan", "from"])]
-    pub(crate) to: Option<String>,
-    /// Whom to pay: name
-    #[arg(long, required_unless_present_any = ["scan", "from"])]
-    pub(crate) name: Option<String>,
-    /// How much, in major units, such as 12.34; with --scan, if the code leaves it to the payer
-    #[arg(long, allow_negative_numbers = true, required_unless_present_any = ["scan", "from"])]
-    pub(crate) amount: Option<String>,
-    /// Currency
-    #[arg(long, default_value = "EUR")]
-    pub(crate) currency: String,
-    /// The payee's reference
-    #[arg(long, default_value = "-")]
-    pub(crate) reference: String,
-    /// More for the holder to read
-    #[arg(long)]
-    pub(crate) details: Option<String>,
-    /// Load a stored value instead of paying
-    #[arg(long)]
-    pub(crate) top_up: bool,
-    /// What the payer gives on top, in major units, if the scanned code asks for a tip
-    #[arg(long, requires = "scan", conflicts_with_all = TYPED)]
-    pub(crate) tip: Option<String>,
-    /// Take the transaction from a payment code (EPC or EMVCo QR): its text, or a PNG or JPEG picture of it; -
-    /// for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = TYPED, conflicts_with = "from")]
-    pub(crate) scan: Option<PathBuf>,
-    /// Take the transaction as JSON from a file, a URL (https) or, with -, from standard input
-    #[arg(long, value_name = "FILE|URL", conflicts_with_all = TYPED, conflicts_with_all = ["amount", "tip"])]
-    pub(crate) from: Option<PathBuf>,
-    /// Seconds to wait for a card
-    #[arg(long, default_value_t = 60)]
-    pub(crate) wait: u64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,16 +2,17 @@
 
 mod interactive;
 mod narrate;
+mod network;
 mod report;
 mod web;
 
 use std::path::Path;
 
-use onetap_apdu_spec::service::AuthorisationRequest;
+use onetap_apdu_spec::service::{Answer, AuthorisationRequest};
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::world::{BALANCE, PAYEE, PAYER, Route, WAIT, World, WorldError};
+use onetap_pcsc_host::service::NotReady;
 use onetap_pcsc_host::{Deadline, Tapped};
-use onetap_server_verifier::Outcome;
 
 use crate::args;
 use crate::exit::Failure;
@@ -36,6 +37,9 @@ pub(crate) fn run(options: &args::Demo, out: Output) -> Result<(), Failure> {
     }
     if options.web {
         return web::serve(options, out);
+    }
+    if options.network {
+        return network::run(options.profile, out);
     }
     let route = if options.pcsc { Route::first_virtual_reader()? } else { Route::InProcess };
     let suites: Vec<Suite> =
@@ -212,7 +216,7 @@ impl<'o> Story<'o> {
         let outcome = self.world.send(&format!("attempt-{}", self.attempts), request)?;
         let name = outcome.name();
         match &outcome {
-            Outcome::Executed(receipt) => {
+            Answer::Executed { receipt } => {
                 let paid = self.money(receipt.amount);
                 self.tell(&format!(
                     "Server  EXECUTED: {paid} to {}, receipt {}",
@@ -275,6 +279,7 @@ impl From<WorldError> for Failure {
             WorldError::Server(error) => error.into(),
             WorldError::Card(error) => error.into(),
             WorldError::Host(error) => error.into(),
+            WorldError::NoAnswer(error) => NotReady::from(error).into(),
             WorldError::Keyboard(error) => error.into(),
             WorldError::Scenario(why) => Self::NotAsExpected(why),
         }

@@ -61,9 +61,9 @@ mod tests {
         "amount":"12.34","currency":"EUR","reference":"Order 17"}"#;
 
     fn parsed(arguments: &[&str]) -> Result<args::Pay, clap::Error> {
-        let pay = ["onetap", "pay", "--db", "bank", "--terminal", "POS00001"];
+        let pay = ["onetap", "pay", "--server", "https://localhost"];
         match Cli::try_parse_from([&pay[..], arguments].concat())?.command {
-            Command::Pay(options) => Ok(options),
+            Command::Pay(options) => Ok(*options),
             other => panic!("{other:?}"),
         }
     }

@@ -3,14 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use onetap_applet::front::panel::PanelError;
 use onetap_applet::front::vpcd::VpcdError;
 use onetap_applet::nvm::NvmError;
 use onetap_applet::{CardError, KeyRefused, NotAPin};
 use onetap_conformance::holder::HolderError;
+use onetap_page::PageError;
 use onetap_pcsc_host::gp::{self, IssuerError};
+use onetap_pcsc_host::http::{BadUrl, CredentialsError};
+use onetap_pcsc_host::journal::JournalError;
+use onetap_pcsc_host::service::NotReady;
 use onetap_pcsc_host::source::SourceError;
-use onetap_pcsc_host::{Error as HostError, KeyboardError, ProtocolError, ReaderError};
+use onetap_pcsc_host::{
+    Error as HostError, KeyboardError, PaymentError, ProtocolError, ReaderError, Step, Stopped,
+};
 use onetap_server_verifier::http::clients::TokenError;
 use onetap_server_verifier::http::{ServeError, TlsError};
 use onetap_server_verifier::outbox::WebhookError;
@@ -26,9 +31,10 @@ Exit codes:
   4  reader: none there, no card, card gone
   5  card: it answered an error status
   6  protocol: it answered nonsense
-  7  server: database, keys or policy
+  7  server: not reached or not ready for this terminal; database, keys or policy
   8  card image, or a key that the card refuses
   9  file or terminal input/output, the port of the panel or the service
+  10  unknown whether it was executed: resolve it (`pay --resolve`)
   130  interrupted in the middle (Ctrl-C, SIGTERM)";
 
 /// Interrupted by a signal, as shells count it.
@@ -47,6 +53,23 @@ pub(crate) enum Failure {
     Host(#[from] HostError),
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The server's URL.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    #[error("{place}: {why}")]
+    Credentials { place: String, why: CredentialsError },
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Nothing was executed.
+    #[error(transparent)]
+    Payment(PaymentError),
+    /// Nobody knows whether it was executed.
+    #[error(transparent)]
+    Unknown(PaymentError),
+    #[error("of {0} payments the outcome is still not known")]
+    Unresolved(usize),
     #[error(transparent)]
     Keyboard(#[from] KeyboardError),
     #[error(transparent)]
@@ -66,7 +89,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Vpcd(#[from] VpcdError),
     #[error(transparent)]
-    Panel(#[from] PanelError),
+    Page(#[from] PageError),
     #[error(transparent)]
     Holder(#[from] HolderError),
     #[error(transparent)]
@@ -94,22 +117,25 @@ impl Failure {
             Self::Serve(ServeError::Plain(_))
             | Self::Usage(_)
             | Self::Source(_)
-            | Self::Panel(PanelError::NotLoopback(_)) => 2,
+            | Self::Url(_)
+            | Self::Page(PageError::NotLoopback(_)) => 2,
             Self::Refused { .. } => 3,
-            Self::Host(HostError::Reader(_)) | Self::Vpcd(_) => 4,
-            Self::Host(HostError::Card(_) | HostError::Protocol(ProtocolError::WrongOperator)) => 5,
-            Self::Host(HostError::Protocol(_) | HostError::Attempt(_)) => 6,
-            Self::Host(HostError::Transaction(_) | HostError::Edition(_)) => 2,
+            Self::Host(error) => host_code(error),
+            Self::Vpcd(_) => 4,
             Self::Issuer(error) => issuer_code(error),
             Self::Among { source, .. } => source.code(),
-            Self::Server(_) => 7,
+            Self::Server(_) | Self::NotReady(_) => 7,
+            Self::Payment(error) => payment_code(error),
+            Self::Unknown(_) | Self::Unresolved(_) => 10,
             Self::Card(_) | Self::Key(_) | Self::Holder(_) => 8,
             Self::Keyboard(_)
             | Self::Serve(ServeError::Listen { .. } | ServeError::Tls(_))
             | Self::Webhook(_)
             | Self::Tls(_)
             | Self::Token(_)
-            | Self::Panel(PanelError::Listen { .. })
+            | Self::Page(PageError::Listen { .. })
+            | Self::Credentials { .. }
+            | Self::Journal(_)
             | Self::File { .. }
             | Self::Content { .. }
             | Self::System { .. }
@@ -123,6 +149,11 @@ impl Failure {
         match self {
             Self::Host(error) => Some(error.advice().to_owned()),
             Self::Source(error) => Some(error.advice().to_owned()),
+            Self::NotReady(error) => Some(error.advice().to_owned()),
+            Self::Journal(error) => Some(error.advice().to_owned()),
+            Self::Payment(error) => Some(error.advice().to_owned()),
+            Self::Unknown(_) => Some("onetap pay --resolve, before anything is paid again".to_owned()),
+            Self::Unresolved(_) => Some("onetap pay --resolve, when the server answers".to_owned()),
             Self::Keyboard(error) => Some(error.advice()),
             Self::Refused { advice, .. } => Some((*advice).to_owned()),
             Self::Issuer(error) => Some(gp::advice(error).to_owned()),
@@ -147,6 +178,28 @@ impl Failure {
 
     pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { what, path: path.to_owned(), source }
+    }
+}
+
+/// Reader, card, protocol, or the transaction. A card of another operator has other keys.
+fn host_code(error: &HostError) -> u8 {
+    match error {
+        HostError::Reader(_) => 4,
+        HostError::Card(_) | HostError::Protocol(ProtocolError::WrongOperator) => 5,
+        HostError::Protocol(_) | HostError::Attempt(_) => 6,
+        HostError::Transaction(_) | HostError::Edition(_) => 2,
+    }
+}
+
+/// A payment that came to nothing.
+fn payment_code(error: &PaymentError) -> u8 {
+    match error {
+        PaymentError::Stopped { why: Stopped::Cancelled, .. } => INTERRUPTED,
+        PaymentError::Stopped { step: Step::Tap | Step::Removal, .. } => 4,
+        PaymentError::Stopped { step: Step::Holder, .. } | PaymentError::Journal(_) => 9,
+        PaymentError::Tap(error) => host_code(error),
+        PaymentError::Unknown { .. } => 10,
+        PaymentError::Stopped { .. } | PaymentError::NotReady(_) | PaymentError::NotExecuted(_) => 7,
     }
 }
 
@@ -188,6 +241,15 @@ fn about_server(error: &ServiceError) -> Option<&'static str> {
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
         Self::Server(error.into())
+    }
+}
+
+impl From<PaymentError> for Failure {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::Unknown { .. } => Self::Unknown(error),
+            other => Self::Payment(other),
+        }
     }
 }
 

@@ -9,9 +9,13 @@ mod draft;
 mod exit;
 mod files;
 mod interrupt;
+mod online;
 mod output;
 mod pay;
+mod readers;
+mod resolve;
 mod targets;
+mod terminal;
 mod trace;
 mod verifier;
 
@@ -22,7 +26,6 @@ use clap::{CommandFactory as _, Parser as _};
 use args::{Cli, Command};
 use exit::Failure;
 use onetap_apdu_spec::foreign::{ShownLines, json_shown};
-use onetap_pcsc_host::Deadline;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -46,8 +49,9 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::run(options, out),
         Command::Card(command) => card::run(command, out),
-        Command::Readers => readers(out),
+        Command::Readers => readers::list(out),
         Command::Pay(options) => pay::run(options, out),
+        Command::Terminal(options) => terminal::run(options, out),
         Command::Verifier(command) => verifier::run(command, out),
         Command::Trace(command) => trace::run(command, out),
         Command::Conform(command) => conform::run(command, out),
@@ -57,12 +61,6 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
             out.raw(&String::from_utf8_lossy(&script))
         }
     }
-}
-
-fn readers(out: Output) -> Result<(), Failure> {
-    let names = onetap_pcsc_host::pcsc::readers(&Deadline::after(pay::LISTING))?;
-    let prose = if names.is_empty() { "no reader is connected".to_owned() } else { names.join("\n") };
-    out.result(&serde_json::json!({ "readers": names }), prose)
 }
 
 /// What clap found wrong, or the help or version that was asked for.

@@ -37,7 +37,7 @@ impl Output {
     /// One JSON object on one line, whatever was asked for.
     pub(crate) fn json_line(self, value: &impl Serialize) -> Result<(), Failure> {
         let line = serde_json::to_string(value).map_err(io::Error::from).map_err(Failure::Output)?;
-        write_line(&json_shown(&line))
+        write_line(json_shown(&line))
     }
 
     /// Text that is the result itself, line for line.

@@ -1,135 +1,163 @@
 //! `onetap pay`: a terminal with a PC/SC reader and a keyboard. One contact, then the holder, then the
-//! server.
+//! server, over the network.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use onetap_apdu_spec::money::format_minor;
-use onetap_apdu_spec::rng::{OsRng, Rng as _};
-use onetap_apdu_spec::service::AuthorisationRequest;
-use onetap_pcsc_host::pcsc::{Wanted, readers, wait_for_card};
-use onetap_pcsc_host::{Deadline, KeyboardError, LineKeyboard, ReaderError, Terminal, VerificationPassword};
-use onetap_server_verifier::{Client, Outcome, Verifier};
+use onetap_apdu_spec::service::{Answer, TransactionId};
+use onetap_pcsc_host::payment::Happened;
+use onetap_pcsc_host::{
+    Control, Event, KeyboardError, Limits, LineKeyboard, Payment, Step, VerificationPassword,
+};
+use serde_json::json;
 
 use crate::args;
 use crate::draft::draft;
 use crate::exit::Failure;
 use crate::files;
+use crate::interrupt;
+use crate::online::{Online, shared};
 use crate::output::Output;
-use crate::verifier;
-
-/// How long a contact may take: a card needs a second, another program that holds it some more.
-const CONTACT: Duration = Duration::from_secs(30);
-/// How long the PC/SC service may take to name its readers.
-pub(crate) const LISTING: Duration = Duration::from_secs(5);
-/// How often a busy server is asked. Each time it waits some seconds for its database.
-const ATTEMPTS: usize = 3;
+use crate::resolve;
 
 pub(crate) fn run(options: &args::Pay, out: Output) -> Result<(), Failure> {
-    let server = verifier::keys::open(&options.db)?;
-    let client = server.client(options.terminal.clone())?;
+    if options.resolve {
+        return resolve::all(&Online::open(&options.online)?, out);
+    }
     let draft = draft(options)?;
+    let online = Online::open(&options.online)?;
+    resolve::remind(&online, out)?;
     out.say(format!("pay {} to {} ({})", draft.amount, draft.payee_name, draft.payee_account))?;
-    out.say("put the card on the reader …")?;
-    let name = options.reader.as_deref().map(reader_named).transpose()?;
-    let wanted = name.map_or_else(Wanted::any, Wanted::in_reader);
-    let mut reader = wait_for_card(&wanted, &Deadline::after(Duration::from_secs(options.wait)))?;
-    let mut terminal = Terminal::new(options.terminal.clone()).for_operator(server.server_id());
-    let tapped = terminal.tap(&mut reader, &draft, &Deadline::after(CONTACT))?;
-    out.say("take the card away, read its display, confirm on its keys")?;
-    let typed = ask_password()?;
-    let request = tapped.authorise(typed);
-    let outcome = send(&server, &client, &request)?;
-    report(&outcome, out)
-}
-
-/// Asks the server; while it is busy, again with the same key, since the tap would be lost otherwise.
-fn send(server: &Verifier, client: &Client, request: &AuthorisationRequest) -> Result<Outcome, Failure> {
-    let key = idempotency_key();
-    for _ in 1..ATTEMPTS {
-        let outcome = server.authorise(client, &key, request)?;
-        if outcome != Outcome::Busy {
-            return Ok(outcome);
-        }
+    let limits = Limits { tap: Duration::from_secs(options.wait), ..Limits::default() };
+    let till = shared(online.till(options.reader.as_deref(), limits)?);
+    let payment = Payment::start(till, draft, options.idempotency_key.clone());
+    let payment = payment.map_err(|source| Failure::System { what: "start a thread", source })?;
+    let control = payment.control().clone();
+    interrupt::watch(move || control.cancel())?;
+    let (signed, answer) = follow(payment, out)?;
+    let told = report(&answer, out);
+    // Once it was told, nothing is left to be resolved.
+    if let (Some(id), false) = (signed, matches!(told, Err(Failure::Output(_)))) {
+        online.told(&id)?;
     }
-    Ok(server.authorise(client, &key, request)?)
+    told
 }
 
-/// The reader of this name, or else the one that has `part` in its name.
-pub(crate) fn reader_named(part: &str) -> Result<String, Failure> {
-    let found: Vec<String> =
-        readers(&Deadline::after(LISTING))?.into_iter().filter(|name| name.contains(part)).collect();
-    match found.as_slice() {
-        [name] => Ok(name.clone()),
-        [] => Err(ReaderError::UnknownReader(part.to_owned()).into()),
-        several if several.iter().any(|name| name == part) => Ok(part.to_owned()),
-        several => Err(Failure::Usage(format!(
-            "several readers have \"{part}\" in their name, give more of it: {}",
-            several.join(", ")
-        ))),
-    }
-}
+/// Why the keyboard gave no password, if it did not.
+type Closed = Arc<Mutex<Option<KeyboardError>>>;
 
-/// Until it is one: a slip of the finger must not cost another tap. Nothing is sent meanwhile (P-16).
-pub(crate) fn ask_password() -> Result<VerificationPassword, Failure> {
-    let interactive = io::stdin().is_terminal();
-    loop {
-        files::prompt("joint password: ")?;
-        let typed = VerificationPassword::type_in(&mut LineKeyboard(io::stdin().lock()));
-        files::end_prompt(matches!(typed, Err(KeyboardError::Io(_))))?;
-        match typed {
-            Err(error @ KeyboardError::NotAPassword(_)) if interactive => {
-                files::prompt(&format!("{error}\n"))?;
+/// Shows each step, and asks for the password when it is time. What was signed, and what was decided.
+fn follow(payment: Payment, out: Output) -> Result<(Option<TransactionId>, Answer), Failure> {
+    let (control, closed) = (payment.control().clone(), Closed::default());
+    let mut signed = None;
+    for happened in payment {
+        match happened {
+            Happened::Event(event) => {
+                show(&event, out)?;
+                match event {
+                    Event::Signed { id, .. } => signed = Some(id),
+                    Event::Began { step: Step::Holder, .. } => ask_meanwhile(control.clone(), closed.clone()),
+                    _ => {}
+                }
             }
-            other => return Ok(other?),
+            Happened::Ended(Ok(answer)) => return Ok((signed, answer)),
+            Happened::Ended(Err(error)) => {
+                let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(closed) = closed {
+                    return Err(closed.into());
+                }
+                let failure = Failure::from(error);
+                if let (Failure::Unknown(_), Some(id), true) = (&failure, &signed, out.is_json()) {
+                    out.json_line(&json!({ "result": "unknown", "transaction": id }))?;
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Err(Failure::NotAsExpected("the payment ended without saying how; see `onetap pay --resolve`".to_owned()))
+}
+
+fn show(event: &Event, out: Output) -> Result<(), Failure> {
+    match event {
+        Event::Began { step, left } => match step {
+            Step::Check => out.say("asking the server whether it is ready …"),
+            Step::Tap => out.say(format!("put the card on the reader, within {} s …", left.as_secs())),
+            Step::Removal => out.say("take the card away"),
+            Step::Holder => out.say("read the card's display, confirm on its keys"),
+            Step::Sending => out.say("asking the server to execute it …"),
+        },
+        Event::CardFound { reader } => out.say(format!("a card is in {reader}; hold it still …")),
+        Event::TapAgain { why, left } => {
+            out.say(format!("{why}: {}, within {} s …", why.advice(), left.as_secs()))
+        }
+        Event::Signed { id, .. } => out.say(format!("the card has signed transaction {id}")),
+        Event::Retrying(retry) => {
+            out.say(format!("{}; asking again for {} s", retry.why, retry.left.as_secs()))
         }
     }
 }
 
-/// One attempt, one key.
-pub(crate) fn idempotency_key() -> String {
-    let mut key = [0; 16];
-    OsRng.fill(&mut key);
-    hex::encode(key)
+/// Asks on a thread of its own, so that the payment can end without an answer.
+fn ask_meanwhile(control: Control, closed: Closed) {
+    thread::spawn(move || match ask_password() {
+        Ok(typed) => drop(control.type_in(typed)),
+        Err(error) => {
+            *closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            control.cancel();
+        }
+    });
 }
 
-fn report(outcome: &Outcome, out: Output) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Executed(receipt) => out.result(
-            &serde_json::json!({ "result": "executed", "receipt": receipt }),
+/// Asks until it is one, as long as lines come: a slip of the finger must not cost another tap. Nothing is sent
+/// meanwhile (P-16, REQ-H-5).
+pub(crate) fn ask_password() -> Result<VerificationPassword, KeyboardError> {
+    loop {
+        // Where questions cannot be shown, the answer may still come.
+        let _ = files::prompt("joint password: ");
+        let typed = VerificationPassword::type_in(&mut LineKeyboard(io::stdin().lock()));
+        let _ = files::end_prompt(matches!(typed, Err(KeyboardError::Io(_))));
+        match typed {
+            Err(error @ KeyboardError::NotAPassword(_)) => {
+                let _ = files::prompt(&format!("{error}\n"));
+            }
+            settled => return settled,
+        }
+    }
+}
+
+fn report(answer: &Answer, out: Output) -> Result<(), Failure> {
+    if let Answer::Executed { receipt } = answer {
+        return out.result(
+            &json!({ "result": "executed", "receipt": receipt }),
             format!(
                 "executed: {} {} to {}, receipt {}",
                 format_minor(receipt.amount, receipt.currency),
                 receipt.currency,
                 receipt.payee_name,
-                receipt.transaction.0
+                receipt.transaction
             ),
-        ),
-        other => {
-            let name = other.name();
-            if out.is_json() {
-                out.json_line(&serde_json::json!({ "result": name }))?;
-            }
-            Err(refusal(other))
-        }
+        );
     }
+    if out.is_json() {
+        out.json_line(&json!({ "result": answer.name() }))?;
+    }
+    Err(refusal(answer))
 }
 
 /// Why nothing was executed, as far as the server tells, and what to do.
-fn refusal(outcome: &Outcome) -> Failure {
-    let (what, advice) = match outcome {
-        Outcome::InsufficientFunds => {
+fn refusal(answer: &Answer) -> Failure {
+    let (what, advice) = match answer {
+        Answer::InsufficientFunds => {
             ("the account holds too little", "pay less, or fill the account; tap again")
         }
-        Outcome::LimitExceeded => ("the amount is over the server's limit", "pay less; tap again"),
-        Outcome::Busy => ("the server is busy; nothing was decided", "tap again in a moment"),
-        Outcome::Malformed(why) => {
-            let what = format!("the server cannot read the request: {why}");
-            return Failure::Refused { what, advice: "tap again; if it persists, test card and terminal" };
-        }
-        _ => (
+        Answer::LimitExceeded => ("the amount is over the server's limit", "pay less; tap again"),
+        Answer::Executed { .. } | Answer::Refused => (
             "the server refused the transaction",
-            "`onetap verifier log` has the reason; `onetap verifier unlock` opens a locked account",
+            "tap again, and type what the display shows; the server's operator can see the reason and unlock \
+             the account",
         ),
     };
     Failure::Refused { what: what.to_owned(), advice }

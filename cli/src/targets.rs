@@ -8,7 +8,7 @@ use onetap_pcsc_host::{Deadline, Disposition};
 
 use crate::args::Target;
 use crate::exit::Failure;
-use crate::pay::reader_named;
+use crate::readers::reader_named;
 
 /// How long a card is waited for.
 const WAIT: Duration = Duration::from_secs(60);

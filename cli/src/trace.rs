@@ -11,7 +11,7 @@ use crate::args::{self, Target};
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
-use crate::pay::reader_named;
+use crate::readers::reader_named;
 
 pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
     match command {

@@ -7,6 +7,8 @@
 //!
 //! P-16 holds by types: a request is made of a [`VerificationPassword`], which only keyboard entry makes.
 
+#[cfg(feature = "pcsc")]
+mod pcsc_cards;
 mod running;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +27,8 @@ use crate::service::{NotReady, Service, ServiceError, check_standing};
 use crate::source::Draft;
 use crate::transport::Reader;
 
+#[cfg(feature = "pcsc")]
+pub use pcsc_cards::PcscCards;
 pub use running::{Happened, Payment};
 
 /// Where holders put their cards.
@@ -202,8 +206,12 @@ impl Control {
         waiting.is_some_and(|reply| reply.send(typed).is_ok())
     }
 
-    fn typed(&self, deadline: &Deadline) -> Result<VerificationPassword, Stopped> {
-        let typed = deadline.wait(|reply| *self.lock() = Some(reply));
+    /// Waits for what the holder types. `ready` runs once it would be taken.
+    fn typed(&self, deadline: &Deadline, ready: impl FnOnce()) -> Result<VerificationPassword, Stopped> {
+        let typed = deadline.wait(|reply| {
+            *self.lock() = Some(reply);
+            ready();
+        });
         *self.lock() = None;
         typed
     }
@@ -257,9 +265,7 @@ impl Till {
         self.check(control, tell)?;
         let tapped = self.tap(draft, control, tell)?;
         self.removal(control, tell)?;
-        let deadline = began(Step::Holder, self.limits.holder, control, tell);
-        let typed =
-            control.typed(&deadline).map_err(|why| PaymentError::Stopped { step: Step::Holder, why })?;
+        let typed = self.holder(control, tell)?;
         let key = key.unwrap_or_else(|| IdempotencyKey::random(&mut OsRng));
         let attempt = tapped.attempt(key, self.terminal.now()).map_err(Error::from)?;
         self.journal.begin(&attempt)?;
@@ -316,6 +322,14 @@ impl Till {
             Err(why) => PaymentError::Stopped { step: Step::Removal, why },
             Ok(()) => Error::from(error).into(),
         })
+    }
+
+    /// The app hears of the step once what it hands over would be taken.
+    fn holder(&self, control: &Control, tell: Tell<'_>) -> Result<VerificationPassword, PaymentError> {
+        let left = self.limits.holder;
+        let deadline = Deadline::after(left).cancelled_by(&control.cancel);
+        let typed = control.typed(&deadline, || tell(Event::Began { step: Step::Holder, left }));
+        typed.map_err(|why| PaymentError::Stopped { step: Step::Holder, why })
     }
 
     /// A failure to write the end is no failure of the payment: the attempt counts as unresolved, and resolving it

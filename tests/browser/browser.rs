@@ -45,6 +45,11 @@ pub(crate) const DESK: Look = Look { dark: false, width: 1100, height: 860 };
 impl Browser {
     /// Starts one, or says why this test is not performed.
     pub(crate) fn start() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// Starts one that is told more.
+    pub(crate) fn with(more: &[&str]) -> Option<Self> {
         // What the browser leaves behind goes with the test.
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
@@ -65,7 +70,8 @@ impl Browser {
         };
         let port = port_of(&mut driver);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let options = json!({ "goog:chromeOptions": { "args": ARGUMENTS } });
+        let arguments = [&ARGUMENTS[..], more].concat();
+        let options = json!({ "goog:chromeOptions": { "args": arguments } });
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(options.as_object().unwrap().clone());
         let client = runtime.block_on(builder.connect(&format!("http://127.0.0.1:{port}")));

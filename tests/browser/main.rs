@@ -5,6 +5,8 @@
 
 mod accessibility;
 mod browser;
+mod checks;
+mod compare;
 mod console;
 mod pay;
 mod pictures;

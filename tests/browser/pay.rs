@@ -1,11 +1,11 @@
 //! Whole payments: tapped at the terminal, confirmed on the page, booked by the server.
 
 use fantoccini::key::Key;
+use onetap_apdu_spec::service::Answer;
 use onetap_applet::front::panel::{Panel, PanelConfig};
 use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS};
 use onetap_conformance::world::{BALANCE, PIN, Route, World};
 use onetap_pcsc_host::Tapped;
-use onetap_server_verifier::Outcome;
 
 use crate::browser::Browser;
 use crate::scene::shows;
@@ -54,7 +54,7 @@ impl Shop {
         let password: String = said.split_once(": ").unwrap().1.split('.').next().unwrap().replace(' ', "");
         let request = World::type_in(tapped, &password).unwrap();
         let outcome = self.world.send("first", &request).unwrap();
-        assert!(matches!(outcome, Outcome::Executed(_)), "{outcome:?}");
+        assert!(matches!(outcome, Answer::Executed { .. }), "{outcome:?}");
         let left = self.world.server.account(&self.world.payer).unwrap().balance;
         assert_eq!(left, i64::try_from(BALANCE - PRICE).unwrap());
     }

@@ -5,6 +5,7 @@
 //! | [`conform`], [`target`] | the conformance suite and the cards that it runs against |
 //! | [`traces`] | scenarios recorded and replayed |
 //! | [`world`], [`reader`], [`holder`] | an operator, a terminal, a card and its holder, to pay in |
+//! | [`embedded`] | the server in the terminal's process |
 //! | [`render`] | tables of the specification from the code's own tables |
 //! | [`fuzz`] | properties that hold for any bytes |
 //! | [`tear`] | the power cut at every write |
@@ -17,6 +18,7 @@
 pub mod conform;
 #[cfg(feature = "service")]
 pub mod cut;
+pub mod embedded;
 #[cfg(feature = "service")]
 pub mod fire;
 pub mod fuzz;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::{Amount, Currency};
-use onetap_apdu_spec::service::AuthorisationRequest;
+use onetap_apdu_spec::service::{Answer, AuthorisationRequest};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TransactionType;
 use onetap_applet::card::{Millis, VirtualClock};
@@ -16,14 +16,15 @@ use onetap_applet::nvm::{ImageFile, ImageOptions};
 use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{
-    Deadline, Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Tapped, Terminal,
-    VerificationPassword,
+    Deadline, Draft, Error as HostError, KeyboardError, LineKeyboard, Reader, ReaderError, Service as _,
+    ServiceError as NoAnswer, Tapped, Terminal, VerificationPassword,
 };
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, CardOptions, Client, Environment, InitOptions, Outcome, Policy,
-    ServiceError, Verifier,
+    AccountKind, AccountOptions, CardOptions, Client, Environment, InitOptions, Policy, ServiceError,
+    Verifier,
 };
 
+use crate::embedded::Embedded;
 use crate::holder::Holder;
 use crate::reader::InProcessReader;
 
@@ -52,6 +53,9 @@ pub enum WorldError {
     /// The terminal.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// The terminal asked the server, and it gave no decision.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     /// The terminal's keyboard.
     #[error(transparent)]
     Keyboard(#[from] KeyboardError),
@@ -89,7 +93,9 @@ impl Route {
 /// Everyone that takes part.
 pub struct World {
     /// The server.
-    pub server: Verifier,
+    pub server: Arc<Verifier>,
+    /// The server, as the terminal reaches it.
+    pub service: Embedded,
     /// The terminal, as the server knows it.
     pub client: Client,
     /// The terminal, as the card knows it.
@@ -127,8 +133,9 @@ impl World {
             Card::issue(&order.personalisation, pin, order.management.as_ref(), Box::new(nvm), env)?;
         server.activate_card(&statement)?;
         let terminal = Terminal::new(terminal_id()?);
-        let card = Arc::new(Mutex::new(card));
-        Ok(Self { server, client, terminal, payer, payee, card, clock, route })
+        let (card, server) = (Arc::new(Mutex::new(card)), Arc::new(server));
+        let service = Embedded::new(Arc::clone(&server), client.clone());
+        Ok(Self { server, service, client, terminal, payer, payee, card, clock, route })
     }
 
     /// A payment of so many cents to the payee.
@@ -202,9 +209,10 @@ impl World {
     /// The terminal sends the request to the server. `key` tells one attempt from the next.
     ///
     /// # Errors
-    /// [`WorldError::Server`].
-    pub fn send(&self, key: &str, request: &AuthorisationRequest) -> Result<Outcome, WorldError> {
-        Ok(self.server.authorise(&self.client, key, request)?)
+    /// [`WorldError::NoAnswer`].
+    pub fn send(&self, key: &str, request: &AuthorisationRequest) -> Result<Answer, WorldError> {
+        let key = key.parse().map_err(scenario)?;
+        Ok(self.service.authorise(&key, request, &Deadline::after(WAIT))?)
     }
 }
 

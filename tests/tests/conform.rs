@@ -76,8 +76,9 @@ fn a_failure_tells_the_whole_story() {
 /// A typing error in a filter does not pass as a success.
 #[test]
 fn a_filter_that_fits_nothing_is_refused() {
-    assert!(Filter::new(&["select/partial"]).is_err());
-    assert!(Filter::new(&["selec"]).is_err());
+    assert!(Filter::new(&["select/partial"]).is_ok(), "as the help says: ids or their beginnings");
+    assert!(Filter::new(&["elect"]).is_err());
+    assert!(Filter::new(&["select//"]).is_err());
     assert!(Filter::new(&["select/", "get-data/in-idle"]).is_ok());
 }
 

@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+use onetap_apdu_spec::service::Answer;
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::world::{BALANCE, Route, World};
 use onetap_pcsc_host::{Fields, source};
-use onetap_server_verifier::Outcome;
 
 const PRICE: u64 = 12_34;
 
@@ -54,16 +54,20 @@ fn p_04_p_17_p_18_every_profile_executes_once_and_only_as_signed() {
         let mut tampered = request.clone();
         let at = tampered.transaction.len() / 2;
         tampered.transaction[at] ^= 1;
-        let outcome = world.send("tampered", &tampered).unwrap();
-        assert!(!matches!(outcome, Outcome::Executed(_)), "{suite}: {outcome:?}");
+        let outcome = world.send("tampered", &tampered);
+        assert!(!matches!(outcome, Ok(Answer::Executed { .. })), "{suite}: {outcome:?}");
         assert_eq!(balances(&world), (BALANCE as i64, 0), "{suite}");
 
         // As signed: executed.
-        let Outcome::Executed(receipt) = world.send("first", &request).unwrap() else { panic!("{suite}") };
+        let Answer::Executed { receipt } = world.send("first", &request).unwrap() else { panic!("{suite}") };
         assert_eq!(receipt.amount, PRICE, "{suite}");
         // Sent again, under the same key or another: the same receipt, no second execution.
         for key in ["first", "second"] {
-            assert_eq!(world.send(key, &request).unwrap(), Outcome::Executed(receipt.clone()), "{suite}");
+            assert_eq!(
+                world.send(key, &request).unwrap(),
+                Answer::Executed { receipt: receipt.clone() },
+                "{suite}"
+            );
         }
         assert_eq!(balances(&world), ((BALANCE - PRICE) as i64, PRICE as i64), "{suite}");
         world.server.ledger_check().unwrap();
@@ -82,14 +86,14 @@ fn p_24_every_profile_locks_after_three_wrong_passwords() {
             let request = World::type_in(tapped, wrong).unwrap();
             assert_eq!(
                 world.send(&format!("wrong-{attempt}"), &request).unwrap(),
-                Outcome::Refused,
+                Answer::Refused,
                 "{suite}"
             );
         }
         assert!(world.server.account(&world.payer).unwrap().locked.is_some(), "{suite}");
         let (tapped, right) = tap_and_confirm(&mut world);
         let request = World::type_in(tapped, &right).unwrap();
-        assert_eq!(world.send("right", &request).unwrap(), Outcome::Refused, "{suite}");
+        assert_eq!(world.send("right", &request).unwrap(), Answer::Refused, "{suite}");
         assert_eq!(balances(&world), (BALANCE as i64, 0), "{suite}");
     });
 }
@@ -120,11 +124,11 @@ fn p_27_a_joint_password_in_clear_serves_its_own_transaction_only() {
     let (_folder, mut world) = world(Suite::default());
     let (tapped, overheard) = tap_and_confirm(&mut world);
     let first = World::type_in(tapped, &overheard).unwrap();
-    assert!(matches!(world.send("first", &first).unwrap(), Outcome::Executed(_)));
+    assert!(matches!(world.send("first", &first).unwrap(), Answer::Executed { .. }));
     let (tapped, right) = tap_and_confirm(&mut world);
     assert_ne!(right, overheard);
     let stolen = World::type_in(tapped, &overheard).unwrap();
-    assert_eq!(world.send("stolen", &stolen).unwrap(), Outcome::Refused);
+    assert_eq!(world.send("stolen", &stolen).unwrap(), Answer::Refused);
     assert_eq!(balances(&world), ((BALANCE - PRICE) as i64, PRICE as i64));
 }
 
@@ -144,6 +148,6 @@ fn p_03_p_19_a_card_in_a_real_reader_pays_and_leaves() {
         assert!(!world.card.lock().unwrap().in_field(), "the card left by itself");
         let request = World::type_in(tapped, &password).unwrap();
         let outcome = world.send(&format!("round-{round}"), &request).unwrap();
-        assert!(matches!(outcome, Outcome::Executed(_)), "{outcome:?}");
+        assert!(matches!(outcome, Answer::Executed { .. }), "{outcome:?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 6] = ["apdu-spec", "applet", "pcsc-host", "server-verifier", "tests", "cli"];
+const ROOMS: [&str; 7] = ["apdu-spec", "applet", "page", "pcsc-host", "server-verifier", "tests", "cli"];
 /// A file longer than this wants a second room.
 const MAX_LINES: usize = 600;
 
@@ -38,6 +38,7 @@ fn card_terminal_and_server_do_not_know_each_other() {
     for (room, strangers) in [
         ("apdu-spec", ["onetap-applet", "onetap-pcsc-host", "onetap-server-verifier"]),
         ("applet", ["onetap-conformance", "onetap-pcsc-host", "onetap-server-verifier"]),
+        ("page", ["onetap-applet", "onetap-pcsc-host", "onetap-server-verifier"]),
         ("pcsc-host", ["onetap-applet", "onetap-conformance", "onetap-server-verifier"]),
         ("server-verifier", ["onetap-applet", "onetap-conformance", "onetap-pcsc-host"]),
     ] {

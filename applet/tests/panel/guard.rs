@@ -1,6 +1,6 @@
 //! Who is let in.
 
-use onetap_applet::front::panel::{Panel, PanelConfig, PanelError};
+use onetap_applet::front::panel::{PageError, Panel, PanelConfig};
 
 use crate::bench::Bench;
 
@@ -88,9 +88,9 @@ fn only_this_machine_is_served_and_nothing_tells_the_token() {
     let config = PanelConfig { addr: ([0, 0, 0, 0], 0).into(), ..PanelConfig::default() };
     let bench = Bench::new();
     let refused = Panel::serve(bench.card.clone(), config);
-    assert!(matches!(refused, Err(PanelError::NotLoopback(_))));
+    assert!(matches!(refused, Err(PageError::NotLoopback(_))));
     let taken = PanelConfig { addr: bench.addr(), ..PanelConfig::default() };
-    assert!(matches!(Panel::serve(bench.card.clone(), taken), Err(PanelError::Listen { .. })));
+    assert!(matches!(Panel::serve(bench.card.clone(), taken), Err(PageError::Listen { .. })));
     assert!(!format!("{:?}", bench.panel).contains(bench.panel.token()));
     assert!(bench.panel.url().ends_with(&format!("/#token={}", bench.panel.token())));
 }

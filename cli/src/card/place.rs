@@ -16,7 +16,7 @@ use onetap_pcsc_host::{Deadline, Disposition, Reader, Transport};
 use super::{open, patiently};
 use crate::args;
 use crate::exit::Failure;
-use crate::pay::reader_named;
+use crate::readers::reader_named;
 use crate::verifier;
 
 /// How long a card is waited for in a reader.

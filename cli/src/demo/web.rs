@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::password::Password;
+use onetap_apdu_spec::service::Answer;
 use onetap_applet::card::VirtualClock;
 use onetap_applet::front::panel::{File, Panel, PanelConfig, Stage};
 use onetap_conformance::world::{Route, World};
 use onetap_pcsc_host::Tapped;
-use onetap_server_verifier::{AccountView, Outcome};
+use onetap_server_verifier::AccountView;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -175,14 +176,14 @@ impl Counter {
     }
 
     /// What terminal and server show.
-    fn look(&self, outcome: Option<&Outcome>) -> Result<Value, String> {
+    fn look(&self, outcome: Option<&Answer>) -> Result<Value, String> {
         let [payer, payee] = [&self.world.payer, &self.world.payee]
             .map(|number| self.world.server.account(number).map_err(told));
         let (payer, payee) = (payer?, payee?);
         let line = |account: &AccountView| json!({ "holder": account.holder, "balance": balance(account.balance, account.currency) });
         Ok(json!({
             "waits": self.open.is_some(),
-            "outcome": outcome.map(Outcome::name),
+            "outcome": outcome.map(Answer::name),
             "locked": payer.locked.is_some(),
             "accounts": [line(&payer), line(&payee)],
         }))

@@ -3,14 +3,17 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader, ReaderError, Transport};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
 
 /// Longer than anything here takes, on a busy machine too.
@@ -20,7 +23,12 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 pub(crate) fn onetap(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onetap"));
-    command.current_dir(folder).args(arguments).env_remove("ONETAP_PIN").stdin(Stdio::null());
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for name in ["ONETAP_PIN", "ONETAP_SERVER", "ONETAP_CA", "ONETAP_TOKEN", "ONETAP_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
+    // Journals of payments stay in the test's own folder.
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command
 }
 
@@ -83,6 +91,42 @@ pub(crate) fn card(folder: &Path, account: &str, name: &str) -> String {
     ok(folder, &[&new[..], &["--pin", "2580"]].concat());
     ok(folder, &["verifier", "enroll", "--db", "bank", "--statement", &statement]);
     id
+}
+
+/// The bank of the folder as a service with TLS, and its URL. An authority made for it is in `ca.pem`, the token of
+/// the terminal POS00001 in `till.token`.
+pub(crate) fn served(folder: &Path) -> (Running, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(folder.join("server.pem"), params.signed_by(&key, &authority).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+    let add = ["verifier", "client", "add", "--db", "bank", "till-1", "--role", "terminal"];
+    let client = ok_json(folder, &[&add[..], &["--terminal", "POS00001"]].concat());
+    std::fs::write(folder.join("till.token"), client["token"].as_str().unwrap()).unwrap();
+    serve(folder)
+}
+
+/// The same bank again, after an end of its service.
+pub(crate) fn serve(folder: &Path) -> (Running, String) {
+    let serve = ["--json", "verifier", "serve", "--db", "bank", "--tls-cert", "server.pem"];
+    let running = Running::start(folder, &[&serve[..], &["--tls-key", "server.key"]].concat());
+    let url = running.json()["url"].as_str().unwrap().to_owned();
+    (running, url)
+}
+
+/// Presses keys until the card, which is being tapped meanwhile, shows the joint password.
+pub(crate) fn read_off_the_display(folder: &Path, image: &str) -> String {
+    until("the joint password on the display", || {
+        let press = ["--json", "card", "press", "--image", image, "read", "confirm"];
+        let output = onetap(folder, &press).output().unwrap();
+        let reply: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let last = reply["shown"].as_array()?.last()?.clone();
+        (last["state"] == "revealed").then(|| last["lines"][1].as_str().unwrap().to_owned())
+    })
 }
 
 /// A program that runs, and its lines. It ends with the test.
@@ -207,6 +251,50 @@ impl Transport for Contact {
     }
 }
 
+/// A way to the service that can be made to swallow what the service answers.
+pub(crate) struct Way {
+    addr: SocketAddr,
+    swallows: Arc<AtomicBool>,
+}
+
+impl Way {
+    pub(crate) fn to(url: &str) -> Self {
+        let service = url.strip_prefix("https://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (addr, swallows) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&swallows);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(&service).unwrap();
+                let (back, forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let flag = Arc::clone(&flag);
+                thread::spawn(move || carry(forth, server, &AtomicBool::new(false)));
+                thread::spawn(move || carry(back, client, &flag));
+            }
+        });
+        Self { addr, swallows }
+    }
+
+    /// From here on nothing that the service answers arrives.
+    pub(crate) fn swallow(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.addr)
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, swallows: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        if !swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..len]).is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
 /// True where `scripts/with-pcscd` gave the tests a pcscd of their own.
 pub(crate) fn pcscd() -> bool {
     let there = std::env::var_os("ONETAP_PCSCD").is_some();
@@ -214,4 +302,10 @@ pub(crate) fn pcscd() -> bool {
         println!("not performed: needs a pcscd of its own, run it under scripts/with-pcscd");
     }
     there
+}
+
+/// The virtual reader where there is a pcscd: there is one, so one test at a time has it.
+pub(crate) fn reader() -> Option<MutexGuard<'static, ()>> {
+    static READER: Mutex<()> = Mutex::new(());
+    pcscd().then(|| READER.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -68,6 +68,7 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
 }
 
 /// Whether anything can have been sent when the transport failed, as far as it tells.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn of_transport(error: Error) -> ServiceError {
     match &error {
         Error::HostNotFound

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use onetap_apdu_spec::crypto::default_provider;
+use onetap_apdu_spec::service::Answer;
 use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_applet::Key;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
 use onetap_conformance::world::{Route, World};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Deadline, Reader as _, Transport};
-use onetap_server_verifier::Outcome;
 use onetap_server_verifier::verify::{Enrolled, Judged, Parsed, authenticate};
 use support::{Fallible, LONG, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
@@ -151,5 +151,5 @@ fn authorise_once(world: &mut World, sent: &mut u64) -> Fallible<Duration> {
     let start = Instant::now();
     let outcome = world.send(&key, &request)?;
     let time = start.elapsed();
-    if matches!(outcome, Outcome::Executed(_)) { Ok(time) } else { Err(format!("{outcome:?}").into()) }
+    if matches!(outcome, Answer::Executed { .. }) { Ok(time) } else { Err(format!("{outcome:?}").into()) }
 }

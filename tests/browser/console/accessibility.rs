@@ -4,8 +4,9 @@ use fantoccini::key::Key;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, says};
-use crate::accessibility::{CHECKS, tree};
+use crate::accessibility::tree;
 use crate::browser::{DESK, Look};
+use crate::checks::CHECKS;
 
 /// An operator's console with everything in it: a locked account, an account in full, a finding, a dead letter.
 fn full() -> Option<Desk> {

@@ -3,5 +3,6 @@
 
 mod accessibility;
 mod desk;
+mod pictures;
 mod security;
 mod work;

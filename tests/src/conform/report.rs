@@ -123,11 +123,20 @@ impl fmt::Display for Summary {
 }
 
 impl Report {
-    /// The command line that runs this case again.
+    /// The command line that runs this case again, as a shell takes it.
     #[must_use]
     pub fn again(&self) -> String {
-        format!("onetap conform run {} --target {}", self.id, self.target)
+        format!("onetap conform run {} --target {}", self.id, shell_word(&self.target))
     }
+}
+
+/// One word for a shell: quoted where it would take it apart otherwise.
+fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:+,=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl fmt::Display for Report {

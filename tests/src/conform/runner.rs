@@ -18,14 +18,14 @@ pub struct Filter(Vec<String>);
 pub struct NoSuchCase(pub String);
 
 impl Filter {
-    /// Takes patterns such as `select` or `select/partial-aid`.
+    /// Takes beginnings of ids, such as `select`, `select/unknown` or `select/partial-aid`.
     ///
     /// # Errors
     /// [`NoSuchCase`], so that a typing error does not pass as a success.
     pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, NoSuchCase> {
-        let patterns: Vec<_> = patterns.iter().map(|p| p.as_ref().trim_end_matches('/').to_owned()).collect();
+        let patterns: Vec<_> = patterns.iter().map(|p| p.as_ref().to_owned()).collect();
         let all = cases();
-        match patterns.iter().find(|pattern| all.iter().all(|case| !fits(pattern, &case.id))) {
+        match patterns.iter().find(|pattern| all.iter().all(|case| !case.id.starts_with(pattern.as_str()))) {
             Some(unknown) => Err(NoSuchCase(unknown.clone())),
             None => Ok(Self(patterns)),
         }
@@ -34,12 +34,8 @@ impl Filter {
     /// True if the case is wanted.
     #[must_use]
     pub fn wants(&self, case: &Case) -> bool {
-        self.0.is_empty() || self.0.iter().any(|pattern| fits(pattern, &case.id))
+        self.0.is_empty() || self.0.iter().any(|pattern| case.id.starts_with(pattern.as_str()))
     }
-}
-
-fn fits(pattern: &str, id: &str) -> bool {
-    id.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Runs every case that `filter` wants against `card`, in the order of the list, and tells each report.

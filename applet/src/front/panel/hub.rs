@@ -11,13 +11,13 @@ use super::automation::{Automation, RuleSet};
 use super::history::{History, Marks, Recorder, Told};
 use super::keys::Press;
 use super::machine::Machine;
-use super::problem::Problem;
 use super::{Field, PanelConfig};
 use crate::card::{Card, Clock as _, Millis, SharedCard, SystemClock, VirtualClock};
 use crate::front::lock;
 use crate::signing::controller::{DEAD_TIME_MS, KeyRefused};
 use crate::signing::display::Screen;
 use crate::signing::keys::Key;
+use onetap_page::Problem;
 
 /// How often time passes for the card.
 pub(crate) const TICK: Duration = Duration::from_millis(50);

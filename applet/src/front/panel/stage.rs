@@ -4,23 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::routing::{get, post};
+use axum::http::StatusCode;
+use axum::routing::post;
+use onetap_page::body::Json;
+use onetap_page::{File, Problem};
 use serde_json::Value;
-
-use super::body::Json;
-use super::problem::Problem;
-
-/// A file of a page. It is served to anybody who asks on this machine, so it holds no secret.
-#[derive(Debug, Clone, Copy)]
-pub struct File {
-    /// Where it is served; none of the panel's own paths.
-    pub path: &'static str,
-    /// Its media type.
-    pub media_type: &'static str,
-    /// What it holds.
-    pub content: &'static str,
-}
 
 /// A page around the panel.
 pub trait Stage: Send + Sync {
@@ -37,13 +25,6 @@ pub trait Stage: Send + Sync {
 /// The path that takes the token.
 pub(crate) fn guarded(stage: &Arc<dyn Stage>) -> Router {
     Router::new().route("/stage/{action}", post(act)).with_state(Arc::clone(stage))
-}
-
-/// The files.
-pub(crate) fn files(stage: &Arc<dyn Stage>) -> Router {
-    stage.files().into_iter().fold(Router::new(), |all, file| {
-        all.route(file.path, get(async move || ([(header::CONTENT_TYPE, file.media_type)], file.content)))
-    })
 }
 
 async fn act(

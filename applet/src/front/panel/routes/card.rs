@@ -8,10 +8,10 @@ use onetap_apdu_spec::command::CardState;
 use serde::{Deserialize, Serialize};
 
 use super::screen::MAX_WAIT;
-use crate::front::panel::body::Json;
 use crate::front::panel::hub::Hub;
 use crate::front::panel::keys::Press;
-use crate::front::panel::problem::Problem;
+use onetap_page::Problem;
+use onetap_page::body::Json;
 
 /// Most keys in one request.
 const MAX_PRESSES: usize = 64;
@@ -74,7 +74,7 @@ pub(crate) async fn keys(
         Ok(()) => Ok(axum::Json(Done { seq })),
         Err(refused) => {
             let problem = Problem::conflict("key-refused", refused.why.to_string());
-            Err(problem.after_keys(seq, refused.pressed))
+            Err(problem.with("seq", seq).with("pressed", refused.pressed))
         }
     }
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::{Clock as _, Millis, VirtualClock};
 use crate::front::panel::automation::RuleSet;
-use crate::front::panel::body::{Json, Octets};
 use crate::front::panel::hub::Hub;
-use crate::front::panel::problem::Problem;
+use onetap_page::Problem;
+use onetap_page::body::{Json, Octets};
 
 /// Latest time that can be set: what every JSON reader holds exactly.
 const MAX_TIME_MS: u64 = (1 << 53) - 1;

@@ -15,10 +15,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::screen::{MAX_WAIT, Wait};
-use crate::front::panel::body::Params;
 use crate::front::panel::history::{Apdu, History, Recorded, Told};
 use crate::front::panel::hub::Hub;
-use crate::front::panel::problem::Problem;
+use onetap_page::Problem;
+use onetap_page::body::Params;
 
 /// A stream ends after this time, well before its connection is cut; clients take it up again.
 const STREAM_TIME: Duration = Duration::from_secs(480);

@@ -9,13 +9,10 @@ mod screen;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use onetap_page::Site;
 
-use super::guard::{self, Gate};
 use super::hub::Hub;
-use super::problem::Problem;
 use super::stage::{self, Stage};
 
 /// All paths that take the token; `assets/openapi.json` describes each.
@@ -39,22 +36,12 @@ fn guarded() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
 }
 
 /// The whole panel.
-pub(crate) fn router(hub: &Arc<Hub>, stage: Option<&Arc<dyn Stage>>, gate: &Arc<Gate>) -> Router {
+pub(crate) fn site(hub: &Arc<Hub>, stage: Option<&Arc<dyn Stage>>) -> Site {
     let own = guarded().into_iter().fold(Router::new(), |all, (path, does)| all.route(path, does));
     let staged = stage.map(stage::guarded).unwrap_or_default();
-    own.with_state(Arc::clone(hub))
-        .merge(staged)
-        .layer(from_fn_with_state(Arc::clone(gate), guard::check_token))
-        .merge(pages::router())
-        .merge(stage.map(stage::files).unwrap_or_default())
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "no-such-path", "see /openapi.json for what there is")
-        })
-        .method_not_allowed_fallback(async || {
-            let detail = "see /openapi.json for what can be done here";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail)
-        })
-        .layer(from_fn_with_state(Arc::clone(gate), guard::check_site))
+    let mut files = pages::FILES.to_vec();
+    files.extend(stage.map(|stage| stage.files()).unwrap_or_default());
+    Site { guarded: own.with_state(Arc::clone(hub)).merge(staged), files, hint: "see /openapi.json" }
 }
 
 #[cfg(test)]

@@ -1,26 +1,20 @@
-//! The page's own files, inside the program. They hold no secret and take no token.
+//! The page's own files.
 
-use axum::Router;
-use axum::http::header;
-use axum::routing::get;
+use onetap_page::File;
 
 /// The OpenAPI document.
 pub(crate) const OPENAPI: &str = include_str!("../assets/openapi.json");
 
-/// Path, media type, content.
-const FILES: [(&str, &str, &str); 8] = [
-    ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
-    ("/panel.css", "text/css; charset=utf-8", include_str!("../assets/panel.css")),
-    ("/panel.js", "text/javascript; charset=utf-8", include_str!("../assets/panel.js")),
-    ("/client.js", "text/javascript; charset=utf-8", include_str!("../assets/client.js")),
-    ("/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
-    ("/api", "text/html; charset=utf-8", include_str!("../assets/api.html")),
-    ("/api.js", "text/javascript; charset=utf-8", include_str!("../assets/api.js")),
-    ("/openapi.json", "application/json", OPENAPI),
+/// What the panel has beyond what every page has.
+pub(crate) const FILES: [File; 6] = [
+    file("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
+    file("/panel.css", "text/css; charset=utf-8", include_str!("../assets/panel.css")),
+    file("/panel.js", "text/javascript; charset=utf-8", include_str!("../assets/panel.js")),
+    file("/api", "text/html; charset=utf-8", include_str!("../assets/api.html")),
+    file("/api.js", "text/javascript; charset=utf-8", include_str!("../assets/api.js")),
+    file("/openapi.json", "application/json", OPENAPI),
 ];
 
-pub(crate) fn router() -> Router {
-    FILES.into_iter().fold(Router::new(), |all, (path, media_type, content)| {
-        all.route(path, get(async move || ([(header::CONTENT_TYPE, media_type)], content)))
-    })
+const fn file(path: &'static str, media_type: &'static str, content: &'static str) -> File {
+    File { path, media_type, content }
 }

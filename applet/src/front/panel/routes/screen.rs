@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use onetap_apdu_spec::command::CardState;
 use serde::{Deserialize, Serialize};
 
-use crate::front::panel::body::Params;
 use crate::front::panel::draw::{self, Bitmap};
 use crate::front::panel::hub::Hub;
-use crate::front::panel::problem::Problem;
 use crate::signing::display::{COLUMNS, LINES};
+use onetap_page::Problem;
+use onetap_page::body::Params;
 
 /// Longest wait.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);

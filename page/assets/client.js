@@ -2,8 +2,8 @@
 // goes out in a header: there is no cookie that another site, or another port, could make use of.
 
 const KEPT = "onetap-token";
-const NO_TOKEN = "The token is missing or old: open the address that the card printed when it started.";
-const NO_ANSWER = "The card does not answer; it is tried again. Is it still running?";
+const NO_TOKEN = "The token is missing or old: open the address that the program printed when it started.";
+const NO_ANSWER = "The program does not answer; it is tried again. Is it still running?";
 
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -16,11 +16,12 @@ function takeToken() {
 
 const token = takeToken();
 
-/** Why something was refused, in words for people, and its HTTP status; 0 if there was no answer. */
+/** Why something was refused, in words for people, its HTTP status, 0 if there was no answer, and its code. */
 export class Refused extends Error {
-  constructor(text, status) {
+  constructor(text, status, code) {
     super(text);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -29,7 +30,7 @@ async function ask(path, options = {}) {
   const response = await fetch(path, { ...options, headers }).catch(() => { throw new Refused(NO_ANSWER, 0); });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({ detail: NO_ANSWER }));
-  throw new Refused(response.status === 401 ? NO_TOKEN : problem.detail, response.status);
+  throw new Refused(response.status === 401 ? NO_TOKEN : problem.detail, response.status, problem.code);
 }
 
 /** Reads JSON. */
@@ -44,8 +45,12 @@ export async function picture(path) {
 
 /** Sends JSON, reads JSON. */
 export async function post(path, body) {
-  const headers = { "Content-Type": "application/json" };
-  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return send(path, "application/json", JSON.stringify(body));
+}
+
+/** Sends a body of this media type, reads JSON. */
+export async function send(path, type, body) {
+  return (await ask(path, { method: "POST", headers: { "Content-Type": type }, body })).json();
 }
 
 /** Calls `heard` with each event after number `after`, until the stream ends. */

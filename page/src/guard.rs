@@ -1,26 +1,28 @@
-//! Who may talk to the panel: whoever has the token, from a page of the panel itself. `Host` and
+//! Who may come in: whoever has the token, from the page itself. `Host` and
 //! `Origin` are checked against DNS rebinding; no other origin may read anything (no CORS headers).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::problem::Problem;
+use crate::problem::Problem;
+use crate::{Site, files};
 
 /// Bytes of a token.
 const TOKEN_BYTES: usize = 32;
-/// Nothing but the panel's own files; no script or style inside a page.
+/// Nothing but the page's own files; no script or style inside a page.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
                    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The bearer token: whoever has it may press the card's keys. Never printed by `Debug`.
+/// The bearer token: whoever has it may do what the page does. Never printed by `Debug`.
 #[derive(Clone)]
 pub(crate) struct Token(Zeroizing<String>);
 
@@ -58,7 +60,7 @@ impl Gate {
     fn check_site(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if !self.hosts.iter().any(|known| known == host) {
-            let detail = format!("this panel is reached as http://{}/ only", self.hosts.join("/ or http://"));
+            let detail = format!("this page is reached as http://{}/ only", self.hosts.join("/ or http://"));
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", detail));
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
@@ -66,7 +68,7 @@ impl Gate {
         if origin.is_some_and(|origin| self.hosts.iter().any(|known| known == origin)) {
             return Ok(());
         }
-        let detail = "pages of other sites may not use the panel; open its own page";
+        let detail = "other sites may not use this page; open it by its own address";
         Err(Problem::new(StatusCode::FORBIDDEN, "wrong-origin", detail))
     }
 
@@ -78,13 +80,30 @@ impl Gate {
         if token.is_some_and(|token| self.token.matches(token)) {
             return Ok(());
         }
-        let detail = "send the token that the card printed when it started, as Authorization: Bearer TOKEN";
+        let detail =
+            "send the token that the program printed when it started, as Authorization: Bearer TOKEN";
         Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail))
     }
 }
 
+/// All that `site` has, behind the gate.
+pub(crate) fn shield(site: Site, gate: &Arc<Gate>) -> Router {
+    let Site { guarded, files, hint } = site;
+    guarded
+        .layer(from_fn_with_state(Arc::clone(gate), check_token))
+        .merge(files::router(&files))
+        .fallback(async move || {
+            Problem::new(StatusCode::NOT_FOUND, "no-such-path", format!("{hint} for what there is"))
+        })
+        .method_not_allowed_fallback(async move || {
+            let detail = format!("{hint} for what can be done here");
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail)
+        })
+        .layer(from_fn_with_state(Arc::clone(gate), check_site))
+}
+
 /// In front of every path.
-pub(crate) async fn check_site(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+async fn check_site(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let response = match gate.check_site(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -92,8 +111,8 @@ pub(crate) async fn check_site(State(gate): State<Arc<Gate>>, request: Request, 
     harden(response)
 }
 
-/// In front of everything below `/v1`.
-pub(crate) async fn check_token(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+/// In front of everything that takes the token.
+async fn check_token(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     match gate.check_token(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -8,22 +8,22 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
-/// Most bytes of a body: an extended APDU in hexadecimal, and then some.
+/// Most bytes of a body, unless a route says otherwise: an extended APDU in hexadecimal, and then some.
 const MAX_BODY: usize = 160 * 1024;
 /// A body must be here within this time.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A JSON body.
-pub(crate) struct Json<T>(pub(crate) T);
+pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         expect_type(&request, "application/json")?;
-        let bytes = zeroize::Zeroizing::new(read(request).await?.to_vec());
+        let bytes = zeroize::Zeroizing::new(read(request, MAX_BODY).await?.to_vec());
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|why| Problem::bad_request(format!("this JSON cannot be used: {why}")))
@@ -31,19 +31,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// A body of bytes.
-pub(crate) struct Octets(pub(crate) Bytes);
+pub struct Octets(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Octets {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         expect_type(&request, "application/octet-stream")?;
-        read(request).await.map(Self)
+        read(request, MAX_BODY).await.map(Self)
     }
 }
 
 /// A query string.
-pub(crate) struct Params<T>(pub(crate) T);
+pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
@@ -65,12 +65,16 @@ fn expect_type(request: &Request, wanted: &str) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", detail))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let body = to_bytes(request.into_body(), MAX_BODY);
+/// The whole body, if it is here in time.
+///
+/// # Errors
+/// [`Problem`], if it is longer than `most` bytes or too slow.
+pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let body = to_bytes(request.into_body(), most);
     match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => {
-            let detail = format!("the body is broken off or longer than {MAX_BODY} bytes");
+            let detail = format!("the body is broken off or longer than {most} bytes");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
         }
         Err(_) => {

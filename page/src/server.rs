@@ -10,9 +10,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::MissedTickBehavior;
-
-use super::hub::{Hub, TICK};
 
 /// Most connections at a time. Others wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 64;
@@ -25,11 +22,16 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Before accepting again where the system has no room for a connection.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves until told to stop.
-pub(crate) async fn run(listener: TcpListener, app: Router, hub: Arc<Hub>, stopped: oneshot::Receiver<()>) {
+/// Serves until told to stop, or until `work` ends.
+pub(crate) async fn run(
+    listener: TcpListener,
+    app: Router,
+    work: impl Future<Output = ()>,
+    stopped: oneshot::Receiver<()>,
+) {
     tokio::select! {
         () = accept(listener, app) => {}
-        () = keep_time(&hub) => {}
+        () = work => {}
         _ = stopped => {}
     }
 }
@@ -56,24 +58,4 @@ async fn converse(stream: TcpStream, app: Router, _place: OwnedSemaphorePermit) 
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     // However it ended: the client is gone, or shall be.
     let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
-}
-
-/// Lets the card's time pass, and lets the rules see each new screen.
-async fn keep_time(hub: &Hub) {
-    let mut marks = hub.history.subscribe();
-    let mut clock = tokio::time::interval(TICK);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = 0;
-    loop {
-        tokio::select! {
-            _ = clock.tick() => {}
-            changed = marks.changed() => if changed.is_err() { return },
-            () = hub.new_rules.notified() => seen = 0,
-        }
-        hub.tick();
-        let screen = hub.history.marks().screen;
-        if std::mem::replace(&mut seen, screen) != screen {
-            hub.automate().await;
-        }
-    }
 }

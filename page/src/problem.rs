@@ -3,21 +3,18 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// A refusal. Clients tell refusals apart by `code`, people by `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Problem {
+pub struct Problem {
     #[serde(serialize_with = "status_number")]
     status: StatusCode,
     code: &'static str,
     title: &'static str,
     detail: String,
-    /// Number of the latest event, where something happened before the refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    /// Keys pressed before the one that was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pressed: Option<usize>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -26,28 +23,32 @@ fn status_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A refusal with this status and code; `detail` says what happened and what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Refused");
-        Self { status, code, title, detail: detail.into(), seq: None, pressed: None }
+        Self { status, code, title, detail: detail.into(), more: Map::new() }
     }
 
     /// The request itself makes no sense.
-    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+    pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
     /// The request makes sense, but not now.
-    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
-    /// This card was started without what the request needs.
-    pub(crate) fn not_here(detail: impl Into<String>) -> Self {
+    /// The program was started without what the request needs.
+    pub fn not_here(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-here", detail)
     }
 
-    pub(crate) fn after_keys(self, seq: u64, pressed: usize) -> Self {
-        Self { seq: Some(seq), pressed: Some(pressed), ..self }
+    /// The same with one member more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
     }
 }
 
