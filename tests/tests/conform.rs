@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use onetap_applet::front::vpcd::{Meeting, Stop, VpcdConfig, serve};
-use onetap_conformance::conform::{self, Filter, Verdict};
+use onetap_conformance::conform::{self, Filter, Report, Verdict};
 use onetap_conformance::target::{InProcess, ReaderTarget, Vpcd};
 use onetap_pcsc_host::Deadline;
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
@@ -71,6 +71,18 @@ fn a_failure_tells_the_whole_story() {
     ] {
         assert!(told[0].contains(part), "{part}: {}", told[0]);
     }
+}
+
+/// What is told to repeat a case can be pasted into a shell.
+#[test]
+fn the_command_that_runs_a_case_again_is_quoted_where_a_shell_needs_it() {
+    let report = |target: &str| {
+        let [id, title, clause] = ["select/unknown", "title", "clause"].map(str::to_owned);
+        Report { id, title, clause, target: target.to_owned(), verdict: Verdict::Passed }.again()
+    };
+    assert_eq!(report("in-process"), "onetap conform run select/unknown --target in-process");
+    assert_eq!(report("pcsc:00 00"), "onetap conform run select/unknown --target 'pcsc:00 00'");
+    assert_eq!(report("pcsc:it's"), r"onetap conform run select/unknown --target 'pcsc:it'\''s'");
 }
 
 /// A typing error in a filter does not pass as a success.

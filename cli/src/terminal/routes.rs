@@ -9,7 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use futures_util::stream;
 use onetap_apdu_spec::service::{Answer, TransactionId};
 use onetap_page::body::{Json, Octets, Params, read};
@@ -50,20 +50,26 @@ const FILES: [File; 3] = [
 type Wanted = State<Arc<Desk>>;
 type Answered = Result<axum::Json<Value>, Problem>;
 
+/// All paths that take the token; docs/terminal-page.md describes each.
+fn guarded() -> [(&'static str, MethodRouter<Arc<Desk>>); 11] {
+    [
+        ("/v1/terminal", get(terminal)),
+        ("/v1/events", get(events)),
+        ("/v1/code", post(pasted)),
+        ("/v1/picture", post(pictured)),
+        ("/v1/url", post(fetched)),
+        ("/v1/payment", post(start)),
+        ("/v1/password", post(typed)),
+        ("/v1/cancel", post(cancel)),
+        ("/v1/done", post(done)),
+        ("/v1/unresolved", get(unresolved)),
+        ("/v1/unresolved/{id}", post(resolve)),
+    ]
+}
+
 pub(super) fn site(desk: &Arc<Desk>) -> Site {
-    let guarded = Router::new()
-        .route("/v1/terminal", get(terminal))
-        .route("/v1/events", get(events))
-        .route("/v1/code", post(pasted))
-        .route("/v1/picture", post(pictured))
-        .route("/v1/url", post(fetched))
-        .route("/v1/payment", post(start))
-        .route("/v1/password", post(typed))
-        .route("/v1/cancel", post(cancel))
-        .route("/v1/done", post(done))
-        .route("/v1/unresolved", get(unresolved))
-        .route("/v1/unresolved/{id}", post(resolve))
-        .with_state(Arc::clone(desk));
+    let guarded = guarded().into_iter().fold(Router::new(), |all, (path, does)| all.route(path, does));
+    let guarded = guarded.with_state(Arc::clone(desk));
     Site { guarded, files: FILES.to_vec(), hint: "see docs/terminal-page.md" }
 }
 
@@ -212,4 +218,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         let detail = "this went wrong inside; start the program again";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_exactly_the_paths_there_are() {
+        let document = include_str!("../../../docs/terminal-page.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" /v1/"));
+        let mut described: Vec<String> = rows
+            .map(|(_, rest)| format!("/v1/{}", rest.split(['`', ' ', ',']).next().unwrap_or_default()))
+            .collect();
+        let mut served: Vec<String> = guarded().iter().map(|(path, _)| (*path).to_owned()).collect();
+        described.sort_unstable();
+        served.sort_unstable();
+        assert_eq!(described, served);
+    }
 }

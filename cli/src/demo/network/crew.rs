@@ -46,7 +46,11 @@ impl Crew {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(self.folder()).env_remove("ONETAP_TOKEN");
+        command.args(arguments).current_dir(self.folder());
+        // A terminal of this machine's own has nothing to do with this one.
+        for name in ["ONETAP_TOKEN", "ONETAP_CERT", "ONETAP_KEY"] {
+            command.env_remove(name);
+        }
         command
     }
 
