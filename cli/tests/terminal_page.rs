@@ -65,27 +65,48 @@ impl Shop {
     }
 }
 
-/// A camera that looks at a code all the time, as Chromium takes it from a file (YUV4MPEG2): its path.
-fn camera(folder: &Path) -> String {
-    const WIDTH: usize = 640;
-    const HEIGHT: usize = 480;
+/// Width and height of the pictures.
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+
+/// A grey picture of a code.
+fn picture(content: &str) -> Vec<u8> {
     /// Dots of a module's side.
     const MODULE: usize = 8;
-    let code = QrCode::new(CODE).unwrap();
-    let (side, dark) = (code.width(), code.to_colors());
+    let code = QrCode::new(content).unwrap();
+    let (side, colours) = (code.width(), code.to_colors());
     let (left, top) = ((WIDTH - side * MODULE) / 2, (HEIGHT - side * MODULE) / 2);
     let mut luma = vec![230; WIDTH * HEIGHT];
-    for (at, _) in dark.iter().enumerate().filter(|(_, colour)| **colour == Color::Dark) {
+    for (at, _) in colours.iter().enumerate().filter(|(_, colour)| **colour == Color::Dark) {
         for (x, y) in (0..MODULE * MODULE).map(|dot| (dot % MODULE, dot / MODULE)) {
             luma[(top + at / side * MODULE + y) * WIDTH + left + at % side * MODULE + x] = 20;
         }
     }
+    luma
+}
+
+/// A camera that looks at a code all the time, as Chromium takes it from a file (YUV4MPEG2): its path.
+fn camera(folder: &Path) -> String {
     // No colour: two planes of a quarter of the dots each.
-    let frame = [b"FRAME\n", &luma[..], &vec![128; WIDTH * HEIGHT / 2]].concat();
+    let frame = [b"FRAME\n", &picture(CODE)[..], &vec![128; WIDTH * HEIGHT / 2]].concat();
     let head = format!("YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1 C420\n");
     let path = folder.join("camera.y4m");
     std::fs::write(&path, [head.as_bytes(), &frame.repeat(5)].concat()).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// Chooses a PNG of this picture on the page.
+fn choose(browser: &Browser, luma: &[u8]) {
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, 640, 480);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(luma).unwrap();
+    browser.script(&format!(
+        "const chosen = new DataTransfer(), input = document.getElementById('picture');
+         chosen.items.add(new File([Uint8Array.from({png:?})], 'code.png', {{ type: 'image/png' }}));
+         input.files = chosen.files;
+         input.dispatchEvent(new Event('change'))"
+    ));
 }
 
 /// A browser with that camera, before the page.
@@ -193,16 +214,51 @@ fn p_02_p_16_a_code_before_the_camera_becomes_a_payment_with_a_receipt() {
     browser.until("!document.getElementById('enter').hidden && document.getElementById('open-ends').hidden");
 }
 
+/// Pastes a code.
+fn paste(browser: &Browser, code: &str) {
+    browser.script("document.querySelector('#enter details').open = true");
+    browser.script(&format!("document.getElementById('code').value = {}", json!(code)));
+    browser.click("#paste button");
+}
+
+#[test]
+fn what_a_code_leaves_to_the_payer_is_asked_for_and_what_is_no_code_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    bank(at);
+    let (_service, url) = served(at);
+    let to = ["--json", "terminal", "--server", &url, "--ca", "ca.pem", "--token-file", "till.token"];
+    let program = Running::start(at, &to);
+    let page = program.json()["terminal"].as_str().unwrap().to_owned();
+    let Some(browser) = browser(at, &page) else { return };
+    paste(&browser, &CODE.replace("EUR4.20", ""));
+    shows(&browser, "open-title", "Coffee Shop leaves it to the payer, in EUR");
+    browser.until("document.activeElement.id === 'open-amount'");
+    accessible(&browser, "the amount that is asked for");
+    browser.keys("5");
+    browser.click("#open [type=submit]");
+    browser.until("document.getElementById('amount').value === '5.00'");
+    browser.until("document.getElementById('open').hidden");
+
+    choose(&browser, &picture(&CODE.replace("4.20", "7.50")));
+    browser.until("document.getElementById('amount').value === '7.50'");
+    choose(&browser, &vec![230; WIDTH * HEIGHT]);
+    shows(&browser, "enter-notice", "no QR code");
+    paste(&browser, "https://example.com/\u{1b}[2J");
+    shows(&browser, "enter-notice", "no payment code");
+    assert!(!browser.text("enter-notice").contains('\u{1b}'));
+    browser.script("document.getElementById('url').value = 'http://192.0.2.1/17'");
+    browser.click("#fetch button");
+    shows(&browser, "enter-notice", "http");
+}
+
 #[test]
 fn a_payment_is_cancelled_at_each_step_before_it_is_sent() {
     let Some(_reader) = reader() else { return };
     let shop = Shop::open();
     let (_program, page) = shop.terminal(&shop.url, &[]);
     let Some(browser) = browser(shop.at(), &page) else { return };
-    let code = serde_json::to_string(CODE).unwrap();
-    browser.script("document.querySelector('#enter details').open = true");
-    browser.script(&format!("document.getElementById('code').value = {code}"));
-    browser.click("#paste button");
+    paste(&browser, CODE);
     browser.until("document.getElementById('amount').value === '4.20'");
     for step in ["Tap the card", "Type the password"] {
         browser.click("#order [type=submit]");
