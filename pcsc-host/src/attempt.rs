@@ -176,7 +176,10 @@ pub fn send(
 ) -> Result<Answer, Undecided> {
     let mut arrived = false;
     let asked = repeat(deadline, told, || {
-        let answer = service.authorise(&attempt.key, request, deadline);
+        let answer = service.authorise(&attempt.key, request, deadline).and_then(|answer| match &answer {
+            Answer::Executed { receipt } => own(&attempt.id(), receipt).map(|()| answer),
+            _ => Ok(answer),
+        });
         answer.inspect_err(|error| arrived |= error.may_have_arrived())
     });
     asked.map_err(|error| if arrived { Undecided::Unknown(error) } else { Undecided::NotExecuted(error) })
@@ -236,7 +239,14 @@ pub fn resolve(
     told: &mut dyn FnMut(&Retry),
 ) -> Result<End, Unresolved> {
     if attempt.can_be_cancelled() {
-        match repeat(deadline, told, || service.cancel(&attempt.signed, deadline))? {
+        let id = attempt.id();
+        let asked = repeat(deadline, told, || {
+            service.cancel(&attempt.signed, deadline).and_then(|resolution| match &resolution {
+                Resolution::Executed { receipt } => own(&id, receipt).map(|()| resolution),
+                _ => Ok(resolution),
+            })
+        });
+        match asked? {
             Resolution::Executed { receipt } => return Ok(End::Executed(receipt)),
             Resolution::Cancelled => return Ok(End::Cancelled),
             Resolution::Refused => (),
@@ -261,12 +271,24 @@ pub fn look_up(
     if standing.server != place.server || standing.terminal.as_ref() != Some(&place.terminal) {
         return Err(Unresolved::Elsewhere(place.clone()));
     }
-    let found = repeat(deadline, told, || service.transaction(&place.id, deadline))?;
+    let found = repeat(deadline, told, || {
+        let found = service.transaction(&place.id, deadline)?;
+        found.map(|record| own(&place.id, &record.receipt).map(|()| record)).transpose()
+    })?;
     if let Some(record) = found {
         return Ok(End::Executed(record.receipt));
     }
     let from = Timestamp(dated.0 + i64::from(standing.max_age) + MARGIN);
     if standing.time >= from { Ok(End::Cancelled) } else { Err(Unresolved::NotYet { from }) }
+}
+
+/// A receipt of another transaction, such as one out of a proxy's store, tells nothing of this one.
+fn own(id: &TransactionId, receipt: &Receipt) -> Result<(), ServiceError> {
+    if receipt.transaction == *id {
+        return Ok(());
+    }
+    let other = Shown(&receipt.transaction.0);
+    Err(ServiceError::NotTheService(format!("asked for transaction {id}, it answered for {other}")))
 }
 
 /// Asks until there is an answer, or an error that time does not mend, or the deadline. Returns the last error that

@@ -17,6 +17,7 @@
 //! ```
 
 mod answer;
+mod reach;
 mod trust;
 
 use std::fmt;
@@ -131,7 +132,7 @@ impl HttpService {
         }
         let timing = Timing { connect: config.connect, answer: config.answer, whole: config.whole };
         let bearer = token.map(|token| Zeroizing::new(format!("Bearer {}", &*token)));
-        Ok(Self { agent: agent.build().new_agent(), base, bearer, timing })
+        Ok(Self { agent: reach::agent(agent.build()), base, bearer, timing })
     }
 
     fn get<T: DeserializeOwned + Send + 'static>(
@@ -168,15 +169,20 @@ impl HttpService {
         let whole = self.timing.whole.min(deadline.remaining());
         let timing = Timing { whole, ..self.timing };
         let (agent, bearer) = (self.agent.clone(), self.bearer.clone());
-        if !deadline.can_be_cancelled() {
-            return call.run(&agent, bearer.as_deref().map(String::as_str), timing);
+        let run = move || call.run(&agent, bearer.as_deref().map(String::as_str), timing);
+        let answer = if deadline.can_be_cancelled() {
+            deadline.wait(move |reply| {
+                // Nobody waits any more for what comes later.
+                std::thread::spawn(move || drop(reply.send(run())));
+            })?
+        } else {
+            run()
+        };
+        // The library may notice first that the time is up.
+        match (answer, deadline.check()) {
+            (Err(ServiceError::Lost(_)), Err(stopped)) => Err(stopped.into()),
+            (answer, _) => answer,
         }
-        deadline.wait(move |reply| {
-            std::thread::spawn(move || {
-                // Who asked may have given up by then.
-                let _ = reply.send(call.run(&agent, bearer.as_deref().map(String::as_str), timing));
-            });
-        })?
     }
 }
 

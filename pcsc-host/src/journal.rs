@@ -81,13 +81,19 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// Where the transaction can be asked for.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Kept { attempt, .. } => attempt.place(),
+            Self::Damaged { place, .. } => place.clone(),
+        }
+    }
+
     /// The transaction's id.
     #[must_use]
     pub fn id(&self) -> TransactionId {
-        match self {
-            Self::Kept { attempt, .. } => attempt.id(),
-            Self::Damaged { place, .. } => place.id.clone(),
-        }
+        self.place().id
     }
 
     /// Where it can be asked for.
@@ -187,7 +193,13 @@ impl FileJournal {
     /// [`JournalError`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, JournalError> {
         let journal = Self { folder: folder.into() };
-        fs::create_dir_all(&journal.folder).map_err(|source| journal.failed(&journal.folder, source))?;
+        if !journal.folder.is_dir() {
+            let made = fs::create_dir_all(&journal.folder).and_then(|()| match journal.folder.parent() {
+                Some(parent) if parent != Path::new("") => sync(parent),
+                _ => sync(Path::new(".")),
+            });
+            made.map_err(|source| journal.failed(&journal.folder, source))?;
+        }
         Ok(journal)
     }
 
@@ -207,14 +219,9 @@ impl FileJournal {
             file.flush()?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)?;
-            self.sync_folder()
+            sync(&self.folder)
         };
         place().map_err(|source| self.failed(&path, source))
-    }
-
-    /// Makes the names of files durable, where a system can be asked to: a folder opens as a file there.
-    fn sync_folder(&self) -> io::Result<()> {
-        if cfg!(windows) { Ok(()) } else { File::open(&self.folder)?.sync_all() }
     }
 
     fn read(&self, place: Place) -> Result<Option<Entry>, JournalError> {
@@ -223,7 +230,8 @@ impl FileJournal {
             Ok(text) => text,
             // Forgotten by another program in between.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.failed(&path, source)),
+            // One that cannot be read must not hide the others.
+            Err(_) => Vec::new(),
         };
         let record =
             serde_json::from_slice::<Record>(&text).ok().filter(|record| record.attempt.place() == place);
@@ -245,6 +253,11 @@ impl FileJournal {
     }
 }
 
+/// Makes the names of the files in `folder` durable, where a system can be asked to: a folder opens as a file there.
+fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(windows) { Ok(()) } else { File::open(folder)?.sync_all() }
+}
+
 impl Journal for FileJournal {
     fn begin(&self, attempt: &Attempt) -> Result<(), JournalError> {
         self.write(attempt, None)
@@ -258,7 +271,7 @@ impl Journal for FileJournal {
         let path = self.path(place);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| self.sync_folder()).map_err(|source| self.failed(&path, source)),
+            removed => removed.and_then(|()| sync(&self.folder)).map_err(|source| self.failed(&path, source)),
         }
     }
 

@@ -5,7 +5,24 @@
 //! thread, and hands it what the holder typed. [`Payment`] runs the same on a thread of its own and gives its events
 //! to whoever waits for them, blocking or as a [`Stream`](futures_core::Stream).
 //!
-//! P-16 holds by types: a request is made of a [`VerificationPassword`], which only keyboard entry makes.
+//! P-16 holds by types: a request is made of a [`VerificationPassword`], which only keyboard entry makes. What was not
+//! typed cannot be handed over:
+//!
+//! ```compile_fail,E0308
+//! # use onetap_apdu_spec::password::Password;
+//! # fn p_16(control: onetap_pcsc_host::Control) {
+//! let guessed: Password = "12345678".parse().unwrap();
+//! control.type_in(guessed);
+//! # }
+//! ```
+//!
+//! And what is stored of an attempt is not taken apart for a request by hand:
+//!
+//! ```compile_fail,E0616
+//! # fn p_16(attempt: onetap_pcsc_host::Attempt) -> Vec<u8> {
+//! attempt.signed.signature_message
+//! # }
+//! ```
 
 #[cfg(feature = "pcsc")]
 mod pcsc_cards;

@@ -95,7 +95,10 @@ impl ServiceError {
         match self {
             Self::Unreachable(_) | Self::Untrusted(_) => false,
             Self::Lost(_) | Self::NotTheService(_) | Self::Stopped(_) => true,
-            Self::Problem { problem, .. } => problem.status >= 500,
+            // Only what is surely this server's own word tells that nothing was decided.
+            Self::Problem { problem, .. } => {
+                problem.kind().is_none_or(|kind| problem.status >= 500 || kind.status() != problem.status)
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! From what comes back to an answer or an error that says what is known.
 
-use std::error::Error as _;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use onetap_apdu_spec::service::{JSON, PROBLEM_JSON, Problem};
@@ -9,6 +8,7 @@ use serde::de::DeserializeOwned;
 use ureq::http::{Response, header};
 use ureq::{Body, Error, Timeout};
 
+use super::reach::NoConnection;
 use crate::service::ServiceError;
 
 /// Most bytes of an answer that are read. The longest that the service gives has about 2 kB.
@@ -67,40 +67,29 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
 }
 
-/// Whether anything can have been sent when the transport failed, as far as it tells.
+/// Whether anything can have been sent when the transport failed.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn of_transport(error: Error) -> ServiceError {
     match &error {
-        Error::HostNotFound
-        | Error::ConnectionFailed
-        | Error::ConnectProxyFailed(_)
-        | Error::InvalidProxyUrl => ServiceError::Unreachable(error.to_string()),
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+        Error::Timeout(Timeout::Connect) => {
             ServiceError::Unreachable("it did not accept a connection in time".to_owned())
         }
-        Error::Rustls(cause) => of_tls(cause),
-        Error::Io(cause) => of_io(cause),
+        Error::Other(cause) => match cause.downcast_ref::<NoConnection>() {
+            Some(NoConnection(cause)) => of_connecting(cause),
+            None => ServiceError::Lost(error.to_string()),
+        },
         _ => ServiceError::Lost(error.to_string()),
     }
 }
 
-fn of_io(error: &io::Error) -> ServiceError {
-    use io::ErrorKind as K;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let inner = inner.or_else(|| error.source().and_then(|source| source.downcast_ref::<rustls::Error>()));
-    match (inner, error.kind()) {
-        (Some(cause), _) => of_tls(cause),
-        (None, K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable) => {
-            ServiceError::Unreachable(error.to_string())
-        }
-        _ => ServiceError::Lost(error.to_string()),
-    }
-}
-
-/// A certificate is judged before anything is sent; any other failure may come later.
-fn of_tls(error: &rustls::Error) -> ServiceError {
-    match error {
-        rustls::Error::InvalidCertificate(cause) => ServiceError::Untrusted(cause.to_string()),
-        other => ServiceError::Lost(other.to_string()),
+fn of_connecting(error: &Error) -> ServiceError {
+    let tls = match error {
+        Error::Rustls(cause) => Some(cause),
+        Error::Io(cause) => cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    match tls {
+        Some(rustls::Error::InvalidCertificate(cause)) => ServiceError::Untrusted(cause.to_string()),
+        _ => ServiceError::Unreachable(error.to_string()),
     }
 }
