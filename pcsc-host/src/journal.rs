@@ -96,15 +96,6 @@ impl Entry {
         self.place().id
     }
 
-    /// Where it can be asked for.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        match self {
-            Self::Kept { attempt, .. } => attempt.place(),
-            Self::Damaged { place, .. } => place.clone(),
-        }
-    }
-
     /// Whether the final state is not known.
     #[must_use]
     pub fn is_unresolved(&self) -> bool {

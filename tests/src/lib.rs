@@ -6,6 +6,7 @@
 //! | [`traces`] | scenarios recorded and replayed |
 //! | [`world`], [`reader`], [`holder`] | an operator, a terminal, a card and its holder, to pay in |
 //! | [`embedded`] | the server in the terminal's process |
+//! | [`bank`] | a bank to try a terminal with; [`tutorial`]: how to make one |
 //! | [`render`] | tables of the specification from the code's own tables |
 //! | [`fuzz`] | properties that hold for any bytes |
 //! | [`tear`] | the power cut at every write |
@@ -13,8 +14,11 @@
 //! | [`cut`] | the power cut at every access to the verifier's files |
 //! | [`model`] | random operations against a model of the card |
 //! | [`fire`] | the verifier under load, killed, and behind a network that fails |
+//! | [`losses`] | payments lost between terminal and server, and resolved |
 //! | [`rig`] | a card at hand for these: memory, clock, keys |
 
+#[cfg(feature = "service")]
+pub mod bank;
 pub mod conform;
 #[cfg(feature = "service")]
 pub mod cut;
@@ -24,6 +28,8 @@ pub mod fire;
 pub mod fuzz;
 pub mod holder;
 pub mod kill;
+#[cfg(feature = "service")]
+pub mod losses;
 pub mod model;
 pub mod reader;
 pub mod render;
@@ -31,4 +37,6 @@ pub mod rig;
 pub mod target;
 pub mod tear;
 pub mod traces;
+#[cfg(feature = "service")]
+pub mod tutorial;
 pub mod world;

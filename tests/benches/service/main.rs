@@ -1,7 +1,8 @@
-//! The bars of issue 4 ("Must reach"): the verifier as a service, each rate beside its peer in the same run, by turns.
+//! The bars of the verifier as a service and of its client, each rate beside its peer in the same run, by turns.
 //! Writes `bench/service.json` into the target folder; `scripts/bench` makes the summary of it.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod client;
 mod growth;
 mod promises;
 #[path = "../support/row.rs"]
@@ -25,7 +26,7 @@ const ONLY: &str = "ONETAP_SERVICE_ONLY";
 const ROOM: u64 = 25;
 
 type Section = fn(&Place) -> Fallible<Vec<Row>>;
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("symmetric", throughput::symmetric),
     ("oaep", throughput::oaep),
     ("postgres", throughput::postgres),
@@ -35,6 +36,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("kills-sqlite", promises::kills_sqlite),
     ("kills-postgres", promises::kills_postgres),
     ("telling", telling::measure),
+    ("client", client::own_cost),
 ];
 
 fn main() -> Fallible<()> {

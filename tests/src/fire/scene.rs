@@ -92,6 +92,12 @@ impl Scene {
         Ok(serving)
     }
 
+    /// What serves these books.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// The bytes of a request under a key of its own.
     pub fn bytes(&mut self, terminal: &TerminalId, request: &AuthorisationRequest) -> Vec<u8> {
         self.keys += 1;

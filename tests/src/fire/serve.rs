@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use onetap_apdu_spec::txn::TerminalId;
@@ -107,6 +107,13 @@ impl Program {
         let arguments = arguments.iter().map(OsString::from).collect();
         Ok(Self { path: std::env::current_exe()?, arguments })
     }
+
+    /// The command that starts it, killed when the thread that started it ends.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = orphan_ends_by("KILL", &self.path);
+        command.args(&self.arguments);
+        command
+    }
 }
 
 /// A verifier that serves. Killed when it is dropped.
@@ -114,6 +121,8 @@ impl Program {
 pub struct Serving {
     process: Kept,
     address: SocketAddr,
+    /// Kept open: a test harness speaks up after a minute, and ends if nobody can hear it.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Serving {
@@ -123,13 +132,15 @@ impl Serving {
     /// It ended before.
     pub fn start(program: &Program, books: &Books, tokens: &Tokens) -> Fallible<Self> {
         let orders = serde_json::to_string(&Orders { books: books.clone(), clients: tokens.kept.clone() })?;
-        let mut command = orphan_ends_by("KILL", &program.path);
-        command.args(&program.arguments).env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = program.command();
+        command.env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Kept::start(command)?;
         let output = process.process().stdout.take().ok_or("no output")?;
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let mut output = BufReader::new(output);
+        let mut lines = output.by_ref().lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix(MARK)?.parse().ok());
-        Ok(Self { process, address: address.ok_or("the serving process ended at once")? })
+        let address = address.ok_or("the serving process ended at once")?;
+        Ok(Self { process, address, _output: output })
     }
 
     /// Where it listens.

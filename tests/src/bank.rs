@@ -1,0 +1,93 @@
+//! A bank to try a terminal with, in this process: the verifier over TLS, a client of it, a payer's card and its holder.
+//! docs/terminal.md pays at it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::suite::Suite;
+use onetap_applet::SharedCard;
+use onetap_applet::card::VirtualClock;
+use onetap_pcsc_host::{Cards, Deadline, Reader, ReaderError};
+use onetap_server_verifier::Timestamp;
+use onetap_server_verifier::http::clients::{
+    ClientRecord, Clients as _, Credential, MemoryClients, Role, Token,
+};
+use onetap_server_verifier::http::{Config, Server, TlsFiles};
+
+use crate::fire::Fallible;
+use crate::holder::Holder;
+use crate::reader::InProcessReader;
+use crate::world::{PIN, Route, TERMINAL, World};
+
+/// Such a bank; it serves until it is dropped.
+pub struct Bank {
+    /// Where it is, such as `https://localhost:8443`.
+    pub url: String,
+    /// The certificate of the authority that vouches for it, in PEM.
+    pub ca: String,
+    /// With what the terminal `POS00001` is let in.
+    pub token: String,
+    /// Who is paid.
+    pub payee: AccountNumber,
+    card: SharedCard,
+    clock: VirtualClock,
+    _server: Server,
+}
+
+impl Bank {
+    /// Opens one in an empty folder.
+    ///
+    /// # Errors
+    /// Whatever the verifier or the system says.
+    pub fn open(folder: &Path) -> Fallible<Self> {
+        let World { server: verifier, card, clock, payee, .. } =
+            World::new(folder, Suite::default(), Route::InProcess)?;
+        let (token, hash) = Token::make(&TERMINAL.parse()?)?;
+        let clients = MemoryClients::default();
+        clients.add(&ClientRecord {
+            id: TERMINAL.parse()?,
+            role: Role::Terminal(TERMINAL.parse()?),
+            credential: Credential::Token(hash),
+            added_at: Timestamp(0),
+            withdrawn_at: None,
+        })?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let [certificates, key] = ["bank.pem", "bank.key"].map(|name| folder.join(name));
+        std::fs::write(&certificates, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let tls = TlsFiles { certificates, key, client_ca: None, require_client_certificate: false };
+        let config = Config { tls: Some(tls), ..Config::default() };
+        let server = Server::start(verifier, Arc::new(clients), config)?;
+        let url = format!("https://localhost:{}", server.addr().port());
+        let token = token.expose().to_owned();
+        Ok(Self { url, ca: made.cert.pem(), token, payee, card, clock, _server: server })
+    }
+
+    /// A reader on the terminal's counter, where the payer lays the card as soon as it is waited for, and takes it away
+    /// as soon as it may go.
+    #[must_use]
+    pub fn counter(&self) -> impl Cards + use<> {
+        Counter(SharedCard::clone(&self.card))
+    }
+
+    /// The payer reads the card's display, confirms with the PIN, and reads the joint password off it.
+    ///
+    /// # Errors
+    /// The card shows nothing to confirm.
+    pub fn holder_reads(&self) -> Fallible<String> {
+        Ok(Holder { card: &self.card, time: &self.clock, pin: PIN }.confirm(&mut |_| ())?)
+    }
+}
+
+struct Counter(SharedCard);
+
+impl Cards for Counter {
+    fn wait(&mut self, _: &Deadline) -> Result<Box<dyn Reader>, ReaderError> {
+        Ok(Box::new(InProcessReader::new(SharedCard::clone(&self.0))))
+    }
+
+    fn wait_for_removal(&mut self, _: &Deadline) -> Result<(), ReaderError> {
+        Ok(())
+    }
+}
