@@ -10,7 +10,7 @@ use onetap_apdu_spec::txn::TerminalId;
 /// Which server, and how the terminal proves who it is.
 #[derive(Debug, Args)]
 pub(crate) struct Online {
-    /// The server, such as https://bank.example:8443
+    /// The server, such as `https://bank.example:8443`
     #[arg(long, value_name = "URL", env = "ONETAP_SERVER")]
     pub(crate) server: String,
     /// Trust these authorities (PEM) and no others; the system's if left out
