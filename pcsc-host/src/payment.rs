@@ -162,7 +162,7 @@ pub enum PaymentError {
     /// The server cannot have decided.
     #[error("nothing was executed: {0}")]
     NotExecuted(ServiceError),
-    /// The server may have decided: [`Till::resolve`] tells, or cancels.
+    /// The server may have decided: [`resolve`] tells, or cancels.
     #[error("whether transaction {} was executed is not known: {why}", .attempt.id())]
     Unknown {
         /// What was sent but the password.
