@@ -66,7 +66,6 @@ pub enum SignatureAlgorithm {
 /// What travels to the server besides S (P-17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Owed {
     /// E.
     Encrypted,

@@ -167,7 +167,7 @@ pub enum ServiceError {
     )]
     CannotCancel,
     /// No such transaction, or none that this client may see.
-    #[error("there is no such transaction; it was not executed")]
+    #[error("no such transaction is known of this client")]
     NoSuchTransaction,
     /// Active or blocked already.
     #[error("the card is not waiting to be activated; order a new card")]

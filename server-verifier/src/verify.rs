@@ -33,14 +33,23 @@ pub enum Malformed {
     #[error(transparent)]
     Signature(#[from] SignatureMessageError),
     /// Missing, unexpected, of another kind, or too long.
-    #[error("the password object does not fit the profile: expected {expected:?}, at most 1024 bytes")]
+    #[error("the password object does not fit the profile: it owes {}", owed_name(*.expected))]
     PasswordObject {
         /// What the profile owes (P-17).
         expected: Option<Owed>,
     },
     /// Empty, too long, or with other characters.
-    #[error("the idempotency key must have 1 to 64 printable ASCII characters")]
+    #[error("send one idempotency key of 1 to 64 printable ASCII characters without spaces")]
     IdempotencyKey,
+}
+
+fn owed_name(owed: Option<Owed>) -> &'static str {
+    match owed {
+        Some(Owed::Encrypted) => "one of kind `encrypted`, of at most 1024 bytes",
+        Some(Owed::EncryptedDigest) => "one of kind `encrypted-digest`",
+        Some(Owed::PasswordDigest) => "one of kind `password-digest`",
+        None => "none",
+    }
 }
 
 /// A request or cancellation, parsed and bounded; nothing in it is believed yet.

@@ -11,7 +11,7 @@ use crate::header::CardId;
 use crate::money::Currency;
 use crate::txn::{TerminalId, TransactionType};
 
-/// The decision on an [`AuthorisationRequest`](super::AuthorisationRequest), durable when it is sent.
+/// The decision on a request, durable when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Outcome))]
@@ -42,7 +42,7 @@ impl Answer {
     }
 }
 
-/// The final state of a transaction that a [`Cancellation`](super::Cancellation) asked for.
+/// The final state of a transaction that a cancellation asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -101,7 +101,7 @@ impl ProblemKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = "RFC 9457"))]
 pub struct Problem {
-    /// A [`ProblemKind`]'s URN, `urn:onetap:problem:…`, which stays.
+    /// URN of its kind, `urn:onetap:problem:…`, which stays.
     pub r#type: String,
     /// One line for people.
     pub title: String,

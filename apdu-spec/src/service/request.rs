@@ -10,8 +10,8 @@ use crate::password::Password;
 use crate::rng::Rng;
 use crate::suite::Owed;
 
-/// One request to execute a transaction. The terminal can build it only with a typed password
-/// (P-16, `onetap_pcsc_host::pay`); the server judges it.
+/// One request to execute a transaction. A terminal makes it of what the holder typed only (P-16); the server judges
+/// it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Authorisation))]
@@ -34,7 +34,7 @@ pub struct AuthorisationRequest {
 }
 
 /// A wish that a transaction shall never be executed, or the question what became of it: the request without the
-/// password. The server answers with a [`Resolution`](super::Resolution).
+/// password. Its answer is a resolution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -58,7 +58,10 @@ pub struct Cancellation {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordObject {
     /// Which of the three.
-    #[cfg_attr(feature = "openapi", schema(inline))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = String, pattern = "^(encrypted|encrypted-digest|password-digest)$")
+    )]
     pub kind: Owed,
     /// Its bytes, in base64.
     #[serde(with = "base64")]

@@ -28,7 +28,7 @@ pub struct Standing {
     /// The client's name.
     pub client: String,
     /// What it may do.
-    #[cfg_attr(feature = "openapi", schema(inline))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(terminal|operator|auditor|admin)$"))]
     pub role: Role,
     /// The terminal that it is; absent for other roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]

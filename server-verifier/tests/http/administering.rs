@@ -198,8 +198,10 @@ fn a_transaction_is_shown_to_its_terminal_and_to_operators_only() {
     assert_eq!((other.status, none.status), (404, 404));
     assert_eq!(other.json()["detail"], none.json()["detail"]);
     for id in ["x", "%27%20OR%201=1", "00", "%00"] {
-        assert_eq!(scene.get("op", &format!("/v1/transactions/{id}")).problem(), "not-found", "{id}");
+        assert_eq!(scene.get("op", &format!("/v1/transactions/{id}")).problem(), "malformed", "{id}");
     }
+    // An executed transaction's id in other letters is no id, rather than none that was executed.
+    assert_eq!(scene.get("pos", &path.to_uppercase().replace("/V1/TRANSACTIONS/", "/v1/transactions/")).status, 400);
 }
 
 #[test]

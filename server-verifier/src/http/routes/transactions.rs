@@ -15,14 +15,18 @@ use crate::http::problem::{Problem, ProblemBody};
 use onetap_apdu_spec::service::{TransactionId, TransactionRecord};
 
 /// An executed transaction. A terminal sees its own only; another's looks as if there were none.
-#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "authorisations", params(("id" = String, Path)),
-    responses((status = 200, body = TransactionRecord), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "authorisations", params(("id" = String, Path, description = "24 digits of 0-9 and a-f")),
+    responses((status = 200, body = TransactionRecord), (status = 400, description = "Not an id", body = ProblemBody, content_type = "application/problem+json"), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     caller: Caller<Ask>,
     State(hub): State<Arc<Hub>>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let mut found = blocking(move || hub.verifier.transaction(&TransactionId(id))).await?;
+    let id = TransactionId(id);
+    if id.parts().is_none() {
+        return Err(Problem::malformed("a transaction's id has 24 digits of 0-9 and a-f"));
+    }
+    let mut found = blocking(move || hub.verifier.transaction(&id)).await?;
     if let Some(terminal) = caller.terminal() {
         if *terminal != found.terminal {
             return Err(ServiceError::NoSuchTransaction.into());
