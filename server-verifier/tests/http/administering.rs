@@ -201,7 +201,10 @@ fn a_transaction_is_shown_to_its_terminal_and_to_operators_only() {
         assert_eq!(scene.get("op", &format!("/v1/transactions/{id}")).problem(), "malformed", "{id}");
     }
     // An executed transaction's id in other letters is no id, rather than none that was executed.
-    assert_eq!(scene.get("pos", &path.to_uppercase().replace("/V1/TRANSACTIONS/", "/v1/transactions/")).status, 400);
+    assert_eq!(
+        scene.get("pos", &path.to_uppercase().replace("/V1/TRANSACTIONS/", "/v1/transactions/")).status,
+        400
+    );
 }
 
 #[test]
