@@ -330,13 +330,14 @@ fn two_cards_in_two_real_readers_pay_at_the_same_time() {
     let (ada, bob) = (account(at, "Ada Lovelace"), account(at, "Bob Kahn"));
     card(at, &ada, "ada");
     card(at, &bob, "bob");
+    let (_service, url) = served(at);
     let _cards = Running::start(at, &["card", "run", "--image", "ada.img", "--image", "bob.img", "--tap"]);
     std::thread::scope(|scope| {
         for (image, reader, amount) in
             [("ada.img", "Virtual PCD 00 00", "1.11"), ("bob.img", "Virtual PCD 00 01", "2.22")]
         {
-            let shop = &shop;
-            scope.spawn(move || pay(at, image, reader, shop, amount));
+            let (shop, url) = (&shop, &url);
+            scope.spawn(move || pay(at, url, image, reader, shop, amount));
         }
     });
     for (account, cents) in [(&ada, 500_00 - 1_11), (&bob, 500_00 - 2_22), (&shop, 500_00 + 1_11 + 2_22)] {
@@ -347,8 +348,9 @@ fn two_cards_in_two_real_readers_pay_at_the_same_time() {
     }
 }
 
-fn pay(at: &Path, image: &str, reader: &str, to: &str, amount: &str) {
-    let pay = ["--json", "pay", "--db", "bank", "--terminal", "POS00001", "--reader", reader];
+fn pay(at: &Path, url: &str, image: &str, reader: &str, to: &str, amount: &str) {
+    let server = ["--server", url, "--ca", "ca.pem", "--token-file", "till.token"];
+    let pay = [&["--json", "pay", "--reader", reader][..], &server].concat();
     let what = ["--to", to, "--name", "Coffee Shop", "--amount", amount];
     let mut terminal = onetap(at, &[&pay[..], &what].concat());
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
