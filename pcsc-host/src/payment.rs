@@ -323,7 +323,10 @@ impl Till {
                     return Ok(tapped);
                 }
                 Err(why) => {
-                    deadline.check().map_err(|why| PaymentError::Stopped { step: Step::Tap, why })?;
+                    // That no reader came says more than that the time is up.
+                    if !matches!(why, Error::Reader(ReaderError::NoReaders | ReaderError::UnknownReader(_))) {
+                        deadline.check().map_err(|why| PaymentError::Stopped { step: Step::Tap, why })?;
+                    }
                     if !why.wants_another_tap() {
                         return Err(why.into());
                     }

@@ -12,8 +12,8 @@ use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::journal::{Entry, FileJournal};
 use onetap_pcsc_host::payment::{Happened, resolve};
 use onetap_pcsc_host::{
-    Atr, Cards, Control, Deadline, Event, InProcessReader, Journal, KeyboardError, Limits, LineKeyboard,
-    MemoryJournal, Payment, PaymentError, Reader, ReaderError, Step, Stopped, Terminal, Till,
+    Atr, Cards, Control, Deadline, Error, Event, InProcessReader, Journal, KeyboardError, Limits,
+    LineKeyboard, MemoryJournal, Payment, PaymentError, Reader, ReaderError, Step, Stopped, Terminal, Till,
     VerificationPassword,
 };
 
@@ -26,6 +26,8 @@ use crate::{LONG, LOOKS, executed, moment, service, soon};
 enum Hand {
     Quick,
     NoCard,
+    /// No reader is plugged in.
+    NoReader,
     LeavesTheCard,
     TapsTwice,
 }
@@ -39,6 +41,10 @@ impl Cards for Counter {
     fn wait(&mut self, deadline: &Deadline) -> Result<Box<dyn Reader>, ReaderError> {
         if self.hand == Hand::NoCard {
             deadline.sleep(LONG)?;
+        }
+        if self.hand == Hand::NoReader {
+            let _ = deadline.sleep(LONG);
+            return Err(ReaderError::NoReaders);
         }
         self.taps += 1;
         if self.hand == Hand::TapsTwice && self.taps == 1 {
@@ -159,6 +165,15 @@ fn ended_at(step: Step, why: Stopped, ended: Result<Answer, PaymentError>, bank:
     }
     let sent = bank.seen().requests.iter().any(|request| request.starts_with("POST "));
     assert_eq!(sent, step == Step::Sending, "{step:?}");
+}
+
+#[test]
+fn that_no_reader_came_is_told_rather_than_that_the_time_is_up() {
+    let bank = bank(true, None);
+    let limits = Limits { tap: Duration::from_millis(20), ..Limits::default() };
+    let mut till = till(Hand::NoReader, &bank, memory()).with_limits(limits);
+    let ended = till.pay(&fields().draft().unwrap(), None, &Control::new(), &mut |_| ());
+    assert!(matches!(ended, Err(PaymentError::Tap(Error::Reader(ReaderError::NoReaders)))), "{ended:?}");
 }
 
 #[test]
