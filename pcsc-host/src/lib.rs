@@ -30,7 +30,7 @@
 //! # let binding = Binding { server, card, suite, signing_key: 1, server_key: 0, issuer_key: 1 };
 //! # let header = Header { binding, counter: 1 };
 //! # let signed = SignatureMessage { header, signature: vec![3; 256] }.encode();
-//! # let mut reader = onetap_pcsc_host::InProcessReader::new("scripted", Default::default(), |c: &[u8]| {
+//! # let mut reader = onetap_pcsc_host::InProcessReader::new("scripted", Default::default(), move |c: &[u8]| {
 //! #     let mut answer = match c[1] {
 //! #         ins if ins == Name::Select.spec().ins => fci(),
 //! #         ins if ins == Name::GetData.spec().ins => tlv::object(objects::PAYER_ALIAS, b"MZXW6YTBOJTG633C"),
