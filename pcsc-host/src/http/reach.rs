@@ -1,6 +1,8 @@
 //! Before a connection stands, no byte of a request has left. The library gives the errors of both times alike, so those
 //! of before are marked where they come up: in the resolver, and in the connector (TCP, proxy, TLS).
 
+use std::net::{IpAddr, SocketAddr};
+
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -31,8 +33,21 @@ impl Resolver for Resolving {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        self.0.resolve(uri, config, timeout).map_err(mark)
+        // The library asks for each request, on a thread of its own, even where a connection is kept.
+        let Some(address) = literal(uri) else {
+            return self.0.resolve(uri, config, timeout).map_err(mark);
+        };
+        let mut found = self.empty();
+        found.push(address);
+        Ok(found)
     }
+}
+
+/// The address, where the URL has one instead of a name.
+fn literal(uri: &Uri) -> Option<SocketAddr> {
+    let host: IpAddr = uri.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    Some(SocketAddr::new(host, port))
 }
 
 #[derive(Debug)]
