@@ -8,9 +8,9 @@ use crate::browser::{Browser, Look};
 /// Pictures are compared in squares of so many pixels, by their mean: the edges of letters differ from one
 /// version of the browser to the next.
 const SQUARE: usize = 10;
-/// A square differs from this distance on, of 255 …
+/// Least distance of two means, of 255, at which a square differs.
 const DISTANCE: i32 = 24;
-/// … and so many of a thousand may.
+/// Most squares of a thousand that may differ.
 const TOLERANCE: usize = 10;
 
 struct Picture {
