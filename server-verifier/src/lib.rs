@@ -1,20 +1,17 @@
 //! The server of OneTap: believes a card's signature and a holder's joint password, and executes each
 //! signed transaction at most once.
 //!
-//! | room | what lives there |
+//! | floor | what lives there |
 //! |---|---|
-//! | [`verify`] | pure cryptography: from a request to [`verify::Authentic`] to [`verify::Verified`] |
-//! | [`decide`] | the decision core, pure: rows and proof in, answer and writes out |
-//! | [`cancel`] | the decision core of cancellations, pure too |
-//! | [`policy`] | what the operator allows |
-//! | [`store`] | what a decision reads and writes, and the SQLite store |
-//! | [`audit`] | the sealed log |
-//! | [`ledger`] | double entry: holds, reversals, accounts that others keep |
-//! | [`outbox`] | what others are told, at least once each |
-//! | [`environment`] | cryptography, time and randomness, given from outside |
+//! | [`domain`] | the nouns: accounts, cards, events, errors |
+//! | [`rules`] | the decisions, pure: from a request to its proof, from rows and proof to an answer |
+//! | `books` | what a decision or an act does to rows |
+//! | `store` | SQLite, PostgreSQL: connections, queues, commits, locks |
 //! | [`keys`] | the ring of keys, sealed in a file or in an HSM |
-//! | [`error`] | what can go wrong and what to do then |
-//! | `http` | the service: HTTP, TLS, clients (feature `http`) |
+//! | [`service`] | the use cases |
+//! | `http` | the service over HTTP: TLS, clients (feature `http`) |
+//!
+//! Each floor uses those above it in this table only.
 //!
 //! [`Verifier`] puts them together.
 //!
@@ -40,38 +37,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod admin;
-pub mod audit;
-mod background;
-mod backup;
-pub mod cancel;
-pub mod decide;
-pub mod environment;
-pub mod error;
+mod books;
+pub mod domain;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod keys;
-pub mod ledger;
-pub mod outbox;
-pub mod policy;
-mod service;
-pub mod store;
-pub mod verify;
-mod views;
+pub mod rules;
+pub mod service;
+mod store;
 
-pub use admin::{AccountOptions, CardOptions};
-pub use audit::{Checkpoint, Event, LogEntry, Why};
-pub use background::Background;
-pub use backup::{KEEP_ANSWERS, restore};
-pub use decide::Outcome;
-pub use environment::{Clock, Environment, SystemClock, Timestamp};
-pub use error::{KeyFileError, ServiceError, StoreError, TokenError};
-pub use keys::{KeyAccess, KeyKind, KeyProtection, KeySummary};
-pub use ledger::{HoldId, LedgerError, Settlement, Verdict};
+pub use domain::*;
+pub use keys::environment::Environment;
+pub use keys::{KeyAccess, KeyFileError, KeyProtection, KeySummary, TokenError};
 pub use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId, TransactionRecord};
-pub use policy::Policy;
-pub use service::{Client, InitOptions, Verifier};
+pub use rules::decide::Outcome;
+pub use rules::verify::Malformed;
+pub use service::accounts::{AccountOptions, CardOptions};
+pub use service::backup::{KEEP_ANSWERS, restore};
+pub use service::checkpoint::{Checkpoint, SignedCheckpoint};
+pub use service::error::ServiceError;
+pub use service::{Client, InitOptions, Verifier, outbox};
 pub use store::Pending;
-pub use store::rows::{AccountKind, CardState, Lock, LockCause};
-pub use verify::Malformed;
-pub use views::{AccountView, CardView, MAX_PAGE, StatementLine};

@@ -12,7 +12,7 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::suite::Owed;
 use onetap_apdu_spec::txn::{PayeeName, Transaction, TransactionType};
-use onetap_server_verifier::ledger::EntryId;
+use onetap_server_verifier::EntryId;
 use onetap_server_verifier::*;
 use proptest::prelude::*;
 use rusqlite::Connection;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_server_verifier::ledger::EntryId;
+use onetap_server_verifier::EntryId;
 use onetap_server_verifier::{HoldId, SystemName, TransactionId};
 
 #[derive(Debug, Subcommand)]

@@ -14,10 +14,13 @@ use onetap_apdu_spec::suite::EncryptionMethod;
 use super::Hub;
 use super::caller::Terminal;
 use super::identity::blocking;
-use super::json::{self, answer};
-use super::problem::{Kind, Problem, ProblemBody};
-use crate::decide::Outcome;
-use crate::verify::Malformed;
+use super::json;
+use super::json::answer;
+use super::problem::Kind;
+use super::problem::Problem;
+use super::problem::ProblemBody;
+use crate::rules::decide::Outcome;
+use crate::rules::verify::Malformed;
 
 /// A refusal leaves at a multiple of this after its request came, so that the time does not tell what was wrong
 /// either: the work for one reason differs from that for another by a hundredth of it (P-24).

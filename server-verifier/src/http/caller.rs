@@ -10,8 +10,11 @@ use onetap_apdu_spec::txn::TerminalId;
 
 use super::Hub;
 use super::clients::ClientId;
-use super::identity::{Access, Peer, Principal};
-use super::problem::{Kind, Problem};
+use super::identity::Access;
+use super::identity::Peer;
+use super::identity::Principal;
+use super::problem::Kind;
+use super::problem::Problem;
 use crate::service::Client;
 
 /// What a handler is for.

@@ -10,13 +10,16 @@ use onetap_apdu_spec::service::{Cancellation, Resolution};
 use onetap_apdu_spec::signed::SignatureMessage;
 
 use super::Hub;
-use super::authorise::{rest_until_beat, undecided};
+use super::authorise::rest_until_beat;
+use super::authorise::undecided;
 use super::caller::Terminal;
 use super::identity::blocking;
-use super::json::{Json, answer};
-use super::problem::{Problem, ProblemBody};
-use crate::decide::Outcome;
-use crate::verify::Malformed;
+use super::json::Json;
+use super::json::answer;
+use super::problem::Problem;
+use super::problem::ProblemBody;
+use crate::rules::decide::Outcome;
+use crate::rules::verify::Malformed;
 
 /// Makes sure that what a card has signed is never executed, or tells that it was.
 ///

@@ -10,11 +10,17 @@ use onetap_apdu_spec::crypto::Digest;
 use onetap_apdu_spec::txn::TerminalId;
 use tokio::sync::Semaphore;
 
-use super::clients::{ClientId, ClientRecord, Clients, Fingerprint, Role, secret_fits, split};
+use super::clients::ClientId;
+use super::clients::ClientRecord;
+use super::clients::Clients;
+use super::clients::Fingerprint;
+use super::clients::Role;
+use super::clients::secret_fits;
+use super::clients::split;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use crate::error::ServiceError;
+use crate::service::error::ServiceError;
 use crate::service::{Client, Verifier};
 
 /// After so long a client in memory is looked up in the table again: so long a client that another process has

@@ -7,10 +7,11 @@ use onetap_apdu_spec::account::AccountNumber;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Kind, Problem};
-use crate::environment::Timestamp;
-use crate::error::ServiceError;
+use super::problem::Kind;
+use super::problem::Problem;
+use crate::domain::Timestamp;
 use crate::service::Verifier;
+use crate::service::error::ServiceError;
 
 /// Whether the books hold.
 #[derive(Debug, Clone, Serialize, ToSchema)]

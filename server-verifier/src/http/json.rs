@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Hub;
-use super::problem::{Kind, Problem};
+use super::problem::Kind;
+use super::problem::Problem;
 
 /// Reads a JSON body.
 pub(crate) async fn read<T: DeserializeOwned>(

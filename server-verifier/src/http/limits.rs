@@ -11,7 +11,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use onetap_apdu_spec::header::CardId;
 
 use super::clients::ClientId;
-use super::problem::{Kind, Problem};
+use super::problem::Kind;
+use super::problem::Problem;
 
 /// So many a second in the long run, so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

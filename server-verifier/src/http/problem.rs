@@ -10,8 +10,8 @@ use onetap_apdu_spec::service::PROBLEM_JSON;
 pub(crate) use onetap_apdu_spec::service::{Problem as ProblemBody, ProblemKind as Kind};
 
 use super::clients::TokenError;
-use crate::error::ServiceError;
-use crate::ledger::LedgerError;
+use crate::domain::{LedgerError, StoreError};
+use crate::service::error::ServiceError;
 
 /// An error on its way to the client. The request's id is put in where the answer leaves.
 #[derive(Debug, Clone)]
@@ -80,6 +80,12 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.status();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        ServiceError::from(error).into()
     }
 }
 

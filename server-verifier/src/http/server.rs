@@ -26,12 +26,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
 
+use super::Hub;
 use super::clients::Clients;
 use super::config::Config;
 use super::identity::Peer;
 use super::problem::Problem;
-use super::tls::{self, TlsError};
-use super::{Hub, routes};
+use super::routes;
+use super::tls;
+use super::tls::TlsError;
 use crate::service::Verifier;
 
 /// Most bytes of a request's head.

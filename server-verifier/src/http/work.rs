@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::problem::Problem;
-use crate::error::ServiceError;
+use crate::service::error::ServiceError;
 
 type Task = Box<dyn FnOnce() + Send>;
 

@@ -13,7 +13,7 @@ use super::access::{KeyProtection, TokenPlace};
 use super::error::KeyFileError;
 use super::replace::{Step, WriteLock};
 use super::seal::{OpenError, Sealed, seal};
-use crate::environment::Environment;
+use crate::keys::environment::Environment;
 
 const NAME: &str = "keys.json";
 const FORMAT: u32 = 2;

@@ -13,7 +13,7 @@
 //! The newest version is for new cards; the others stay for the cards bound to them until they are retired.
 
 mod access;
-mod admin;
+pub mod environment;
 mod error;
 mod file;
 mod replace;
@@ -38,30 +38,12 @@ pub use access::{KeyAccess, KeyProtection, Passphrase, TokenPlace};
 pub use error::{KeyFileError, TokenError};
 pub use summary::{KeySummary, VersionSummary};
 
-use crate::environment::Environment;
+use crate::domain::KeyKind;
+use crate::keys::environment::Environment;
 use file::{Contents, IssuerRecord, KeyFile, Pkcs8, Read, RsaRecord, Secrets, Stamp, Versioned};
 use replace::WriteLock;
 pub(crate) use ring::KeyRing;
 use token::Token;
-
-/// The keys that have versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyKind {
-    /// The RSA key that opens E.
-    Server,
-    /// The issuer master key.
-    Issuer,
-}
-
-impl fmt::Display for KeyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Server => "server",
-            Self::Issuer => "issuer",
-        })
-    }
-}
 
 /// The keys of a running server. All but the ring stay the same for its life.
 pub(crate) struct ServerKeys {

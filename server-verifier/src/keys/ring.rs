@@ -12,7 +12,7 @@ use super::file::{IssuerRecord, KeyFile, Pkcs8, RsaRecord, Secrets, Versioned};
 use super::summary::{KeySummary, VersionSummary, fingerprint};
 use super::token::Token;
 use super::versions::Versions;
-use crate::environment::Environment;
+use crate::keys::environment::Environment;
 
 /// All versions of the keys that cards are bound to. Never changes: rotation makes another one.
 pub(crate) struct KeyRing {

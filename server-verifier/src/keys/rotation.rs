@@ -11,7 +11,7 @@ use super::file::{Contents, IssuerRecord, KeyFile, RsaRecord, Versioned};
 use super::replace::Step;
 use super::ring::next;
 use super::{Home, KeyKind, ServerKeys, connect, open_locked, ring};
-use crate::environment::Environment;
+use crate::keys::environment::Environment;
 
 impl ServerKeys {
     /// Makes another version of a key, where the keys are; new cards get it from now on. An RSA key has

@@ -9,7 +9,7 @@ use onetap_apdu_spec::crypto::{Block, CryptoError, Digest, Key256};
 use zeroize::Zeroizing;
 
 use super::access::{KeyProtection, Passphrase};
-use crate::environment::Environment;
+use crate::keys::environment::Environment;
 
 const KEY_FILE_INFO: &str = "onetap/keys.json";
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema;
-use crate::background::Background;
-use crate::error::StoreError;
+use crate::domain::{Background, StoreError};
+use crate::store::schema;
 
 /// How often the log is looked at: a page that was written many times meanwhile is written into the file once.
 const PAUSE: Duration = Duration::from_secs(1);

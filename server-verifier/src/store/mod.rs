@@ -1,25 +1,15 @@
-//! Where accounts, cards, marks, answers, the ledger and the audit chains live: in SQLite, or in PostgreSQL.
+//! The databases: SQLite, or PostgreSQL. Connections, queues, commits and locks; no rule.
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`rows`] | what a decision reads |
-//! | `decision` | one decision: lock, read, decide, write |
-//! | `cancellation` | the same for a cancellation |
-//! | `books` | single rows |
-//! | `sql` | the little that both stores have in common |
 //! | `schema` | tables and versions |
-//! | `sqlite`, `postgres` | the stores: connections, commits, locks |
+//! | `sqlite`, `postgres` | the stores |
 //! | `fold` | SQLite's log, folded beside the writer |
 
-pub(crate) mod books;
-mod cancellation;
-pub(crate) mod decision;
 mod fold;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-pub mod rows;
 mod schema;
-pub(crate) mod sql;
 pub(crate) mod sqlite;
 
 use std::future::Future;
@@ -28,11 +18,10 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use crate::cancel::ProvenCancellation;
-use crate::decide::{Attempt, Outcome};
-use crate::error::{ServiceError, StoreError};
-use decision::Decider;
-use sql::Sql;
+use crate::books::decision::{Decider, Question};
+use crate::books::sql::Sql;
+use crate::domain::StoreError;
+use crate::rules::decide::Outcome;
 pub(crate) use sqlite::Coming;
 
 /// One of the stores.
@@ -97,15 +86,6 @@ impl Store {
     }
 }
 
-/// What a decision answers.
-#[derive(Debug)]
-pub(crate) enum Question {
-    /// Whether a transaction is executed.
-    Execute(Attempt),
-    /// Whether it was, and that otherwise it never will be.
-    Cancel(ProvenCancellation),
-}
-
 /// A decision in the store's queue.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -147,9 +127,9 @@ impl Pending {
     /// Blocks until the decision is durable. Not for asynchronous code.
     ///
     /// # Errors
-    /// [`ServiceError`] if the store fails: then nothing was decided, or it is not known; the same
+    /// [`StoreError`] if the store fails: then nothing was decided, or it is not known; the same
     /// idempotency key tells.
-    pub fn wait(self) -> Result<Outcome, ServiceError> {
+    pub fn wait(self) -> Result<Outcome, StoreError> {
         match self.0 {
             State::Settled(outcome) => Ok(outcome.unwrap_or(Outcome::Busy)),
             State::Queued(waiting) => settle(waiting.blocking_recv()),
@@ -158,7 +138,7 @@ impl Pending {
 }
 
 impl Future for Pending {
-    type Output = Result<Outcome, ServiceError>;
+    type Output = Result<Outcome, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
@@ -170,11 +150,11 @@ impl Future for Pending {
 
 fn settle(
     answer: Result<Result<Outcome, StoreError>, oneshot::error::RecvError>,
-) -> Result<Outcome, ServiceError> {
+) -> Result<Outcome, StoreError> {
     match answer {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(StoreError::Locked)) => Ok(Outcome::Busy),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(StoreError::Stopped.into()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StoreError::Stopped),
     }
 }

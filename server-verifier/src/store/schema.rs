@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::StoreError;
+use crate::domain::StoreError;
 
 /// Marks the file as OneTap's (`PRAGMA application_id`).
 const APPLICATION: i32 = i32::from_be_bytes(*b"1Tap");

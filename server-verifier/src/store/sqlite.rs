@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
-use super::decision::Decider;
 use super::fold::Folder;
-use super::schema;
-use super::sql::{Param, Row, Sql, Value};
-use super::{Job, Pending, Question, queue_slot};
-use crate::decide::Outcome;
-use crate::error::StoreError;
+use crate::books::decision::{Decider, Question};
+use crate::books::sql::{Param, Row, Sql, Value};
+use crate::domain::StoreError;
+use crate::rules::decide::Outcome;
+use crate::store::{Job, Pending, queue_slot, schema};
 
 /// Decisions in one commit at most.
 const BATCH: usize = 128;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use onetap_server_verifier::Timestamp;
-use onetap_server_verifier::outbox::{Deliverer, DeliveryRules, Message, Reply, Transport, Undelivered};
+use onetap_server_verifier::outbox::{Deliverer, DeliveryRules, Reply, Transport, Undelivered};
+use onetap_server_verifier::{Message, Timestamp};
 use serde_json::{Value, json};
 
 use crate::scene::{SYMMETRIC, Scene};

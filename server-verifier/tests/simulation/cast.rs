@@ -17,7 +17,7 @@ use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, PasswordObje
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{Owed, Profile, Suite};
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};
-use onetap_server_verifier::verify::{
+use onetap_server_verifier::rules::verify::{
     Enrolled, Evidence, Judged, Parsed, authenticate, authenticate_unopened,
 };
 use onetap_server_verifier::{

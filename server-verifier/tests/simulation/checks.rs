@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use onetap_server_verifier::Event;
 use onetap_server_verifier::Outcome;
-use onetap_server_verifier::audit::Event;
 
 use crate::cast::{CAST, Flaw, HOLDERS};
 use crate::history::{Content, History, Looked, Record, Request, Violation, What};

@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 
-use onetap_server_verifier::audit::{Event, Why};
-use onetap_server_verifier::cancel::ProvenCancellation;
-use onetap_server_verifier::decide::{Attempt, Decision};
+use onetap_server_verifier::rules::cancel::ProvenCancellation;
+use onetap_server_verifier::rules::decide::{Attempt, Decision};
 use onetap_server_verifier::{CardState, Policy, Timestamp};
+use onetap_server_verifier::{Event, Why};
 
 use crate::cast::{CAST, HOLDERS};
 use crate::defect::{Defect, cancel_with, decide_with};

@@ -2,12 +2,13 @@
 //! the simulation finds nothing.
 
 use onetap_apdu_spec::service::{Answer, Resolution};
-use onetap_server_verifier::audit::{Event, Why};
-use onetap_server_verifier::cancel::{CounterRows, ProvenCancellation, Ruling, cancel};
-use onetap_server_verifier::decide::{Attempt, Decision, Tries, decide};
-use onetap_server_verifier::store::rows::{Life, Rows};
-use onetap_server_verifier::verify::Judged;
+use onetap_server_verifier::Life;
+use onetap_server_verifier::rules::cancel::{CounterRows, ProvenCancellation, Ruling, cancel};
+use onetap_server_verifier::rules::decide::Rows;
+use onetap_server_verifier::rules::decide::{Attempt, Decision, Tries, decide};
+use onetap_server_verifier::rules::verify::Judged;
 use onetap_server_verifier::{CardState, Policy};
+use onetap_server_verifier::{Event, Why};
 
 /// One deliberate fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

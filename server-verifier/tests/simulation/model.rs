@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use onetap_apdu_spec::suite::Profile;
-use onetap_server_verifier::store::rows::Life;
+use onetap_server_verifier::Life;
 use onetap_server_verifier::{CardState, Outcome};
 
 use crate::cast::{CAST, Deal, Flaw, HOLDERS};

@@ -1,8 +1,8 @@
 //! The audit events alone give the rows back.
 
 use onetap_apdu_spec::service::Answer;
-use onetap_server_verifier::audit::Event;
-use onetap_server_verifier::store::rows::Mark;
+use onetap_server_verifier::Event;
+use onetap_server_verifier::Mark;
 use onetap_server_verifier::{CardState, Lock, Timestamp};
 
 use crate::cast::{CAST, HOLDERS};

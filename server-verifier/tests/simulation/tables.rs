@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use onetap_apdu_spec::crypto::Block;
 use onetap_apdu_spec::header::KeyId;
-use onetap_server_verifier::audit::Event;
-use onetap_server_verifier::cancel::{CounterRows, ProvenCancellation};
-use onetap_server_verifier::decide::{Attempt, Commit, Tries};
-use onetap_server_verifier::store::rows::{Account, Answered, Life, Mark, Rows};
-use onetap_server_verifier::verify::Judged;
+use onetap_server_verifier::Event;
+use onetap_server_verifier::rules::cancel::{CounterRows, ProvenCancellation};
+use onetap_server_verifier::rules::decide::{Answered, Rows};
+use onetap_server_verifier::rules::decide::{Attempt, Commit, Tries};
+use onetap_server_verifier::rules::verify::Judged;
+use onetap_server_verifier::{Account, Life, Mark};
 use onetap_server_verifier::{AccountKind, CardState, Lock, Timestamp, TransactionId};
 
 use crate::cast::{CAST, HOLDERS, eur};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use onetap_server_verifier::audit::Event;
+use onetap_server_verifier::Event;
 use onetap_server_verifier::{Client, Timestamp, Verifier};
 
 use crate::cast::{CAST, HOLDERS, START, SetClock, bank, rotate};

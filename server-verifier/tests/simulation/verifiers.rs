@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use onetap_server_verifier::cancel::ProvenCancellation;
-use onetap_server_verifier::decide::Attempt;
+use onetap_server_verifier::rules::cancel::ProvenCancellation;
+use onetap_server_verifier::rules::decide::Attempt;
 use onetap_server_verifier::{Outcome, Timestamp};
 
 use crate::cast::{CAST, moment};

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use onetap_server_verifier::ledger::HoldState;
-use onetap_server_verifier::outbox::{
-    Deliverer, DeliveryRules, Message, MessageState, Reply, Transport, Undelivered,
-};
+use onetap_server_verifier::HoldState;
+use onetap_server_verifier::outbox::{Deliverer, DeliveryRules, Reply, Transport, Undelivered};
 use onetap_server_verifier::*;
 
 use crate::home::*;

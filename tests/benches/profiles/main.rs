@@ -19,7 +19,7 @@ use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
 use onetap_conformance::world::{Route, World};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Deadline, Reader as _, Transport};
-use onetap_server_verifier::verify::{Enrolled, Judged, Parsed, authenticate};
+use onetap_server_verifier::rules::verify::{Enrolled, Judged, Parsed, authenticate};
 use support::{Fallible, LONG, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
 /// One suite for each profile and method.

@@ -12,13 +12,11 @@ use onetap_conformance::fire::api::authorise;
 use onetap_conformance::fire::client::{Client, Reply};
 use onetap_conformance::fire::scene::SYMMETRIC;
 use onetap_conformance::fire::town::Town;
+use onetap_server_verifier::EntryId;
 use onetap_server_verifier::http::clients::{ClientRecord, Clients, Credential, MemoryClients, Role, Token};
 use onetap_server_verifier::http::{Config, Server};
-use onetap_server_verifier::ledger::EntryId;
-use onetap_server_verifier::outbox::{
-    Deliverer, DeliveryRules, Message, Reply as Answered, Transport, Undelivered,
-};
-use onetap_server_verifier::{Environment, InitOptions, Timestamp, Verifier};
+use onetap_server_verifier::outbox::{Deliverer, DeliveryRules, Reply as Answered, Transport, Undelivered};
+use onetap_server_verifier::{Environment, InitOptions, Message, Timestamp, Verifier};
 
 use crate::browser::Browser;
 

@@ -12,7 +12,7 @@ use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_recording_vfs::{Log, Recording};
 use onetap_server_verifier::{
     AccountKind, AccountOptions, AccountView, CardOptions, Client, Clock, Environment, InitOptions, LogEntry,
-    Outcome, Pending, Timestamp, Verifier,
+    Outcome, Pending, ServiceError, Timestamp, Verifier,
 };
 use rusqlite::Connection;
 
@@ -322,7 +322,7 @@ impl Player<'_> {
 
     fn answered(&self, asked: Asked, wanted: &str) -> Result<(), CutError> {
         let Asked { key, request, pending } = asked;
-        let outcome = pending.wait()?;
+        let outcome = pending.wait().map_err(ServiceError::from)?;
         self.mark(true);
         if outcome.name() != wanted {
             return Err(scenario(format!("{} where it should be {wanted}", outcome.name())));

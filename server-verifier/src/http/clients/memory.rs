@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{ClientId, ClientRecord, Clients, Fingerprint};
-use crate::environment::Timestamp;
-use crate::error::ServiceError;
+use super::ClientId;
+use super::ClientRecord;
+use super::Clients;
+use super::Fingerprint;
+use crate::domain::Timestamp;
+use crate::service::error::ServiceError;
 
 /// A table that is gone with the process, for trials.
 #[derive(Debug, Default)]

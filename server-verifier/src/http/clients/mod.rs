@@ -15,8 +15,8 @@ use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::txn::TerminalId;
 use zeroize::Zeroizing;
 
-use crate::environment::Timestamp;
-use crate::error::ServiceError;
+use crate::domain::Timestamp;
+use crate::service::error::ServiceError;
 
 pub use memory::MemoryClients;
 pub use stored::StoredClients;

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{ClientId, ClientRecord, Clients, Credential, Fingerprint, Role};
-use crate::environment::Timestamp;
-use crate::error::{ServiceError, StoreError};
+use super::ClientId;
+use super::ClientRecord;
+use super::Clients;
+use super::Credential;
+use super::Fingerprint;
+use super::Role;
+use crate::books;
+use crate::books::sql::{Param, Row, params};
+use crate::domain::{StoreError, Timestamp};
 use crate::service::Verifier;
-use crate::store::books;
-use crate::store::sql::{Param, Row, params};
+use crate::service::error::ServiceError;
 
 /// A query for clients, with the end given.
 macro_rules! select_clients {

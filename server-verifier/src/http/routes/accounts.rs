@@ -11,14 +11,18 @@ use onetap_apdu_spec::txn::PayeeName;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::wire::{AccountBody, LineBody, LockBody, Page, page_limit};
-use crate::admin::AccountOptions;
+use super::wire::AccountBody;
+use super::wire::LineBody;
+use super::wire::LockBody;
+use super::wire::Page;
+use super::wire::page_limit;
+use crate::domain::AccountKind;
 use crate::http::Hub;
 use crate::http::caller::{Caller, Operate, Read};
 use crate::http::identity::blocking;
 use crate::http::json::{Json, Path, Query, answer};
 use crate::http::problem::{Kind, Problem, ProblemBody};
-use crate::store::rows::AccountKind;
+use crate::service::accounts::AccountOptions;
 
 /// An account to be opened.
 #[derive(Deserialize, ToSchema)]

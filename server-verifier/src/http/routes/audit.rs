@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::checkpoints::CheckpointBody;
-use super::wire::{EntryBody, Page, page_limit};
-use crate::environment::Timestamp;
+use super::wire::EntryBody;
+use super::wire::Page;
+use super::wire::page_limit;
+use crate::domain::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Caller, Read};
 use crate::http::identity::blocking;

@@ -14,15 +14,15 @@ use utoipa::ToSchema;
 
 use super::accounts::ReasonBody;
 use super::wire::CardBody;
-use crate::admin::CardOptions;
-use crate::error::ServiceError;
+use crate::domain::CardState;
 use crate::http::Hub;
 use crate::http::caller::{Caller, Operate, Read};
 use crate::http::identity::blocking;
 use crate::http::json::{Json, Path, answer};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::service::Verifier;
-use crate::store::rows::CardState;
+use crate::service::accounts::CardOptions;
+use crate::service::error::ServiceError;
 
 /// A card to be made.
 #[derive(Deserialize, ToSchema)]

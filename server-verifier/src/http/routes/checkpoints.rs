@@ -8,14 +8,15 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::wire::{Page, page_limit};
-use crate::audit::SignedCheckpoint;
-use crate::environment::Timestamp;
+use super::wire::Page;
+use super::wire::page_limit;
+use crate::domain::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Administer, Caller, Read};
 use crate::http::identity::blocking;
 use crate::http::json::{Query, answer, answer_bytes};
 use crate::http::problem::Problem;
+use crate::service::checkpoint::SignedCheckpoint;
 
 /// A checkpoint that was signed.
 #[derive(Serialize, ToSchema)]

@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::ReasonBody;
-use super::wire::{Page, page_limit};
-use crate::environment::Timestamp;
+use super::wire::Page;
+use super::wire::page_limit;
+use crate::domain::{HoldId, HoldState, HoldView, Settlement, Timestamp, Verdict};
 use crate::http::Hub;
 use crate::http::caller::{Administer, Caller, Read};
 use crate::http::identity::blocking;
 use crate::http::inspection::{LedgerBody, Running};
 use crate::http::json::{Json, Path, Query, answer};
 use crate::http::problem::{Problem, ProblemBody};
-use crate::ledger::{HoldId, HoldState, HoldView, Settlement, Verdict};
 
 /// Money that cannot be spent.
 #[derive(Serialize, ToSchema)]

@@ -25,7 +25,8 @@ use super::Hub;
 use super::authorise;
 use super::cancel;
 use super::console;
-use super::problem::{Kind, Problem};
+use super::problem::Kind;
+use super::problem::Problem;
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {

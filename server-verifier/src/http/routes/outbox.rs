@@ -10,15 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::ReasonBody;
-use super::wire::{Page, page_limit};
-use crate::environment::Timestamp;
+use super::wire::Page;
+use super::wire::page_limit;
+use crate::domain::{DeadLetter, EntryId, MessageState, MessageView, Timestamp, Topic};
 use crate::http::Hub;
 use crate::http::caller::{Caller, Operate, Read};
 use crate::http::identity::blocking;
 use crate::http::json::{Json, Path, Query, answer};
 use crate::http::problem::{Problem, ProblemBody};
-use crate::ledger::EntryId;
-use crate::outbox::{DeadLetter, MessageState, MessageView, Topic};
 
 /// A message that was not taken yet.
 #[derive(Serialize, ToSchema)]

@@ -10,7 +10,7 @@ use onetap_apdu_spec::txn::TerminalId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::environment::Timestamp;
+use crate::domain::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Administer, Ask, Caller, Read};
 use crate::http::clients::{ClientId, ClientRecord, NewClient, Role, RoleName, Token};

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::error::ServiceError;
 use crate::http::Hub;
 use crate::http::caller::{Ask, Caller};
 use crate::http::identity::blocking;
 use crate::http::json::{Path, answer};
 use crate::http::problem::{Problem, ProblemBody};
+use crate::service::error::ServiceError;
 use onetap_apdu_spec::service::{TransactionId, TransactionRecord};
 
 /// An executed transaction. A terminal sees its own only; another's looks as if there were none.

@@ -7,11 +7,10 @@ use onetap_apdu_spec::suite::Suite;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::audit::LogEntry;
-use crate::environment::Timestamp;
+use crate::domain::{
+    AccountKind, AccountView, CardState, Lock, LogEntry, MAX_PAGE, StatementLine, Timestamp,
+};
 use crate::http::problem::Problem;
-use crate::store::rows::{AccountKind, CardState, Lock};
-use crate::views::{AccountView, MAX_PAGE, StatementLine};
 
 /// An account with its lock and its cards.
 #[derive(Serialize, ToSchema)]
@@ -46,7 +45,7 @@ pub(crate) struct LockBody {
     since: Option<Timestamp>,
     /// `wrong-in-a-row` or `wrong-in-window`
     #[schema(value_type = Option<String>)]
-    cause: Option<crate::store::rows::LockCause>,
+    cause: Option<crate::domain::LockCause>,
     /// Wrong passwords since the last right one
     wrong_in_a_row: u32,
     /// Wrong passwords within the policy's window
@@ -99,8 +98,8 @@ impl AccountBody {
     }
 }
 
-impl From<crate::views::CardView> for CardBody {
-    fn from(view: crate::views::CardView) -> Self {
+impl From<crate::domain::CardView> for CardBody {
+    fn from(view: crate::domain::CardView) -> Self {
         Self { card: view.card, suite: view.suite, state: view.state, signing_key: view.signing_key }
     }
 }

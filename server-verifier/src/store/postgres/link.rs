@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::session::Session;
-use crate::error::StoreError;
+use crate::domain::StoreError;
 
 /// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
 /// that a decision rests on are locked first.

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use self::link::{Link, Use};
 use self::session::{Fault, READ, Session, WRITE};
-use super::decision::Decider;
-use super::sql::Sql;
-use super::{Job, Pending, Question, queue_slot};
-use crate::decide::Outcome;
-use crate::error::StoreError;
+use crate::books::decision::{Decider, Question};
+use crate::books::sql::Sql;
+use crate::domain::StoreError;
+use crate::rules::decide::Outcome;
+use crate::store::{Job, Pending, queue_slot};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
 pub(crate) const WORKERS: usize = 16;

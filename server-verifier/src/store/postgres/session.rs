@@ -10,11 +10,14 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement as Prepared};
 
 use super::link::Use;
-use super::spelling::{fused, spelled};
-use super::wire::{Owned, is_broken, is_conflict};
-use crate::error::StoreError;
+use super::spelling::fused;
+use super::spelling::spelled;
+use super::wire::Owned;
+use super::wire::is_broken;
+use super::wire::is_conflict;
+use crate::books::sql::{Param, Sql, Statement};
+use crate::domain::StoreError;
 use crate::store::schema;
-use crate::store::sql::{Param, Sql, Statement};
 
 pub(super) const WRITE: &str = "BEGIN";
 pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -285,7 +288,7 @@ impl Sql for Session {
         &mut self,
         sql: &'static str,
         params: &[Param<'_>],
-        each: &mut dyn FnMut(&dyn crate::store::sql::Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&dyn crate::books::sql::Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.query_all(&[Statement::new(sql, params)], &mut |_, row| each(row))
     }
@@ -293,7 +296,7 @@ impl Sql for Session {
     fn query_all(
         &mut self,
         queries: &[Statement<'_>],
-        each: &mut dyn FnMut(usize, &dyn crate::store::sql::Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(usize, &dyn crate::books::sql::Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let prepared = queries.iter().map(|query| self.prepare(query.sql)).collect::<Result<Vec<_>, _>>()?;
         self.catch_up()?;

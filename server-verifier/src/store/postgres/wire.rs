@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use crate::error::StoreError;
-use crate::store::sql::{Param, Row, Value};
+use crate::books::sql::{Param, Row, Value};
+use crate::domain::StoreError;
 
 /// A parameter that waits for the commit.
 #[derive(Debug)]

@@ -1,0 +1,275 @@
+//! Reading and writing single rows, on either store. Every function runs inside its caller's transaction.
+
+use std::str::FromStr;
+
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::header::{CardId, KeyId};
+use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::Receipt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::books::chain::{End, Sealer};
+use crate::books::sql::{Row, Sql, params};
+use crate::domain::{
+    Account, AccountKind, CardState, EnrolledCard, Event, Lock, Mark, StoreError, Timestamp,
+};
+
+/// The row of `accounts` that stands for the operator.
+pub(crate) const OPERATOR: i64 = 0;
+
+/// Writes a value as JSON text.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::BadRow { what: "value" })
+}
+
+/// Reads a value from JSON text.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::BadRow { what })
+}
+
+/// The name that an enumeration has in a column: its JSON string without the quotes.
+pub(crate) fn to_name<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    let json = to_json(value)?;
+    Ok(json.trim_matches('"').to_owned())
+}
+
+/// The inverse of [`to_name`].
+pub(crate) fn from_name<T: DeserializeOwned>(name: &str, what: &'static str) -> Result<T, StoreError> {
+    let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+        serde::de::IntoDeserializer::into_deserializer(name);
+    T::deserialize(name).map_err(|_| StoreError::BadRow { what })
+}
+
+pub(crate) fn parse<T: FromStr>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::BadRow { what })
+}
+
+/// A query for accounts of holders, ending in what is given.
+macro_rules! select_accounts {
+    ($($tail:literal),+) => {
+        concat!(
+            "SELECT account_id, number, holder, currency, kind, balance, held, is_open, locked_at, lock_cause,
+                wrong_in_a_row, audit_sequence, audit_seal, audit_head, system FROM accounts
+             WHERE number IS NOT NULL AND ",
+            $($tail),+
+        )
+    };
+}
+pub(crate) use select_accounts;
+
+/// How a row of `accounts` that is read is locked until the transaction ends, where rows are locked one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowLock {
+    /// Not at all: for showing, not for deciding.
+    None,
+    /// Nobody else may close or rename it; others may decide on it and be paid.
+    Use,
+    /// Nobody else may decide on it; others may still pay to it.
+    Decide,
+    /// Nobody else may do anything with it.
+    Change,
+}
+
+/// A query for one account of a holder, for each way to lock it.
+macro_rules! select_account {
+    ($column:literal, $lock:expr) => {
+        match $lock {
+            RowLock::None => select_accounts!($column),
+            RowLock::Use => select_accounts!($column, " FOR KEY SHARE"),
+            RowLock::Decide => select_accounts!($column, " FOR NO KEY UPDATE"),
+            RowLock::Change => select_accounts!($column, " FOR UPDATE"),
+        }
+    };
+}
+
+impl RowLock {
+    /// Where the transaction alone may write, there is nothing to lock.
+    fn where_needed(self, db: &dyn Sql) -> Self {
+        if db.locks_rows() { self } else { Self::None }
+    }
+
+    /// The query for the account with one number.
+    pub(crate) fn by_number(self, db: &dyn Sql) -> &'static str {
+        select_account!("number = ?1", self.where_needed(db))
+    }
+
+    /// The query for the account in one row.
+    pub(crate) fn by_row(self, db: &dyn Sql) -> &'static str {
+        select_account!("account_id = ?1", self.where_needed(db))
+    }
+}
+
+/// The account with one number.
+pub(crate) fn account_by_number(
+    db: &mut dyn Sql,
+    number: &AccountNumber,
+    lock: RowLock,
+) -> Result<Option<Account>, StoreError> {
+    db.first(lock.by_number(db), &params![number.as_str()], account)
+}
+
+/// A holder's account in one row.
+pub(crate) fn account_by_row(
+    db: &mut dyn Sql,
+    account_id: i64,
+    lock: RowLock,
+) -> Result<Option<Account>, StoreError> {
+    db.first(lock.by_row(db), &params![account_id], account)
+}
+
+/// Row and number of the account that a card belongs to.
+pub(crate) fn account_of_card(
+    db: &mut dyn Sql,
+    card: CardId,
+) -> Result<Option<(i64, AccountNumber)>, StoreError> {
+    let sql = "SELECT account_id, number FROM cards JOIN accounts USING (account_id) WHERE card_id = ?1";
+    db.first(sql, &params![&card.to_string()], |row| {
+        Ok((row.int(0)?, parse(row.text(1)?, "account number")?))
+    })
+}
+
+/// A page of accounts of holders, by row: those after row `after`.
+pub(crate) fn accounts_after(db: &mut dyn Sql, after: i64, limit: u32) -> Result<Vec<Account>, StoreError> {
+    db.all(select_accounts!("account_id > ?1 ORDER BY account_id LIMIT ?2"), &params![after, limit], account)
+}
+
+/// Reads a row of [`select_accounts`].
+pub(crate) fn account(row: &dyn Row) -> Result<Account, StoreError> {
+    Ok(Account {
+        id: row.int(0)?,
+        number: parse(row.text(1)?, "account number")?,
+        holder: row.text(2)?.to_owned(),
+        currency: parse::<Currency>(row.text(3)?, "currency")?,
+        kind: from_name::<AccountKind>(row.text(4)?, "kind of account")?,
+        balance: row.int(5)?,
+        held: row.int(6)?,
+        open: row.flag(7)?,
+        lock: lock(row, 8)?,
+        wrong_in_a_row: row.count(10)?,
+        system: row.opt_text(14)?.map(|name| parse(name, "system")).transpose()?,
+    })
+}
+
+/// Reads moment and cause of a lock from two columns, the first of which is `first`.
+pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreError> {
+    match (row.opt_int(first)?, row.opt_text(first + 1)?) {
+        (Some(since), Some(cause)) => {
+            Ok(Some(Lock { since: Timestamp(since), cause: from_name(cause, "lock")? }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Where the end of its chain begins in a row of [`select_accounts`].
+pub(crate) const CHAIN_END: usize = 11;
+
+/// Reads the end of a chain from three columns, the first of which is `first`.
+pub(crate) fn chain_end(row: &dyn Row, first: usize) -> Result<End, StoreError> {
+    Ok(End { sequence: row.int(first)?, seal: row.array(first + 1)?, head: row.array(first + 2)? })
+}
+
+/// How many wrong passwords there were after `since`.
+pub(crate) fn wrong_since(db: &mut dyn Sql, account: i64, since: Timestamp) -> Result<u32, StoreError> {
+    let sql = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";
+    let count = db.count(sql, &params![account, since.0])?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Money that has come in and is not yet gathered into the balance.
+pub(crate) fn credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
+    let sql = "SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM credits WHERE account_id = ?1";
+    db.count(sql, &params![account])
+}
+
+/// Gathers what has come in into the balance and returns how much it was. The account must be locked.
+pub(crate) fn gather_credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
+    let gone = "DELETE FROM credits WHERE account_id = ?1 RETURNING amount";
+    let sum = db.all(gone, &params![account], |row| row.int(0))?.into_iter().sum();
+    if sum != 0 {
+        let sql = "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1";
+        db.execute(sql, &params![account, sum])?;
+    }
+    Ok(sum)
+}
+
+/// An enrolled card under one of its signing keys.
+pub(crate) fn enrolled(
+    db: &mut dyn Sql,
+    card: CardId,
+    signing_key: KeyId,
+) -> Result<Option<EnrolledCard>, StoreError> {
+    let sql = "SELECT c.account_id, k.binding, k.public_key FROM cards c
+        JOIN card_keys k ON k.account_id = c.account_id AND k.card_id = c.card_id
+        WHERE c.card_id = ?1 AND k.signing_key = ?2 AND k.public_key IS NOT NULL";
+    db.first(sql, &params![&card.to_string(), u32::from(signing_key)], |row| {
+        Ok(EnrolledCard {
+            account: row.int(0)?,
+            binding: from_json(row.text(1)?, "card")?,
+            public_key: row.bytes(2)?.to_owned(),
+        })
+    })
+}
+
+/// Reads state and mark from five columns, the first of which is `first`: state, counter, fingerprint, life,
+/// wrong passwords.
+pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Option<Mark>), StoreError> {
+    let state = from_name(row.text(first)?, "card state")?;
+    let mark = match row.opt_int(first + 1)? {
+        None => None,
+        Some(counter) => Some(Mark {
+            counter: u32::try_from(counter).map_err(|_| StoreError::BadRow { what: "mark" })?,
+            fingerprint: row.array(first + 2)?,
+            life: from_name(row.text(first + 3)?, "mark")?,
+            wrong: row.count(first + 4)?,
+        }),
+    };
+    Ok((state, mark))
+}
+
+/// Locks an account's row, the operator's too, and reads where its chain ends.
+fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<End, StoreError> {
+    let sql = if db.locks_rows() {
+        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1 FOR NO KEY UPDATE"
+    } else {
+        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1"
+    };
+    let end = db.first(sql, &params![account], |row| chain_end(row, 0))?;
+    end.ok_or(StoreError::BadRow { what: "audit chain" })
+}
+
+/// Adds an entry to an account's audit chain and returns its place.
+pub(crate) fn append_audit(
+    db: &mut dyn Sql,
+    sealer: &Sealer,
+    account: i64,
+    at: Timestamp,
+    event: &Event,
+) -> Result<i64, StoreError> {
+    let (last, json) = (end_of_chain(db, account)?, to_json(event)?);
+    let end = sealer.append(account, &last, at, &json)?;
+    db.execute(INSERT_AUDIT, &params![account, end.sequence, at.0, &json, &end.seal])?;
+    db.execute(
+        "UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3, audit_head = ?4 WHERE account_id = ?1",
+        &params![account, end.sequence, &end.seal, &end.head],
+    )?;
+    Ok(end.sequence)
+}
+
+/// Account, sequence, time, event, seal.
+pub(crate) const INSERT_AUDIT: &str =
+    "INSERT INTO audit (account_id, sequence, at, event, seal) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// Reads the event of one audit entry.
+pub(crate) fn event_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Option<Event>, StoreError> {
+    let sql = "SELECT event FROM audit WHERE account_id = ?1 AND sequence = ?2";
+    db.first(sql, &params![account, sequence], |row| from_json(row.text(0)?, "audit entry"))
+}
+
+/// The receipt in the entry of an executed transaction.
+pub(crate) fn receipt_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Receipt, StoreError> {
+    match event_at(db, account, sequence)? {
+        Some(Event::Executed { receipt, .. }) => Ok(receipt),
+        _ => Err(StoreError::BadRow { what: "receipt" }),
+    }
+}

@@ -1,0 +1,57 @@
+//! One cancellation on a store: lock the account, read mark and execution, decide, write. The same on either store.
+
+use crate::books;
+use crate::books::accounts::RowLock;
+use crate::books::decision::{Decider, executed_entry, mark_after};
+use crate::books::sql::{Sql, params};
+use crate::domain::{Event, Life, Mark, StoreError};
+use crate::rules::cancel::{CounterRows, ProvenCancellation, cancel};
+use crate::rules::decide::Outcome;
+
+impl Decider {
+    /// Decides `cancellation` and writes what changes, inside the caller's transaction.
+    pub(super) fn cancel(
+        &self,
+        db: &mut dyn Sql,
+        cancellation: &ProvenCancellation,
+    ) -> Result<Outcome, StoreError> {
+        let rows = gather(db, cancellation)?;
+        let ruling = cancel(&rows, cancellation);
+        let Some(event) = &ruling.event else {
+            return Ok(ruling.answer.into());
+        };
+        let account = cancellation.account;
+        books::append_audit(db, &self.sealer, account, cancellation.now, event)?;
+        if let Some(mark) = event.mark() {
+            let card = cancellation.card().to_string();
+            let statement = mark_after(account, &card, mark);
+            db.execute(statement.sql, &statement.params)?;
+        }
+        Ok(ruling.answer.into())
+    }
+}
+
+/// Locks the account, then reads.
+fn gather(db: &mut dyn Sql, cancellation: &ProvenCancellation) -> Result<CounterRows, StoreError> {
+    let (account, counter) = (cancellation.account, cancellation.counter());
+    let locked = books::account_by_row(db, account, RowLock::Decide)?;
+    locked.ok_or(StoreError::BadRow { what: "account" })?;
+    let sql = "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong FROM cards
+        WHERE account_id = ?1 AND card_id = ?2";
+    let card = cancellation.card().to_string();
+    let mark: Option<Mark> = db
+        .first(sql, &params![account, &card], |row| Ok(books::card_state(row, 0)?.1))?
+        .ok_or(StoreError::BadRow { what: "card" })?;
+    let executed = match executed_entry(db, account, cancellation.card(), counter)? {
+        Some(sequence) => match books::event_at(db, account, sequence)? {
+            Some(Event::Executed { receipt, mark, .. }) => Some((receipt, mark.fingerprint)),
+            _ => return Err(StoreError::BadRow { what: "receipt" }),
+        },
+        None => None,
+    };
+    let spent = mark.is_some_and(|mark| mark.counter == counter && mark.life == Life::Executed);
+    if spent && executed.is_none() {
+        return Err(StoreError::BadRow { what: "mark" });
+    }
+    Ok(CounterRows { mark, executed })
+}

@@ -1,0 +1,285 @@
+//! One decision on a store: lock the account, read everything that the decision rests on, decide, write. The
+//! same on either store; committing is the store's own business.
+
+use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::service::Receipt;
+
+use crate::books;
+use crate::books::accounts::{CHAIN_END, INSERT_AUDIT, RowLock};
+use crate::books::chain::{End, Sealer};
+use crate::books::ledger::{Incoming, Posting};
+use crate::books::outbox;
+use crate::books::sql::{Param, Sql, Statement, params};
+use crate::domain::{Account, CardState, Event, Life, Mark, Policy, StoreError, Timestamp, Topic};
+use crate::rules::cancel::ProvenCancellation;
+use crate::rules::decide::{Answered, Attempt, Commit, Decision, Execution, Outcome, Rows, Tries, decide};
+use crate::rules::verify::Judged;
+
+/// What a decision answers.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// Whether a transaction is executed.
+    Execute(Attempt),
+    /// Whether it was, and that otherwise it never will be.
+    Cancel(ProvenCancellation),
+}
+
+/// What decisions need besides the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Decider {
+    pub(crate) policy: Policy,
+    pub(crate) sealer: Sealer,
+    /// Whether others are told of each transaction.
+    pub(crate) announces: bool,
+}
+
+impl Decider {
+    /// Answers `question` and writes what the answer says, inside the caller's transaction.
+    pub(crate) fn run(&self, db: &mut dyn Sql, question: &Question) -> Result<Outcome, StoreError> {
+        match question {
+            Question::Execute(attempt) => self.decide(db, attempt),
+            Question::Cancel(cancellation) => self.cancel(db, cancellation),
+        }
+    }
+
+    fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Outcome, StoreError> {
+        let (rows, end) = gather(db, attempt)?;
+        let decision = decide(&self.policy, &rows, attempt);
+        if let Decision::Commit(commit) = &decision {
+            self.apply(db, attempt, &rows, end, commit)?;
+        }
+        Ok(decision.outcome())
+    }
+
+    /// Writes everything that a decision says.
+    fn apply(
+        &self,
+        db: &mut dyn Sql,
+        attempt: &Attempt,
+        rows: &Rows,
+        last: End,
+        commit: &Commit<'_>,
+    ) -> Result<(), StoreError> {
+        let (account, at) = (attempt.account, attempt.now);
+        let event = books::to_json(&commit.event)?;
+        let end = self.sealer.append(account, &last, at, &event)?;
+        let sequence = end.sequence;
+        let answered_by = repeated_entry(db, attempt, &commit.event)?.unwrap_or(sequence);
+        let card = attempt.evidence().header().binding.card.to_string();
+        let mut writes = vec![
+            Statement::new(INSERT_AUDIT, &params![account, sequence, at.0, &event, &end.seal]),
+            account_after(&rows.account, attempt, commit, &end),
+            Statement::new(
+                "INSERT INTO requests (terminal_id, idempotency_key, account_id, body, sequence, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                &params![attempt.terminal.as_str(), &attempt.key, account, &attempt.body, answered_by, at.0],
+            ),
+        ];
+        writes.extend(commit.mark().map(|mark| mark_after(account, &card, mark)));
+        writes.extend(self.notification(attempt, commit, sequence));
+        if let Tries::Wrong { .. } = commit.tries {
+            let sql = "INSERT INTO wrong_passwords (account_id, at, sequence) VALUES (?1, ?2, ?3)";
+            writes.push(Statement::new(sql, &params![account, at.0, sequence]));
+        }
+        let Some(execution) = &commit.execution else {
+            return db.execute_all(&writes);
+        };
+        let evidence = execution.verified.evidence();
+        let signature = evidence.signature().encode();
+        let (id, counter) = (&execution.receipt.transaction.0, evidence.header().counter);
+        writes.push(Statement::new(
+            "INSERT INTO transactions (account_id, card_id, counter, sequence, message, signature, object)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            &params![
+                account,
+                &card,
+                counter,
+                sequence,
+                evidence.message().bytes(),
+                &signature,
+                evidence.object()
+            ],
+        ));
+        writes.extend(booking(execution, id, sequence, at, Incoming::at(db)));
+        db.execute_all(&writes)
+    }
+
+    /// The holder learns that the account is locked (RTS SCA art. 4); another system, what it is to book; and
+    /// who asked to be told, what was executed.
+    fn notification(
+        &self,
+        attempt: &Attempt,
+        commit: &Commit<'_>,
+        sequence: i64,
+    ) -> Option<Statement<'static>> {
+        let topic = match (&commit.tries, &commit.execution) {
+            (Tries::Wrong { lock: Some(_) }, _) => Topic::AccountLocked,
+            (_, Some(execution)) if execution.system.is_some() => Topic::Execute,
+            (_, Some(_)) if self.announces => Topic::Executed,
+            _ => return None,
+        };
+        Some(outbox::message(attempt.account, sequence, topic, attempt.now))
+    }
+}
+
+/// Both legs and the payee's money; or a hold, for another system to book it.
+fn booking<'a>(
+    execution: &'a Execution<'_>,
+    id: &'a str,
+    sequence: i64,
+    at: Timestamp,
+    incoming: Incoming,
+) -> Vec<Statement<'a>> {
+    let Execution { payer, payee, amount, .. } = *execution;
+    if let Some(system) = &execution.system {
+        let params = params![payer, sequence, amount, payee, system.as_str(), at.0];
+        return vec![Statement::new(crate::books::holds::PLACE, &params)];
+    }
+    Posting { transaction: id, from: payer, to: payee, amount, at }.legs(incoming).into()
+}
+
+/// The payer's row: balance and what is held of it, tries, lock, end of the chain.
+fn account_after<'a>(
+    account: &Account,
+    attempt: &Attempt,
+    commit: &Commit<'_>,
+    end: &'a End,
+) -> Statement<'a> {
+    let (wrong_in_a_row, lock) = match commit.tries {
+        Tries::Unchanged => (account.wrong_in_a_row, None),
+        Tries::Right => (0, None),
+        Tries::Wrong { lock } => (account.wrong_in_a_row + 1, lock),
+    };
+    let (paid, held) = match &commit.execution {
+        Some(Execution { amount, system: None, .. }) => (*amount, 0),
+        Some(Execution { amount, system: Some(_), .. }) => (0, *amount),
+        None => (0, 0),
+    };
+    let since = account.lock.map(|lock| lock.since.0).or(lock.map(|_| attempt.now.0));
+    let cause = account.lock.map(|lock| lock.cause).or(lock).map(|cause| cause.name());
+    Statement::new(
+        "UPDATE accounts SET balance = ?2, wrong_in_a_row = ?3, locked_at = ?4, lock_cause = ?5,
+            audit_sequence = ?6, audit_seal = ?7, audit_head = ?8, held = ?9 WHERE account_id = ?1",
+        &params![
+            attempt.account,
+            account.balance - paid,
+            wrong_in_a_row,
+            since,
+            cause,
+            end.sequence,
+            &end.seal,
+            &end.head,
+            account.held + held
+        ],
+    )
+}
+
+/// The card's row: its mark.
+pub(super) fn mark_after<'a>(account: i64, card: &'a str, mark: &'a Mark) -> Statement<'a> {
+    Statement::new(
+        "UPDATE cards SET mark_counter = ?3, mark_fingerprint = ?4, mark_life = ?5, mark_wrong = ?6
+         WHERE account_id = ?1 AND card_id = ?2",
+        &params![account, card, mark.counter, &mark.fingerprint, mark.life.name(), mark.wrong],
+    )
+}
+
+/// The entry that has the receipt of what is repeated.
+fn repeated_entry(db: &mut dyn Sql, attempt: &Attempt, event: &Event) -> Result<Option<i64>, StoreError> {
+    match event {
+        Event::Repeated { card, counter, .. } => executed_entry(db, attempt.account, *card, *counter),
+        _ => Ok(None),
+    }
+}
+
+/// The place in the chain of what was executed for a card and counter value.
+pub(crate) fn executed_entry(
+    db: &mut dyn Sql,
+    account: i64,
+    card: CardId,
+    counter: u32,
+) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT sequence FROM transactions WHERE account_id = ?1 AND card_id = ?2 AND counter = ?3";
+    db.first(sql, &params![account, &card.to_string(), counter], |row| row.int(0))
+}
+
+/// The receipt of what was executed for a card and counter value.
+pub(crate) fn executed(
+    db: &mut dyn Sql,
+    account: i64,
+    card: CardId,
+    counter: u32,
+) -> Result<Option<Receipt>, StoreError> {
+    let Some(sequence) = executed_entry(db, account, card, counter)? else {
+        return Ok(None);
+    };
+    books::receipt_at(db, account, sequence).map(Some)
+}
+
+/// Locks the account, then reads all rows that concern `attempt`, and where its chain ends. What only some
+/// decisions need is read for those only: the payer's row is locked by then.
+fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError> {
+    let (mut rows, end, answered_by) = always(db, attempt)?;
+    let account = attempt.account;
+    if let Some((body, asked, sequence)) = answered_by {
+        let event = books::event_at(db, asked, sequence)?;
+        let answer = event.and_then(|event| event.answer()).ok_or(StoreError::BadRow { what: "answer" })?;
+        rows.answered = Some(Answered { body, answer });
+    }
+    let header = attempt.evidence().header();
+    if rows.mark.is_some_and(|mark| mark.counter == header.counter && mark.life == Life::Executed) {
+        rows.executed = executed(db, account, header.binding.card, header.counter)?;
+    }
+    if matches!(attempt.judged, Judged::Wrong(_)) {
+        rows.wrong_in_window = books::wrong_since(db, account, attempt.window_start)?;
+    }
+    let amount = attempt.evidence().message().transaction().amount.minor();
+    let free = rows.account.balance - rows.account.held;
+    if i64::try_from(amount).is_ok_and(|amount| amount > free) && rows.answered.is_none() {
+        rows.account.balance += books::gather_credits(db, account)?;
+    }
+    Ok((rows, end))
+}
+
+const CARD: &str =
+    "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong, newest_key, older_until
+    FROM cards WHERE account_id = ?1 AND card_id = ?2";
+const REQUEST: &str = "SELECT body, account_id, sequence FROM requests
+    WHERE terminal_id = ?1 AND idempotency_key = ?2";
+
+/// The answer stored under a request's key: its body's tag, and the account and place of its entry.
+type AnsweredBy = Option<([u8; 16], i64, i64)>;
+
+/// What every decision reads. The payer comes first: it is the lock.
+fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy), StoreError> {
+    let header = attempt.evidence().header();
+    let card_id = header.binding.card.to_string();
+    let payee_number = attempt.evidence().message().transaction().payee_account.as_str();
+    let account = Param::from(attempt.account);
+    let queries = [
+        Statement::new(RowLock::Decide.by_row(db), &[account]),
+        Statement::new(CARD, &[account, Param::from(&card_id)]),
+        Statement::new(RowLock::Use.by_number(db), &params![payee_number]),
+        Statement::new(REQUEST, &params![attempt.terminal.as_str(), &attempt.key]),
+    ];
+    let (mut payer, mut card, mut payee, mut answered) = (None, None, None, None);
+    db.query_all(&queries, &mut |query, row| {
+        match query {
+            0 => payer = Some((books::account(row)?, books::chain_end(row, CHAIN_END)?)),
+            1 => {
+                let older_until = row.opt_int(6)?;
+                let newest = row.int(5)? == i64::from(header.binding.signing_key);
+                let current = newest || older_until.is_some_and(|until| attempt.now.0 < until);
+                card = Some((books::card_state(row, 0)?, current));
+            }
+            2 => payee = Some(books::account(row)?),
+            _ => answered = Some((row.array(0)?, row.int(1)?, row.int(2)?)),
+        }
+        Ok(())
+    })?;
+    let (account, end) = payer.ok_or(StoreError::BadRow { what: "account" })?;
+    let ((card, mark), key_current): ((CardState, Option<Mark>), bool) =
+        card.ok_or(StoreError::BadRow { what: "card" })?;
+    let rows =
+        Rows { account, wrong_in_window: 0, card, key_current, mark, payee, executed: None, answered: None };
+    Ok((rows, end, answered))
+}

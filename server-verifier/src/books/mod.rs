@@ -1,0 +1,15 @@
+//! What decisions and acts do to rows: functions over [`sql::Sql`], each inside its caller's transaction.
+
+pub(crate) mod accounts;
+mod cancellation;
+pub(crate) mod chain;
+pub(crate) mod check;
+pub(crate) mod decision;
+pub(crate) mod holds;
+pub(crate) mod ledger;
+pub(crate) mod log;
+pub(crate) mod outbox;
+pub(crate) mod replay;
+pub(crate) mod sql;
+
+pub(crate) use accounts::*;

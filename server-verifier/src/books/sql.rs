@@ -1,0 +1,232 @@
+//! The little that the books ask of a database, so that one set of statements serves both stores.
+//!
+//! Statements are written once, with `?1` for parameters; a store that spells them otherwise translates.
+//! Integers are 64 bits wide, text is UTF-8, everything else is bytes.
+
+use crate::domain::StoreError;
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Param<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// A statement with its parameters.
+#[derive(Debug)]
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: &'static str,
+    pub(crate) params: Vec<Param<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(sql: &'static str, params: &[Param<'a>]) -> Self {
+        Self { sql, params: params.to_vec() }
+    }
+}
+
+/// One open transaction.
+pub(crate) trait Sql {
+    /// Runs a statement that gives no rows; returns how many it changed.
+    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError>;
+
+    /// Runs a query and shows each row to `each`.
+    fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Runs queries, in this order, in as few exchanges with the database as it can; `each` learns which
+    /// query a row is from.
+    fn query_all(
+        &mut self,
+        queries: &[Statement<'_>],
+        each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for (number, query) in queries.iter().enumerate() {
+            self.query(query.sql, &query.params, &mut |row| each(number, row))?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements that give no rows, in this order, in as few exchanges as it can.
+    fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<(), StoreError> {
+        for statement in statements {
+            self.execute(statement.sql, &statement.params)?;
+        }
+        Ok(())
+    }
+
+    /// True if rows are locked one by one (PostgreSQL), so that reading to decide must lock them; false if
+    /// the transaction alone may write (SQLite).
+    fn locks_rows(&self) -> bool;
+}
+
+/// What a row has in a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// One row of a result; columns are counted from 0.
+pub(crate) trait Row {
+    fn value(&self, column: usize) -> Result<Value<'_>, StoreError>;
+}
+
+const BAD_COLUMN: StoreError = StoreError::BadRow { what: "column" };
+
+impl dyn Row + '_ {
+    pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Int(value) => Ok(Some(value)),
+            _ => Err(BAD_COLUMN),
+        }
+    }
+
+    pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Text(value) => Ok(Some(value)),
+            _ => Err(BAD_COLUMN),
+        }
+    }
+
+    pub(crate) fn opt_bytes(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Bytes(value) => Ok(Some(value)),
+            _ => Err(BAD_COLUMN),
+        }
+    }
+
+    pub(crate) fn int(&self, column: usize) -> Result<i64, StoreError> {
+        self.opt_int(column)?.ok_or(BAD_COLUMN)
+    }
+
+    pub(crate) fn count(&self, column: usize) -> Result<u32, StoreError> {
+        u32::try_from(self.int(column)?).map_err(|_| BAD_COLUMN)
+    }
+
+    pub(crate) fn flag(&self, column: usize) -> Result<bool, StoreError> {
+        Ok(self.int(column)? != 0)
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<&str, StoreError> {
+        self.opt_text(column)?.ok_or(BAD_COLUMN)
+    }
+
+    pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
+        self.opt_bytes(column)?.ok_or(BAD_COLUMN)
+    }
+
+    pub(crate) fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
+        self.bytes(column)?.try_into().map_err(|_| BAD_COLUMN)
+    }
+}
+
+impl dyn Sql + '_ {
+    /// The first row of a query, read by `read`.
+    pub(crate) fn first<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        read: impl Fn(&dyn Row) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut found = None;
+        self.query(sql, params, &mut |row| {
+            if found.is_none() {
+                found = Some(read(row)?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// All rows of a query, read by `read`.
+    pub(crate) fn all<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        read: impl Fn(&dyn Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.query(sql, params, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The number that a query without parameters and with one row counts.
+    pub(crate) fn count(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<i64, StoreError> {
+        Ok(self.first(sql, params, |row| row.int(0))?.unwrap_or(0))
+    }
+}
+
+impl From<i64> for Param<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u32> for Param<'_> {
+    fn from(value: u32) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<bool> for Param<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl<'a> From<&'a str> for Param<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a String> for Param<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Param<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Param<'a> {
+    fn from(value: &'a Vec<u8>) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Param<'a> {
+    fn from(value: &'a [u8; N]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Parameters of a statement, whatever their types.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { [$($crate::books::sql::Param::from($value)),*] };
+}
+pub(crate) use params;

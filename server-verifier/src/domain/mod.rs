@@ -1,0 +1,30 @@
+//! The nouns: accounts, cards, events and what they are made of. Everything else rests on them.
+
+mod account;
+mod background;
+mod card;
+mod clock;
+mod error;
+mod event;
+mod hold;
+mod ids;
+mod key;
+mod message;
+mod policy;
+mod settlement;
+mod view;
+
+pub use account::{Account, AccountKind, Lock, LockCause};
+pub use background::Background;
+pub use card::{CardState, EnrolledCard, Life, Mark};
+pub use clock::{Clock, SystemClock};
+pub use error::{LedgerError, StoreError};
+pub use event::{Event, LogEntry, Why};
+pub use hold::{HoldState, HoldView};
+pub use ids::{EntryId, HoldId};
+pub use key::KeyKind;
+pub use message::{Backlog, DeadLetter, Message, MessageState, MessageView, Topic};
+pub use onetap_apdu_spec::service::Timestamp;
+pub use policy::{BadPolicy, Policy};
+pub use settlement::{Settlement, Verdict};
+pub use view::{AccountView, CardView, MAX_PAGE, StatementLine};

@@ -1,0 +1,57 @@
+//! What the server takes from its surroundings: cryptography, time and randomness.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use onetap_apdu_spec::crypto::{Crypto, Key256, default_provider};
+use onetap_apdu_spec::rng::{OsRng, Rng};
+
+use crate::domain::{Clock, SystemClock};
+use crate::keys::KeyAccess;
+
+/// Cryptography, time, randomness and what opens the keys, given to a verifier when it is opened.
+pub struct Environment {
+    /// The cryptographic provider.
+    pub crypto: &'static dyn Crypto,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What opens the key file, or the token.
+    pub keys: KeyAccess,
+    rng: Mutex<Box<dyn Rng>>,
+}
+
+impl Environment {
+    /// Puts one together.
+    #[must_use]
+    pub fn new(crypto: &'static dyn Crypto, clock: Arc<dyn Clock>, rng: Box<dyn Rng>) -> Self {
+        Self { crypto, clock, keys: KeyAccess::default(), rng: Mutex::new(rng) }
+    }
+
+    /// The default provider with the operating system's clock and randomness.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(default_provider(), Arc::new(SystemClock), Box::new(OsRng))
+    }
+
+    /// The same with what opens the keys; without this they are taken for plain.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyAccess) -> Self {
+        Self { keys, ..self }
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn random_key(&self) -> Key256 {
+        Key256::new(self.random())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({})", self.crypto.name())
+    }
+}

@@ -1,0 +1,84 @@
+//! What the operator does with keys, through the verifier.
+
+use onetap_apdu_spec::crypto::Key256;
+use onetap_apdu_spec::header::{Binding, KeyId};
+
+use crate::books;
+use crate::books::accounts::OPERATOR;
+use crate::books::sql::Sql;
+use crate::domain::{Event, KeyKind, StoreError, Timestamp};
+use crate::keys::KeyFileError;
+use crate::service::Verifier;
+use crate::service::error::ServiceError;
+
+impl Verifier {
+    /// Makes another version of a key; cards that are ordered from now on are bound to it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Keys`]: the key file is the old one or the new one. [`ServiceError::Store`]: the version
+    /// may be there without its entry in the log.
+    pub fn rotate_key(&self, key: KeyKind) -> Result<KeyId, ServiceError> {
+        let now = self.env.clock.now();
+        self.store.write(|db| {
+            let version = self.keys.rotate(key, &self.env)?;
+            self.audit(db, OPERATOR, now, &Event::KeyRotated { key, version })?;
+            Ok(version)
+        })
+    }
+
+    /// Removes an older version of a key for good. No card may be bound to it that is not blocked. With more
+    /// than one key file, all of them must have the newer version first (docs/keys.md).
+    ///
+    /// # Errors
+    /// [`KeyFileError::InUse`], [`KeyFileError::Newest`], [`KeyFileError::NoSuchKey`].
+    pub fn retire_key(&self, key: KeyKind, version: KeyId) -> Result<(), ServiceError> {
+        let now = self.env.clock.now();
+        self.store.write(|db| {
+            let cards = cards_bound(db, key, version, now)?;
+            if cards > 0 {
+                return Err(KeyFileError::InUse { kind: key, id: version, cards }.into());
+            }
+            self.keys.retire(key, version, &self.env)?;
+            Ok(self.audit(db, OPERATOR, now, &Event::KeyRetired { key, version })?)
+        })
+    }
+
+    /// Signs a checkpoint of the audit log (RSASSA-PSS, SHA-256).
+    ///
+    /// # Errors
+    /// [`ServiceError::Crypto`].
+    pub fn sign_checkpoint(&self, checkpoint: &[u8]) -> Result<Vec<u8>, ServiceError> {
+        Ok(self.keys.sign_checkpoint(checkpoint)?)
+    }
+
+    /// Authenticates what the outbox sends, by HMAC-SHA-256 over id, moment and body.
+    #[must_use]
+    pub fn webhook_key(&self) -> &Key256 {
+        &self.keys.webhook
+    }
+
+    /// What verifies the signatures of audit checkpoints, as SubjectPublicKeyInfo DER (RSASSA-PSS, SHA-256).
+    #[must_use]
+    pub fn checkpoint_public_key(&self) -> Vec<u8> {
+        self.keys.checkpoint_public_spki()
+    }
+}
+
+/// How many enrolments are bound to this version and may still be used: now, or once they are activated.
+fn cards_bound(db: &mut dyn Sql, kind: KeyKind, id: KeyId, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "SELECT k.binding, c.newest_key, c.older_until FROM cards c
+        JOIN card_keys k USING (account_id, card_id) WHERE c.state <> 'blocked'";
+    let mut cards = 0;
+    db.query(sql, &[], &mut |row| {
+        let binding: Binding = books::from_json(row.text(0)?, "card")?;
+        let superseded = i64::from(binding.signing_key) < row.int(1)?;
+        let over = superseded && row.opt_int(2)?.is_none_or(|until| until <= now.0);
+        let bound = match kind {
+            KeyKind::Server => binding.server_key,
+            KeyKind::Issuer => binding.issuer_key,
+        };
+        cards += u64::from(bound == id && !over);
+        Ok(())
+    })?;
+    Ok(cards)
+}

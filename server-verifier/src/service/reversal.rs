@@ -1,0 +1,148 @@
+//! Reversal: the opposite entries, once. What was executed stays in the books.
+
+use crate::books;
+use crate::books::accounts::RowLock;
+use crate::books::holds::{hold, lock_account};
+use crate::books::ledger::{Posting, pay};
+use crate::books::sql::{Sql, params};
+use crate::domain::{Account, EntryId, Event, HoldId, HoldState, LedgerError, StoreError, Timestamp, Topic};
+use crate::service::Verifier;
+use crate::service::accounts::on_record;
+use crate::service::error::ServiceError;
+use crate::service::settlement::entry_of;
+use onetap_apdu_spec::service::TransactionId;
+
+/// What a transaction has booked, and whose chain has it.
+#[derive(Debug)]
+struct Booked {
+    entry: EntryId,
+    from: i64,
+    to: i64,
+    /// Whether another system must book the reversal, too.
+    elsewhere: bool,
+}
+
+/// The id of the transaction that reverses another.
+fn reversal_id(transaction: &TransactionId) -> TransactionId {
+    TransactionId(format!("reversal-{transaction}"))
+}
+
+impl Verifier {
+    /// Posts the opposite of an executed transaction, or of a captured hold, once, and returns the id of that.
+    /// Of what another system has settled, that system is told.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchTransaction`], [`LedgerError::CannotReverse`], [`LedgerError::NotSettled`],
+    /// [`LedgerError::AlreadyReversed`], [`LedgerError::InsufficientFunds`] if who was paid has spent it,
+    /// [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`].
+    pub fn reverse(
+        &self,
+        transaction: &TransactionId,
+        operator: &str,
+        reason: &str,
+    ) -> Result<TransactionId, ServiceError> {
+        let (operator, reason) = on_record(operator, reason)?;
+        let at = self.env.clock.now();
+        self.store.write(|db| {
+            let booked = self.booked(db, transaction)?;
+            let [payer, payee] = lock_both(db, booked.from, booked.to)?;
+            if payer.is_some_and(|payer| !payer.open) {
+                return Err(ServiceError::AccountClosed);
+            }
+            let reversal = reversal_id(transaction);
+            let amount = amount_of(db, transaction, &reversal, booked.to)?;
+            if let Some(payee) = &payee {
+                let gathered = books::gather_credits(db, payee.id)?;
+                if amount > payee.balance + gathered - payee.held {
+                    return Err(LedgerError::InsufficientFunds.into());
+                }
+            }
+            pay(db, &Posting { transaction: &reversal.0, from: booked.to, to: booked.from, amount, at })?;
+            let event = Event::Reversed {
+                transaction: transaction.clone(),
+                amount: amount.unsigned_abs(),
+                operator,
+                reason,
+            };
+            self.record(db, &booked, payee.map(|payee| payee.id), at, &event)?;
+            Ok(reversal)
+        })
+    }
+
+    /// On the chain that has the original, and on that of who was paid.
+    fn record(
+        &self,
+        db: &mut dyn Sql,
+        booked: &Booked,
+        payee: Option<i64>,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<(), StoreError> {
+        let chain = booked.entry.account;
+        if booked.elsewhere {
+            self.tell_event(db, chain, at, event, Topic::Reversed)?;
+        } else {
+            self.announce_event(db, chain, at, event, Topic::Reversed)?;
+        }
+        match payee.filter(|payee| *payee != chain) {
+            Some(payee) => self.audit(db, payee, at, event),
+            None => Ok(()),
+        }
+    }
+
+    /// Finds what a transaction has booked.
+    fn booked(&self, db: &mut dyn Sql, transaction: &TransactionId) -> Result<Booked, ServiceError> {
+        if let Some(captured) = transaction.0.strip_prefix("capture-") {
+            let entry: HoldId = captured.parse().map_err(|_| ServiceError::NoSuchTransaction)?;
+            let to =
+                hold(db, entry)?.filter(|hold| hold.state == HoldState::Captured && hold.system.is_none());
+            let to = to.and_then(|hold| hold.payee).ok_or(ServiceError::NoSuchTransaction)?;
+            return Ok(Booked { entry, from: entry.account, to, elsewhere: false });
+        }
+        if transaction.parts().is_none() {
+            return Err(LedgerError::CannotReverse.into());
+        }
+        let entry = entry_of(db, transaction)?;
+        let Some(hold) = hold(db, entry)? else {
+            let payee = books::receipt_at(db, entry.account, entry.sequence)?.payee;
+            let to = books::account_by_number(db, &payee, RowLock::None)?;
+            let to = to.ok_or(StoreError::BadRow { what: "payee" })?.id;
+            return Ok(Booked { entry, from: entry.account, to, elsewhere: false });
+        };
+        let (HoldState::Captured, Some(to), Some(system)) = (hold.state, hold.payee, &hold.system) else {
+            return Err(LedgerError::NotSettled.into());
+        };
+        let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
+        let from = match account.system {
+            Some(_) => self.settlement_account(db, &account, system)?,
+            None => account.id,
+        };
+        Ok(Booked { entry, from, to, elsewhere: true })
+    }
+}
+
+/// Locks who paid and who was paid, the lower row first, as everybody who locks two accounts; what settles with
+/// another system is no holder's and has nothing to lock.
+fn lock_both(db: &mut dyn Sql, from: i64, to: i64) -> Result<[Option<Account>; 2], StoreError> {
+    if from < to {
+        let payer = lock_account(db, from)?;
+        return Ok([payer, lock_account(db, to)?]);
+    }
+    let payee = lock_account(db, to)?;
+    Ok([lock_account(db, from)?, payee])
+}
+
+/// How much was paid, if it was not reversed before. Both accounts must be locked.
+fn amount_of(
+    db: &mut dyn Sql,
+    transaction: &TransactionId,
+    reversal: &TransactionId,
+    to: i64,
+) -> Result<i64, ServiceError> {
+    let sql = "SELECT amount FROM entries WHERE account_id = ?1 AND transaction_id = ?2";
+    if db.first(sql, &params![to, &reversal.0], |row| row.int(0))?.is_some() {
+        return Err(LedgerError::AlreadyReversed.into());
+    }
+    let amount = db.first(sql, &params![to, &transaction.0], |row| row.int(0))?;
+    Ok(amount.ok_or(StoreError::BadRow { what: "entry" })?)
+}
