@@ -3,7 +3,6 @@
 
 use crate::account::AccountNumber;
 use crate::money::CurrencyCode;
-use crate::txn::Transaction;
 
 /// Edition of the IBAN structures.
 pub const IBAN_REGISTRY: &str = "IBAN Registry, release 101";
@@ -22,15 +21,6 @@ pub enum EditionError {
     /// Withdrawn, never assigned, or without a minor unit.
     #[error("not a currency in force ({ISO_4217}); ask the payee for the amount in another one")]
     Currency,
-}
-
-/// Checks a transaction's account and currency.
-///
-/// # Errors
-/// [`EditionError`], the first reason met.
-pub fn check(transaction: &Transaction) -> Result<(), EditionError> {
-    check_account(&transaction.payee_account)?;
-    check_currency(transaction.amount.currency())
 }
 
 /// Checks that an IBAN is built like its country's; domestic numbers have no registry.

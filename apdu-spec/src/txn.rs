@@ -3,7 +3,7 @@
 use time::{Date, PrimitiveDateTime, Time};
 
 use crate::account::{AccountError, AccountNumber, Alias};
-use crate::editions::EditionError;
+use crate::editions::{EditionError, check_account, check_currency};
 use crate::money::{Amount, CurrencyCode, MoneyError};
 use crate::objects as tag;
 use crate::text::{DisplayText, TextError};
@@ -197,6 +197,15 @@ impl TransactionMessage {
 }
 
 impl Transaction {
+    /// Checks the payee's account and the currency against the registries of today.
+    ///
+    /// # Errors
+    /// [`EditionError`], the first reason met.
+    pub fn check_editions(&self) -> Result<(), EditionError> {
+        check_account(&self.payee_account)?;
+        check_currency(self.amount.currency())
+    }
+
     /// Writes T. Field types bound the lengths, so the result always fits [`MAX_TRANSACTION`]
     /// unless details are long and wide.
     ///

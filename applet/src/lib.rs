@@ -93,5 +93,5 @@ pub use signing::confirm::Condition;
 pub use signing::controller::{DEAD_TIME_MS, DEBOUNCE_MS, KeyRefused, PENDING_MS, REVEALED_MS};
 pub use signing::display::{COLUMNS, LINES, Screen};
 pub use signing::keys::{Key, Press};
-pub use signing::personalise::OrderError;
+pub use signing::order_check::OrderError;
 pub use signing::pin::{NotAPin, PIN_MAX, PIN_MIN, PIN_TRIES, Pin};

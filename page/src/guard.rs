@@ -13,8 +13,9 @@ use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use crate::files;
 use crate::problem::Problem;
-use crate::{Site, files};
+use crate::site::Site;
 
 /// Bytes of a token.
 const TOKEN_BYTES: usize = 32;

@@ -16,17 +16,18 @@ pub mod files;
 pub mod guard;
 pub mod problem;
 mod server;
+mod site;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use axum::Router;
 use tokio::sync::oneshot;
 
 pub use files::File;
 pub use problem::Problem;
+pub use site::Site;
 
 use guard::{Gate, Token};
 
@@ -47,16 +48,6 @@ pub enum PageError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// What a page serves.
-pub struct Site {
-    /// What takes the token.
-    pub guarded: Router,
-    /// Its files, which anybody on this machine may read.
-    pub files: Vec<File>,
-    /// Where a lost client finds what there is, such as `see /openapi.json`.
-    pub hint: &'static str,
 }
 
 /// A page that is being served. Dropping it ends that.

@@ -61,6 +61,9 @@ const VARIANT_PSEUDO_RANDOM: u8 = 0x10;
 /// Challenges, cryptograms and MACs of 16 bytes, which this implementation does not speak.
 const VARIANT_S16: u8 = 0x01;
 
+/// Bytes of a MAC in S8 mode.
+const MAC_LEN: usize = 8;
+
 /// A challenge or cryptogram in S8 mode.
 pub type Challenge = [u8; 8];
 /// Key diversification data in the answer to INITIALIZE UPDATE.
@@ -119,7 +122,7 @@ impl SecurityLevel {
     /// Most plain data that fits a wrapped command of the short form.
     #[must_use]
     pub fn max_short_data(self) -> usize {
-        let room = crate::apdu::MAX_SHORT_DATA - messaging::MAC_LEN;
+        let room = crate::apdu::MAX_SHORT_DATA - MAC_LEN;
         if self.encrypts_commands() { room / 16 * 16 - 1 } else { room }
     }
 }

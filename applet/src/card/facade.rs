@@ -15,7 +15,7 @@ use crate::runtime::{Fault, Runtime};
 use crate::signing::controller::{Controller, KeyRefused};
 use crate::signing::display::Screen;
 use crate::signing::keys::Key;
-use crate::signing::signer::Local;
+use crate::signing::local::Local;
 use crate::signing::{NAME, SigningApplet};
 
 /// A card with a display and keys of its own.

@@ -17,7 +17,7 @@ use crate::gp::{self, IssuerDomain};
 use crate::nvm::{Image, ImageFile, ImageOptions, Nvm, NvmError, replace_format_1};
 use crate::runtime::{Fault, Module, Options, Runtime};
 use crate::signing::format_1::Old;
-use crate::signing::personalise::{OrderError, check_order};
+use crate::signing::order_check::{OrderError, check_order};
 use crate::signing::pin::Pin;
 use crate::signing::{self, NAME, SigningApplet};
 

@@ -6,18 +6,9 @@ use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
 use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::IssuerDomain;
+use super::domain::{IssuerDomain, Personalising};
 use super::{NAME, keys, manager, package_of};
 use crate::runtime::{Aid, Context, DEFAULT_SELECTED, LOCKED, Reply};
-
-/// What INSTALL for personalization began. It begins with block 0, so that nobody goes on with what another
-/// channel left.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Personalising {
-    instance: Aid,
-    /// Number of the next block.
-    next: u8,
-}
 
 /// The confirmation that is none: no delegated management here.
 const NO_CONFIRMATION: [u8; 1] = [0];

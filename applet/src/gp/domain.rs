@@ -3,14 +3,13 @@
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::class::is_secured;
 use onetap_apdu_spec::gp::command::IsdObject;
+use onetap_apdu_spec::gp::registry::Scope;
 use onetap_apdu_spec::gp::scp03::{CardHandshake, CardSession, Challenge, DiversificationData};
 use onetap_apdu_spec::gp::{self, GpCommand, ISD_AID, Ins};
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::content::Personalising;
-use super::registry::Cursor;
 use super::{keys, manager};
-use crate::runtime::{Applet, CardLifeCycle, Context, Fault, Reply};
+use crate::runtime::{Aid, Applet, CardLifeCycle, Context, Fault, Reply};
 
 /// Nothing that tells one card from another: anybody in reach can ask for it.
 const DIVERSIFICATION: DiversificationData = [0; 10];
@@ -24,6 +23,23 @@ pub struct IssuerDomain {
     pub(super) personalising: Option<Personalising>,
     /// Where GET STATUS goes on.
     pub(super) cursor: Option<Cursor>,
+}
+
+/// What INSTALL for personalization began. It begins with block 0, so that nobody goes on with what another
+/// channel left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Personalising {
+    pub(super) instance: Aid,
+    /// Number of the next block.
+    pub(super) next: u8,
+}
+
+/// Where the next GET STATUS goes on, after an answer with some of the entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) scope: Scope,
+    pub(super) aid: Vec<u8>,
+    pub(super) at: usize,
 }
 
 #[derive(Debug, Default)]

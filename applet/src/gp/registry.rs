@@ -5,20 +5,12 @@ use onetap_apdu_spec::gp::registry::{Entry, GetStatus, RegistryEntry, Scope, Set
 use onetap_apdu_spec::gp::status;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::IssuerDomain;
+use super::domain::{Cursor, IssuerDomain};
 use super::{NAME, manager, package_of};
 use crate::runtime::{Context, Instance, LOCKED, Manager, Reply};
 
 /// Most bytes of entries in one answer: secured, it still fits the short form.
 const MAX_ANSWER: usize = 224;
-
-/// GET STATUS answered some entries; the next ones are from here on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor {
-    scope: Scope,
-    aid: Vec<u8>,
-    at: usize,
-}
 
 impl IssuerDomain {
     pub(super) fn get_status(

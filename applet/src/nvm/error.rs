@@ -1,9 +1,9 @@
 //! What can go wrong with a card's memory, and what to do then.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{COMMIT_CAPACITY, Image};
+use super::layout::COMMIT_CAPACITY;
 
 /// Why the memory could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +70,8 @@ pub enum NvmError {
 }
 
 impl NvmError {
-    /// [`NvmError::Damaged`] for `image`.
-    pub(super) fn damaged(image: &dyn Image, why: &'static str) -> Self {
-        Self::Damaged { path: image.name().to_owned(), why }
+    /// [`NvmError::Damaged`] for the image of that name.
+    pub(super) fn damaged(image: &Path, why: &'static str) -> Self {
+        Self::Damaged { path: image.to_owned(), why }
     }
 }

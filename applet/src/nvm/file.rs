@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::layout::Header;
+use super::header::Header;
 use super::{IMAGE_LEN, Image, NvmError};
 
 /// Only the owner reads or writes: the image holds keys.

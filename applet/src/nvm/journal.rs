@@ -8,21 +8,11 @@
 use onetap_apdu_spec::crypto::{Digest, default_provider};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::NvmError;
-use super::layout::{PAGE_LEN, Page, SLOT_LEN};
-
-/// Bytes of pages that one commit may write: 31 pages. Erasing a page takes two bytes of what is left of
-/// the slot.
-pub const COMMIT_CAPACITY: usize = (SLOT_LEN - FIXED_LEN) / ENTRY_LEN * PAGE_LEN;
+use super::error::NvmError;
+use super::layout::{CHECKED, ENTRY_LEN, FIXED_LEN, Page, SLOT_LEN};
 
 /// Without it there is no record.
 pub(super) const MAGIC: [u8; 8] = *b"OneTapJR";
-/// Where the part begins that the check covers.
-const CHECKED: usize = 8 + 32;
-/// Bytes before the first page.
-const FIXED_LEN: usize = CHECKED + 8 + 8 + 2 + 2;
-const ENTRY_LEN: usize = 2 + PAGE_LEN;
-
 /// A record as it is in its slot, or one that is being made. Wiped when dropped.
 pub(super) struct Record {
     /// Never longer than its capacity, which is a slot: never moved, so never left behind.

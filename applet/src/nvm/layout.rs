@@ -12,7 +12,14 @@
 
 use onetap_apdu_spec::crypto::default_provider;
 
-use super::{Image, NvmError, ObjectId};
+/// Names an object: who owns it and its number with that owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// 0 is the runtime itself.
+    pub owner: u8,
+    /// Which one of the owner's objects.
+    pub number: u8,
+}
 
 /// Size of an image by default in bytes: 64 KiB of pages. A card with RSA-4096 keys needs less than 16.
 pub const IMAGE_LEN: usize = PAGES_AT + 64 * 1024;
@@ -23,10 +30,12 @@ pub const PAGE_PAYLOAD: usize = PAGE_LEN - PAGE_HEADER;
 /// Size of the largest object in bytes.
 pub const MAX_OBJECT: usize = 256 * PAGE_PAYLOAD;
 
+/// Bytes of pages that one commit may write: 31 pages. Erasing a page takes two bytes of what is left of
+/// the slot.
+pub const COMMIT_CAPACITY: usize = (SLOT_LEN - FIXED_LEN) / ENTRY_LEN * PAGE_LEN;
+
 /// Size of one slot of the journal in bytes; whole blocks of the disk.
 pub(super) const SLOT_LEN: usize = 8192;
-/// The format that is written today.
-pub(super) const FORMAT: u32 = 2;
 /// A page of zeros: a free one.
 pub(super) const FREE: [u8; PAGE_LEN] = [0; PAGE_LEN];
 
@@ -36,11 +45,17 @@ pub(super) fn zeros(len: usize) -> &'static [u8] {
     ZEROS.get(..len).unwrap_or(&ZEROS)
 }
 
-const MAGIC: [u8; 8] = *b"OneTapCI";
 /// A block of the disk of its own, so that no write comes near it.
 const HEADER_LEN: usize = 4096;
 const PAGES_AT: usize = HEADER_LEN + 2 * SLOT_LEN;
 const PAGE_HEADER: usize = 8 + 8 + 4;
+
+/// Where the part of a record begins that its check covers.
+pub(super) const CHECKED: usize = 8 + 32;
+/// Bytes of a record before its first page.
+pub(super) const FIXED_LEN: usize = CHECKED + 8 + 8 + 2 + 2;
+/// Bytes of a page in a record, with its number.
+pub(super) const ENTRY_LEN: usize = 2 + PAGE_LEN;
 
 /// Where the slot of a record is.
 pub(super) fn slot_at(sequence: u64) -> usize {
@@ -60,68 +75,6 @@ pub(super) fn pages_for(len: usize) -> usize {
 /// The bytes of an object that its page `index` holds.
 pub(super) fn part(content: &[u8], index: usize) -> &[u8] {
     content.chunks(PAGE_PAYLOAD).nth(index).unwrap_or_default()
-}
-
-/// The first bytes of an image.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Header {
-    /// All zeros: never formatted.
-    Fresh,
-    /// Of a format with a number; how many pages follow, if it is [`FORMAT`].
-    Format { version: u32, pages: u32 },
-    /// Of another kind of file.
-    Foreign,
-}
-
-impl Header {
-    /// Bytes that are looked at.
-    pub(super) const LEN: usize = 16;
-
-    pub(super) fn parse(bytes: &[u8; Self::LEN]) -> Self {
-        let [magic @ .., a, b, c, d, e, f, g, h] = *bytes;
-        let (version, pages) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
-        match magic {
-            _ if bytes.iter().all(|byte| *byte == 0) => Self::Fresh,
-            MAGIC if version > 0 => Self::Format { version, pages },
-            _ => Self::Foreign,
-        }
-    }
-
-    /// Reads and judges the header of an image of today's format: how many pages it has; `None` if it is
-    /// fresh.
-    ///
-    /// # Errors
-    /// [`NvmError`].
-    pub(super) fn read(image: &dyn Image) -> Result<Option<u16>, NvmError> {
-        let name = || image.name().to_owned();
-        let mut bytes = [0; Self::LEN];
-        if image.size() < bytes.len() {
-            return Err(NvmError::NotAnImage(name()));
-        }
-        image.read(0, &mut bytes)?;
-        let fits = pages_in(image.size());
-        match Self::parse(&bytes) {
-            Self::Foreign => Err(NvmError::NotAnImage(name())),
-            Self::Format { version: 1, .. } => Err(NvmError::Format1(name())),
-            Self::Format { version: FORMAT, pages } => match fits {
-                Some(fits) if u32::from(fits) == pages => Ok(Some(fits)),
-                _ => Err(NvmError::damaged(image, "its size is not what its header says")),
-            },
-            Self::Format { version, .. } => {
-                Err(NvmError::Version { path: name(), found: version, known: FORMAT })
-            }
-            Self::Fresh if fits.is_some() => Ok(None),
-            Self::Fresh => Err(NvmError::NotAnImage(name())),
-        }
-    }
-
-    /// A header, with zeros up to the end of a page: half of it is either all or nothing.
-    pub(super) fn encode(pages: u16) -> [u8; PAGE_LEN] {
-        let mut bytes = FREE;
-        let fields = MAGIC.into_iter().chain(FORMAT.to_be_bytes()).chain(u32::from(pages).to_be_bytes());
-        bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
-        bytes
-    }
 }
 
 /// How many pages an image of `size` bytes has; `None` if that is no size of an image.

@@ -10,7 +10,7 @@ use onetap_apdu_spec::crypto::default_provider;
 use zeroize::Zeroizing;
 
 use super::file::{ImageFile, ImageOptions, io_error, open_locked, sync_folder};
-use super::layout::Header;
+use super::header::Header;
 use super::{Image, NvmError};
 
 const HEADER_LEN: usize = 4096;

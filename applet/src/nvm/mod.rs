@@ -5,6 +5,7 @@
 //! | `image` | where the bytes are: [`Image`], [`MemoryImage`] |
 //! | `file` | an image in a file: [`ImageFile`] |
 //! | `legacy` | images of format 1 |
+//! | `header` | what an image says of itself |
 //! | `layout` | what is where in an image, and what a page looks like |
 //! | `journal` | the record of one commit, in two slots that take turns |
 //! | `plan` | which pages a commit writes |
@@ -34,6 +35,7 @@
 
 mod error;
 mod file;
+mod header;
 mod image;
 mod journal;
 mod layout;
@@ -48,28 +50,17 @@ use std::fmt;
 pub use error::NvmError;
 pub use file::{ImageFile, ImageOptions};
 pub use image::{Image, MemoryImage};
-pub use journal::COMMIT_CAPACITY;
-pub use layout::{IMAGE_LEN, MAX_OBJECT, PAGE_LEN, PAGE_PAYLOAD};
+pub use layout::{COMMIT_CAPACITY, IMAGE_LEN, MAX_OBJECT, ObjectId, PAGE_LEN, PAGE_PAYLOAD};
 pub use legacy::{read_format_1, replace_format_1};
+pub use plan::Change;
 pub use tear::{Cut, How, TearSwitch, TearingImage};
 
+use header::Header;
 use journal::Record;
-use layout::{Header, SLOT_LEN, slot_at};
+use layout::{SLOT_LEN, slot_at};
 use objects::Objects;
 use plan::{Pages, Plan, Resized};
 use recovery::Recovered;
-
-/// Names an object: who owns it and its number with that owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId {
-    /// 0 is the runtime itself.
-    pub owner: u8,
-    /// Which one of the owner's objects.
-    pub number: u8,
-}
-
-/// One object of a commit and its new content; `None` removes it.
-pub type Change<'a> = (ObjectId, Option<&'a [u8]>);
 
 /// The card's non-volatile memory.
 pub struct Nvm {
@@ -130,7 +121,7 @@ impl Nvm {
         let Some(pages) = Header::read(&*image)? else {
             return Err(match recovery::is_fresh(&*image)? {
                 true => NvmError::Empty(image.name().to_owned()),
-                false => NvmError::damaged(&*image, "its header is missing"),
+                false => NvmError::damaged(image.name(), "its header is missing"),
             });
         };
         let recovered = recovery::recover(&mut *image, pages)?;

@@ -3,7 +3,10 @@
 use super::journal::Record;
 use super::layout::{self, PAGE_LEN, Page, page_at};
 use super::objects::Objects;
-use super::{Change, MAX_OBJECT, NvmError, ObjectId};
+use super::{MAX_OBJECT, NvmError, ObjectId};
+
+/// One object of a commit and its new content; `None` removes it.
+pub type Change<'a> = (ObjectId, Option<&'a [u8]>);
 
 /// Checks of all pages, 0 for a free one.
 pub(super) struct Pages(pub(super) Vec<u64>);

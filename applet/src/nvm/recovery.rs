@@ -12,6 +12,7 @@
 
 use zeroize::Zeroizing;
 
+use super::header::Header;
 use super::journal::{self, Record};
 use super::layout::{self, PAGE_LEN, Page, SLOT_LEN, page_at, slot_at};
 use super::objects::Objects;
@@ -36,7 +37,7 @@ pub(super) fn recover(image: &mut dyn Image, pages: u16) -> Result<Recovered, Nv
     image.read(page_at(0), &mut all)?;
     let found = all.clone();
     let (stale, torn) = (journal.stale, journal.before.is_none());
-    let recovered = journal.replay(&mut all).map_err(|why| NvmError::damaged(image, why))?;
+    let recovered = journal.replay(&mut all).map_err(|why| NvmError::damaged(image.name(), why))?;
     for (at, (now, was)) in all.chunks_exact(PAGE_LEN).zip(found.chunks_exact(PAGE_LEN)).enumerate() {
         if now != was {
             image.write(page_at(0) + at * PAGE_LEN, now)?;
@@ -109,7 +110,7 @@ fn read_slot(image: &dyn Image, parity: u64) -> Result<(Option<Record>, usize), 
 /// # Errors
 /// [`NvmError`].
 pub(super) fn is_fresh(image: &dyn Image) -> Result<bool, NvmError> {
-    let no_header = layout::Header::read(image)?.is_none();
+    let no_header = Header::read(image)?.is_none();
     let mut all = Zeroizing::new(vec![0; image.size() - page_at(0)]);
     image.read(page_at(0), &mut all)?;
     Ok(no_header && all.iter().all(|byte| *byte == 0))

@@ -1,15 +1,20 @@
-//! What an applet is to the runtime.
+//! What an applet is to the runtime, what it sees of the card, and the system that holds both: types that know each
+//! other. What context and system do is in modules of their own.
 
 use std::any::Any;
 
 use onetap_apdu_spec::aid::Aid;
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::gp::DataKey;
+use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::context::Context;
+use super::channels::Channels;
+use super::memory::{Memory, TransientMemory};
+use super::registry::Instance;
 use super::reply::Reply;
+use crate::card::Environment;
 
 /// Most bytes that a command chain may carry, unless the applet allows fewer.
 pub const MAX_CHAIN: usize = u16::MAX as usize;
@@ -157,4 +162,52 @@ impl Module {
         self.traits.secure_messaging = true;
         self
     }
+}
+
+/// The card as one applet instance sees it on one channel. It names only that instance's memory: this is
+/// the firewall between applets, and the compiler holds it up. The runtime makes contexts; nobody else can:
+///
+/// ```compile_fail,E0451
+/// use onetap_applet::runtime::Context;
+///
+/// fn forge<'a>(mine: Context<'a>) -> Context<'a> {
+///     Context { owner: 2, ..mine }
+/// }
+/// ```
+///
+/// Nor does one outlive the call that it was made for:
+///
+/// ```compile_fail,E0521
+/// use onetap_applet::runtime::{Context, Runtime};
+/// use onetap_applet::applets::Echo;
+///
+/// fn keep(card: &mut Runtime) {
+///     let mut kept: Option<&mut Context<'_>> = None;
+///     card.with(&Echo::name(), |_: &mut Echo, cx| kept = Some(cx));
+///     kept.unwrap().free();
+/// }
+/// ```
+pub struct Context<'a> {
+    pub(super) system: &'a mut System,
+    pub(super) owner: u8,
+    pub(super) channel: u8,
+}
+
+/// An instance and, unless it runs at this moment or cannot be loaded, its applet.
+pub(super) struct Slot {
+    pub(super) instance: Instance,
+    pub(super) module: Module,
+    pub(super) applet: Option<Box<dyn Applet>>,
+}
+
+/// All of the card but the APDU in hand: memory, registry, applets, channels.
+pub(super) struct System {
+    pub(super) memory: Memory,
+    pub(super) transient: TransientMemory,
+    pub(super) env: Environment,
+    pub(super) channels: Channels,
+    pub(super) modules: Vec<Module>,
+    pub(super) life: CardLifeCycle,
+    /// Slot n is owner n + 1. Empty where an instance was deleted.
+    pub(super) slots: Vec<Option<Slot>>,
 }

@@ -2,51 +2,20 @@
 
 use onetap_apdu_spec::aid::AID_MAX;
 use onetap_apdu_spec::apdu::CommandApdu;
-use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::channels::BASIC;
 use super::intake::Runtime;
+use super::own::BY_NAME;
 use super::registry::Occurrence;
 
-/// One of the runtime's own commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Own {
-    Select,
-    ManageChannel,
-    GetResponse,
-}
-
-const INTERINDUSTRY: u8 = 0x00;
-const SELECT: u8 = 0xA4;
-const MANAGE_CHANNEL: u8 = 0x70;
-const GET_RESPONSE: u8 = 0xC0;
-/// P1 of SELECT by name.
-const BY_NAME: u8 = 0x04;
 /// P2 of SELECT: which occurrence, and no answer.
 const OCCURRENCE: u8 = 0x03;
 const NO_ANSWER: u8 = 0x0C;
 /// P1 of MANAGE CHANNEL.
 const OPEN: u8 = 0x00;
 const CLOSE: u8 = 0x80;
-
-/// The runtime's own command, if it is one. SELECT by anything but a name is for the applet, if one is
-/// selected; GET RESPONSE too, if it does that itself.
-#[inline]
-pub(super) fn own_command(
-    class: Class,
-    apdu: &CommandApdu<'_>,
-    is_selected: bool,
-    own_transport: bool,
-) -> Option<Own> {
-    match (class.base, apdu.ins) {
-        (INTERINDUSTRY, SELECT) if apdu.p1 == BY_NAME || !is_selected => Some(Own::Select),
-        (INTERINDUSTRY, MANAGE_CHANNEL) => Some(Own::ManageChannel),
-        (INTERINDUSTRY, GET_RESPONSE) if !own_transport => Some(Own::GetResponse),
-        _ => None,
-    }
-}
 
 impl Runtime {
     /// SELECT by name (ISO/IEC 7816-4 §11.2.2). A name that nobody has leaves all as it is. On a channel that

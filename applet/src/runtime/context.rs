@@ -6,42 +6,13 @@ use onetap_apdu_spec::rng::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::applet::Context;
 use super::fault::Fault;
 use super::manager::Manager;
 use super::memory::{Field, Transient, missing};
 use super::registry::Instance;
-use super::system::System;
 use crate::card::Millis;
 use crate::nvm::ObjectId;
-
-/// The card as one applet instance sees it on one channel. It names only that instance's memory: this is
-/// the firewall between applets, and the compiler holds it up. The runtime makes contexts; nobody else can:
-///
-/// ```compile_fail,E0451
-/// use onetap_applet::runtime::Context;
-///
-/// fn forge<'a>(mine: Context<'a>) -> Context<'a> {
-///     Context { owner: 2, ..mine }
-/// }
-/// ```
-///
-/// Nor does one outlive the call that it was made for:
-///
-/// ```compile_fail,E0521
-/// use onetap_applet::runtime::{Context, Runtime};
-/// use onetap_applet::applets::Echo;
-///
-/// fn keep(card: &mut Runtime) {
-///     let mut kept: Option<&mut Context<'_>> = None;
-///     card.with(&Echo::name(), |_: &mut Echo, cx| kept = Some(cx));
-///     kept.unwrap().free();
-/// }
-/// ```
-pub struct Context<'a> {
-    pub(super) system: &'a mut System,
-    pub(super) owner: u8,
-    pub(super) channel: u8,
-}
 
 impl Context<'_> {
     fn id(&self, number: u8) -> ObjectId {

@@ -7,34 +7,16 @@ use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::applet::{Applet, MAX_CHAIN, Module};
+use super::applet::{Applet, Context, MAX_CHAIN, Module, System};
 use super::chain::{Chain, Head};
 use super::channels::BASIC;
-use super::commands::{Own, own_command};
-use super::context::Context;
 use super::fault::Fault;
 use super::outgoing::{Outgoing, Protocol, is_extended};
+use super::own::{Own, own_command};
 use super::registry::Instance;
-use super::system::System;
+use super::system::Options;
 use crate::card::Environment;
 use crate::nvm::Nvm;
-
-/// How a runtime is built.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Logical channels, 1 … 20, the basic one included.
-    pub channels: u8,
-    /// What the reader speaks.
-    pub protocol: Protocol,
-    /// Bytes of transient memory for all applets together.
-    pub transient: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { channels: 4, protocol: Protocol::T1, transient: 8 * 1024 }
-    }
-}
 
 /// The card's operating system.
 pub struct Runtime {

@@ -2,9 +2,10 @@
 
 use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 
+use super::applet::System;
 use super::fault::Fault;
 use super::registry::{Instance, LOCKED, SELECTABLE};
-use super::system::{CARD_STATE, REGISTRY, System};
+use super::system::{CARD_STATE, REGISTRY};
 
 impl System {
     /// Sets the life cycle state of an instance, the bit that locks included: at once, or with the open

@@ -6,10 +6,10 @@ use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
+use super::applet::System;
 use super::channels::BASIC;
 use super::registry::Instance;
 use super::reply::Reply;
-use super::system::System;
 
 /// The card's content, in the hands of a security domain.
 pub struct Manager<'a> {

@@ -2,7 +2,7 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | `intake`, `commands`, `chain`, `outgoing` | APDUs in and out: classes, chaining, SELECT, MANAGE CHANNEL, GET RESPONSE, T=0 and T=1 |
+//! | `intake`, `own`, `commands`, `chain`, `outgoing` | APDUs in and out: classes, chaining, SELECT, MANAGE CHANNEL, GET RESPONSE, T=0 and T=1 |
 //! | `system`, `registry`, `channels`, `life_cycle` | which applets there are, which is selected where, who runs |
 //! | `memory`, `pin` | persistent and transient objects, transactions, PINs |
 //! | `manager` | what a security domain may do with all of these |
@@ -18,6 +18,7 @@ mod life_cycle;
 mod manager;
 mod memory;
 mod outgoing;
+mod own;
 mod pin;
 mod registry;
 mod reply;
@@ -25,10 +26,9 @@ mod system;
 
 pub use onetap_apdu_spec::aid::{AID_MAX, AID_MIN, Aid};
 
-pub use applet::{Applet, MAX_CHAIN, Module};
-pub use context::Context;
+pub use applet::{Applet, Context, MAX_CHAIN, Module};
 pub use fault::Fault;
-pub use intake::{Options, Runtime};
+pub use intake::Runtime;
 pub use manager::Manager;
 pub use memory::{Clear, Field, Transient};
 pub use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
@@ -36,3 +36,4 @@ pub use outgoing::Protocol;
 pub use pin::{OwnerPin, PinRecord};
 pub use registry::{DEFAULT_SELECTED, Instance, LOCKED, PERSONALISED, SECURITY_DOMAIN, SELECTABLE};
 pub use reply::{MAX_REPLY, Reply};
+pub use system::Options;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::context::Context;
+use super::applet::Context;
 use super::fault::Fault;
 use super::memory::{Field, Transient};
 

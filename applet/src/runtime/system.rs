@@ -1,4 +1,4 @@
-//! All of the card but the APDU in hand: memory, registry, applets, channels.
+//! What the system does: opens the card, lets applets run, makes, selects and deletes them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,12 +7,11 @@ use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::sw::StatusWord;
 use serde::de::DeserializeOwned;
 
-use super::applet::{Applet, Module, Traits};
+use super::applet::{Applet, Context, Module, Slot, System, Traits};
 use super::channels::Channels;
-use super::context::Context;
 use super::fault::Fault;
-use super::intake::Options;
 use super::memory::{Memory, TransientMemory};
+use super::outgoing::Protocol;
 use super::registry::{Instance, Occurrence, SELECTABLE};
 use super::reply::Reply;
 use crate::card::Environment;
@@ -26,23 +25,21 @@ const HEIRLOOMS: ObjectId = ObjectId { owner: RUNTIME, number: 2 };
 /// Most instances that a card may have.
 const MAX_INSTANCES: u8 = 64;
 
-/// An instance and, unless it runs at this moment or cannot be loaded, its applet.
-struct Slot {
-    instance: Instance,
-    module: Module,
-    applet: Option<Box<dyn Applet>>,
+/// How a runtime is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Logical channels, 1 … 20, the basic one included.
+    pub channels: u8,
+    /// What the reader speaks.
+    pub protocol: Protocol,
+    /// Bytes of transient memory for all applets together.
+    pub transient: usize,
 }
 
-/// See the module.
-pub(super) struct System {
-    pub(super) memory: Memory,
-    pub(super) transient: TransientMemory,
-    pub(super) env: Environment,
-    pub(super) channels: Channels,
-    pub(super) modules: Vec<Module>,
-    pub(super) life: CardLifeCycle,
-    /// Slot n is owner n + 1. Empty where an instance was deleted.
-    slots: Vec<Option<Slot>>,
+impl Default for Options {
+    fn default() -> Self {
+        Self { channels: 4, protocol: Protocol::T1, transient: 8 * 1024 }
+    }
 }
 
 /// Stands for a module that is not in this program.

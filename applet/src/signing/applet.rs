@@ -8,7 +8,8 @@ use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::format_1::Old;
-use super::personalise::{IssueError, OrderError, personalise};
+use super::order_check::{IssueError, OrderError};
+use super::personalise::personalise;
 use super::pin::Pin;
 use super::signer::Signer;
 use crate::runtime::{Aid, Applet, Context, Module, Reply};

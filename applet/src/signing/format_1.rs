@@ -6,7 +6,8 @@ use onetap_apdu_spec::personal::Personalisation;
 use serde::Deserialize;
 
 use super::confirm::KeyOnly;
-use super::memory::{Counters, Issued, Memory, PIN, StoredPending};
+use super::memory::{Counters, Issued, Memory, StoredPending};
+use super::pin::PIN;
 use super::tools::{Bytes, StorageKeys};
 use crate::runtime::{Context, Fault, PERSONALISED, PinRecord};
 

@@ -10,10 +10,9 @@ use zeroize::Zeroize;
 
 use super::confirm::KeyOnly;
 use super::password::Sealed;
-use super::pin::PIN_TRIES;
 use super::tools::{Bytes, StorageKeys};
 use crate::card::Millis;
-use crate::runtime::{Context, Fault, Field, OwnerPin};
+use crate::runtime::{Context, Fault, Field};
 
 const ISSUED: Field<Issued> = Field::new(0);
 /// Outlives the instance: C is never counted from the start again.
@@ -21,8 +20,6 @@ pub(super) const COUNTERS_NUMBER: u8 = 1;
 const COUNTERS: Field<Counters> = Field::new(COUNTERS_NUMBER);
 const PENDING_NUMBER: u8 = 2;
 const PENDING: Field<StoredPending> = Field::new(PENDING_NUMBER);
-/// The holder's PIN; objects 3 and 4.
-pub(super) const PIN: OwnerPin = OwnerPin::new(3, PIN_TRIES);
 
 /// Fixed when the card is personalised.
 #[derive(Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use onetap_apdu_spec::gp::store_data::{Assembled, StoreData};
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::applet::SigningApplet;
-use super::memory::PIN;
-use super::personalise::{IssueError, OrderError};
+use super::order_check::{IssueError, OrderError};
+use super::pin::PIN;
 use crate::runtime::{Context, Fault, Reply};
 
 impl SigningApplet {

@@ -3,11 +3,12 @@
 
 pub use onetap_apdu_spec::personal::{NotAPin, PIN_MAX, PIN_MIN, Pin};
 
-use super::memory::PIN;
-use crate::runtime::{Context, Fault};
+use crate::runtime::{Context, Fault, OwnerPin};
 
 /// Wrong PINs in a row that block it.
 pub const PIN_TRIES: u8 = 3;
+/// The PIN in persistent memory: objects 3 and 4.
+pub(super) const PIN: OwnerPin = OwnerPin::new(3, PIN_TRIES);
 
 /// Proof that the right PIN was typed. Only [`verify`] makes one.
 #[derive(Debug, PartialEq, Eq)]

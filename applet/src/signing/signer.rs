@@ -1,26 +1,23 @@
 //! A personalised signing applet: its state, its memory, its keys. Commands come in through `transceiver`,
-//! the holder's keys through the [`LocalChannel`].
+//! the holder's keys through `local`.
 
 use std::sync::Arc;
 
-use onetap_apdu_spec::command::{CardState, CardStatus};
+use onetap_apdu_spec::command::CardStatus;
 use onetap_apdu_spec::crypto::RsaPublic;
 use onetap_apdu_spec::keys::CardKeys;
-use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_apdu_spec::txn::{Transaction, TransactionMessage};
+use onetap_apdu_spec::txn::TransactionMessage;
 
-use super::applet::SigningApplet;
 use super::confirm::{Condition, condition};
-use super::controller::{Answer, ConfirmError, LocalChannel};
+use super::controller::{Answer, ConfirmError};
 use super::keys::{Confirmed, Decision, decide};
-use super::memory::{Counters, Issued, Memory, PIN, Pending};
-use super::personalise::{IssueError, server_key};
-use super::pin::{self, Pin, PinVerified};
+use super::memory::{Counters, Issued, Memory, Pending};
+use super::order_check::{IssueError, server_key};
+use super::pin::{self, PIN, Pin, PinVerified};
 use super::signature::SigningKey;
 use super::state::State;
 use super::tools::Tools;
-use crate::card::Millis;
 use crate::runtime::{Context, Fault};
 
 /// The applet, once it is personalised.
@@ -69,7 +66,7 @@ impl Signer {
     }
 
     /// PIN tries left; none, if they cannot be read.
-    fn tries_left(cx: &Context<'_>) -> u8 {
+    pub(super) fn tries_left(cx: &Context<'_>) -> u8 {
         PIN.tries_left(cx).unwrap_or(0)
     }
 
@@ -82,7 +79,7 @@ impl Signer {
     }
 
     /// Removes what is pending from the memory, if something is, then from the state.
-    fn wipe(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    pub(super) fn wipe(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         if self.memory.pending().is_some() {
             self.memory.commit(cx, self.memory.counters(), None)?;
         }
@@ -90,14 +87,14 @@ impl Signer {
         Ok(())
     }
 
-    fn showing(&self) -> Option<(&Arc<Pending>, Option<&Arc<PinVerified>>)> {
+    pub(super) fn showing(&self) -> Option<(&Arc<Pending>, Option<&Arc<PinVerified>>)> {
         match &self.state {
             State::Showing(pending, pin) => Some((pending, pin.as_ref())),
             _ => None,
         }
     }
 
-    fn condition_of(&self, message: &TransactionMessage) -> Condition {
+    pub(super) fn condition_of(&self, message: &TransactionMessage) -> Condition {
         let amount = message.transaction().amount;
         condition(&self.issued.order.confirmation, self.memory.counters().key_only, amount)
     }
@@ -120,7 +117,11 @@ impl Signer {
         }
     }
 
-    fn confirm(&mut self, cx: &mut Context<'_>, typed: Option<&Pin>) -> Result<Answer, ConfirmError> {
+    pub(super) fn confirm(
+        &mut self,
+        cx: &mut Context<'_>,
+        typed: Option<&Pin>,
+    ) -> Result<Answer, ConfirmError> {
         let Some((pending, before)) = self.showing() else {
             return Err(ConfirmError::NothingToConfirm);
         };
@@ -159,82 +160,5 @@ impl Signer {
         self.memory.commit(cx, Counters { unconfirmed: 0, key_only, ..counters }, None)?;
         self.state = State::Revealed(Arc::new(password));
         Ok(Answer::Revealed)
-    }
-}
-
-/// The applet as the display controller reaches it.
-pub(crate) struct Local<'a, 'b> {
-    pub(crate) applet: &'a mut SigningApplet,
-    pub(crate) cx: &'a mut Context<'b>,
-}
-
-impl Local<'_, '_> {
-    fn signer(&self) -> Option<&Signer> {
-        self.applet.signer.as_ref()
-    }
-}
-
-impl LocalChannel for Local<'_, '_> {
-    fn state(&self) -> CardState {
-        self.applet.state()
-    }
-
-    fn contact_broken(&mut self) {
-        if let Some(signer) = &mut self.applet.signer {
-            signer.interrupt();
-        }
-    }
-
-    fn contact_over(&mut self) {
-        if let Some(signer) = &mut self.applet.signer {
-            signer.state = std::mem::take(&mut signer.state).contact_over();
-        }
-    }
-
-    fn delivered_at(&self) -> Option<Millis> {
-        self.signer()?.state.pending().map(|pending| pending.delivered_at)
-    }
-
-    fn transaction(&self) -> Option<&Transaction> {
-        self.signer()?.showing().map(|(pending, _)| pending.signed.message.transaction())
-    }
-
-    fn condition(&self) -> Option<Condition> {
-        let signer = self.signer()?;
-        signer.showing().map(|(pending, _)| signer.condition_of(&pending.signed.message))
-    }
-
-    fn tries_left(&self) -> u8 {
-        Signer::tries_left(self.cx)
-    }
-
-    fn pin_accepted(&self) -> bool {
-        self.signer().and_then(Signer::showing).is_some_and(|(_, pin)| pin.is_some())
-    }
-
-    fn joint_password(&self) -> Option<&Password> {
-        match &self.signer()?.state {
-            State::Revealed(password) => Some(password),
-            _ => None,
-        }
-    }
-
-    fn holder_is_here(&mut self) -> Result<(), Fault> {
-        let Some(signer) = &mut self.applet.signer else { return Ok(()) };
-        let counters = signer.memory.counters();
-        if counters.unconfirmed == 0 {
-            return Ok(());
-        }
-        let pending = signer.memory.pending().cloned();
-        signer.memory.commit(self.cx, Counters { unconfirmed: 0, ..counters }, pending)
-    }
-
-    fn confirm(&mut self, typed: Option<&Pin>) -> Result<Answer, ConfirmError> {
-        let signer = self.applet.signer.as_mut().ok_or(ConfirmError::NothingToConfirm)?;
-        signer.confirm(self.cx, typed)
-    }
-
-    fn cancel(&mut self) -> Result<(), Fault> {
-        self.applet.signer.as_mut().map_or(Ok(()), |signer| signer.wipe(self.cx))
     }
 }

@@ -6,7 +6,6 @@
 //! Up to the password step each refusal looks the same to the client; the audit log has the reason.
 
 use onetap_apdu_spec::crypto::{Block, Digest};
-use onetap_apdu_spec::editions;
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::service::{Answer, Receipt, Resolution, SystemName, TransactionId};
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionType};
@@ -294,7 +293,7 @@ impl<'r, 'a> Case<'r, 'a> {
     /// Everything about T that the password does not decide. Returns the payee.
     fn check_transaction(self) -> Result<&'r Account, Why> {
         self.check_standing()?;
-        editions::check(self.transaction()).map_err(|_| Why::Edition)?;
+        self.transaction().check_editions().map_err(|_| Why::Edition)?;
         let payee = self.rows.payee.as_ref().ok_or(Why::UnknownPayee)?;
         self.check_payee(payee)?;
         let dated = self.transaction().at.assume_utc().unix_timestamp();

@@ -5,10 +5,10 @@ use subtle::ConstantTimeEq as _;
 use super::super::apdu::OwnedApdu;
 use super::super::command::{GpCommand, Ins};
 use super::super::keys::{DataKey, KeySet, KeyVersion};
-use super::messaging::{MAC_LEN, Messaging, SecurityError, SessionKeys, is_secured_status};
+use super::messaging::{Messaging, SecurityError, SessionKeys, is_secured_status};
 use super::{
-    Challenge, DiversificationData, InitializeUpdateAnswer, SCP_ID, SecurityLevel, VARIANT_PSEUDO_RANDOM,
-    VARIANT_S16,
+    Challenge, DiversificationData, InitializeUpdateAnswer, MAC_LEN, SCP_ID, SecurityLevel,
+    VARIANT_PSEUDO_RANDOM, VARIANT_S16,
 };
 use crate::apdu::{CommandApdu, Form, MAX_EXTENDED_DATA, MAX_SHORT_DATA, MAX_SHORT_LE, ResponseApdu};
 use crate::class::{is_secured, secured};

@@ -6,14 +6,12 @@ use zeroize::Zeroizing;
 
 use super::super::keys::{DataKey, Derivation, KeySet, derive_8, derive_key};
 use super::super::padding::{pad, unpad};
-use super::{Challenge, SecurityLevel};
+use super::{Challenge, MAC_LEN, SecurityLevel};
 use crate::apdu::{Form, MAX_SHORT_DATA};
 use crate::class::authenticated;
 use crate::crypto::{AesKey, Block, Crypto};
 use crate::sw::StatusWord;
 
-/// Length of a MAC in S8 mode.
-pub(super) const MAC_LEN: usize = 8;
 type Mac = [u8; MAC_LEN];
 
 /// Why a secured message is refused, or cannot be secured.

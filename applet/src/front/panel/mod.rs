@@ -16,6 +16,7 @@
 //! Who may come in, with how much and for how long, is settled by `onetap_page`, which serves it.
 
 mod automation;
+mod config;
 mod draw;
 mod field;
 mod history;
@@ -29,38 +30,15 @@ mod time;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use config::PanelConfig;
 pub use field::Field;
 pub use machine::{Machine, MachineError, MemoryMachine};
 pub use onetap_page::{File, PageError};
 pub use stage::Stage;
 
-use crate::card::{SharedCard, VirtualClock};
+use crate::card::SharedCard;
 use hub::Hub;
 use onetap_page::Page;
-
-/// How to serve a card's panel.
-pub struct PanelConfig {
-    /// Where to listen: an address of this machine only; port 0 takes any free one.
-    pub addr: SocketAddr,
-    /// Who brings the field.
-    pub field: Field,
-    /// The card's clock, if it is one that can be set; without, the card runs on the machine's.
-    pub clock: Option<VirtualClock>,
-    /// The seed of the card's randomness, if it has one.
-    pub seed: Option<u64>,
-    /// What takes and restores snapshots, if this card has it.
-    pub machine: Option<Box<dyn Machine>>,
-    /// What surrounds the card on a page of its own.
-    pub stage: Option<Box<dyn Stage>>,
-}
-
-impl Default for PanelConfig {
-    /// Any free port of the loopback; the panel is the reader; real time and randomness.
-    fn default() -> Self {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { addr, field: Field::Panel, clock: None, seed: None, machine: None, stage: None }
-    }
-}
 
 /// A panel that is being served. Dropping it ends that.
 #[derive(Debug)]
