@@ -1,6 +1,7 @@
 //! `onetap demo`: a whole payment, told as it happens, and what becomes of those who cheat.
 
 mod interactive;
+mod lie;
 mod narrate;
 mod network;
 mod report;
@@ -19,6 +20,7 @@ use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
 use crate::verifier::balance;
+use lie::alter_amount;
 use narrate::Narrating;
 use report::{Entry, Report};
 
@@ -124,10 +126,7 @@ impl<'o> Story<'o> {
         let tapped = self.tap(SMALL)?;
         let password = self.holder_confirms()?;
         let mut request = World::type_in(tapped, &password)?;
-        let at = find_amount(&request);
-        if let Some(byte) = request.transaction.get_mut(at) {
-            *byte = 0x99;
-        }
+        alter_amount(&mut request);
         self.tell("Terminal alters 4.20 to 99.20 in the signed transaction and sends it")?;
         self.decide(&request)
     }
@@ -256,15 +255,6 @@ impl<'o> Story<'o> {
         let indented: Vec<_> = text.lines().map(|line| format!("   {line}")).collect();
         self.out.say(indented.join("\n"))
     }
-}
-
-/// Where the whole major units stand in the amount (tag 9F02, n12): its fifth byte.
-fn find_amount(request: &AuthorisationRequest) -> usize {
-    use onetap_apdu_spec::{objects, tlv};
-    let head = tlv::object(objects::AMOUNT, &[0; 6]);
-    let head = head.get(..3).unwrap_or_default();
-    let at = request.transaction.windows(3).position(|window| window == head);
-    at.map_or(usize::MAX, |at| at + 3 + 4)
 }
 
 /// A guess of the right form that is wrong.

@@ -81,6 +81,7 @@ pub mod pcsc;
 pub mod service;
 pub mod session;
 pub mod source;
+pub mod tapped;
 pub mod trace;
 pub mod transport;
 
@@ -90,11 +91,10 @@ pub use deadline::{Cancel, Deadline, Stopped};
 pub use error::{CardStatusError, Error, ProtocolError, ReaderError};
 pub use journal::{FileJournal, Journal, MemoryJournal};
 pub use onetap_apdu_spec::decode;
-pub use pay::{
-    Clock, Keyboard, KeyboardError, LineKeyboard, SystemClock, Tapped, Terminal, VerificationPassword,
-};
+pub use pay::{Clock, SystemClock, Terminal};
 pub use payment::{Cards, Control, Event, Limits, Payment, PaymentError, Step, Till};
 pub use service::{Service, ServiceError};
 pub use session::Session;
 pub use source::{Draft, Fields, Scanned, SourceError};
+pub use tapped::{Keyboard, KeyboardError, LineKeyboard, Tapped, VerificationPassword};
 pub use transport::{Disposition, InProcessReader, Reader, Transport};

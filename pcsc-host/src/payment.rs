@@ -39,9 +39,10 @@ use crate::attempt::{self, Attempt, Retry, Undecided, Unresolved};
 use crate::deadline::{Cancel, Deadline, Reply, Stopped};
 use crate::error::{Error, ReaderError};
 use crate::journal::{Conclusion, Entry, Journal, JournalError};
-use crate::pay::{Tapped, Terminal, VerificationPassword};
+use crate::pay::Terminal;
 use crate::service::{NotReady, Service, ServiceError, check_standing};
 use crate::source::Draft;
+use crate::tapped::{Tapped, VerificationPassword};
 use crate::transport::Reader;
 
 #[cfg(feature = "pcsc")]

@@ -10,9 +10,8 @@
 //! comes second waits. The contact ends with a disposition that is said explicitly.
 
 use std::ffi::CString;
-use std::time::Duration;
 
-use ::pcsc::{Context, Error as E, ReaderState, Scope};
+use ::pcsc::{Context, Error as E, ReaderState};
 
 use crate::deadline::{Deadline, Stopped};
 use crate::error::ReaderError;
@@ -25,12 +24,12 @@ mod wait;
 pub(crate) mod worker;
 
 use contact::Contact;
+pub use contact::Share;
+pub(crate) use contact::establish;
 use report::service_error;
 pub use wait::{Wanted, wait_for_card, wait_for_removal};
+use worker::GRACE;
 pub use worker::abandoned;
-
-/// How much later than the deadline an answer is still taken that says more than that the time is up.
-pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// Most readers that pcsclite has, and watches in one call.
 const MOST_READERS: usize = 16;
@@ -70,20 +69,6 @@ pub(crate) fn watched(states: &mut [ReaderState]) -> &mut [ReaderState] {
     let from = usize::from(states.len() > MOST_READERS);
     let to = states.len().min(from + MOST_READERS);
     states.get_mut(from..to).unwrap_or_default()
-}
-
-pub(crate) fn establish() -> Result<Context, E> {
-    Context::establish(Scope::User)
-}
-
-/// Who else may use the card during a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Share {
-    /// Nobody. What is loaded on the card stays what it was between two commands.
-    #[default]
-    Exclusive,
-    /// Other programs, between two commands.
-    Shared,
 }
 
 /// One PC/SC reader, by its name. It holds nothing of the service between contacts.

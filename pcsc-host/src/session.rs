@@ -56,7 +56,7 @@ use onetap_apdu_spec::txn::TransactionMessage;
 
 use crate::error::{Error, ProtocolError};
 use crate::exchange::Exchange;
-use crate::pay::Tapped;
+use crate::tapped::Tapped;
 use crate::transport::Transport;
 
 /// The application is selected; nothing is loaded.

@@ -8,37 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use onetap_applet::{Key, SharedCard};
-use serde::{Deserialize, Serialize};
+use onetap_applet::{Key, Press, SharedCard};
 
-use super::{Press, Shown};
+use super::press::{Reply, parse_keys, press};
 use crate::exit::Failure;
-use crate::output::Output;
 
 /// Longest line that is read.
 const MAX_LINE: u64 = 64 * 1024;
-
-/// What the display showed, and why a key was refused, if one was.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Reply {
-    pub(super) shown: Vec<Shown>,
-    pub(super) refused: Option<String>,
-}
-
-impl Reply {
-    pub(super) fn print(&self, out: Output) -> Result<(), Failure> {
-        if out.is_json() {
-            out.json_line(self)?;
-        }
-        for shown in &self.shown {
-            out.say(&shown.frame)?;
-        }
-        match &self.refused {
-            None => Ok(()),
-            Some(why) => Err(Failure::NotAsExpected(why.clone())),
-        }
-    }
-}
 
 /// Removes the socket when the card leaves.
 pub(super) struct Control(PathBuf);
@@ -80,8 +56,8 @@ fn serve(stream: &UnixStream, card: &SharedCard) -> io::Result<()> {
     let mut line = zeroize::Zeroizing::new(String::new());
     BufReader::new(stream).take(MAX_LINE).read_line(&mut line)?;
     let words: Vec<String> = serde_json::from_str(&line)?;
-    let reply = match super::parse_keys(&words) {
-        Ok(pressed) => super::press(card, &pressed),
+    let reply = match parse_keys(&words) {
+        Ok(pressed) => press(card, &pressed),
         Err(why) => Reply { shown: Vec::new(), refused: Some(why.to_string()) },
     };
     writeln!(&*stream, "{}", serde_json::to_string(&reply)?)

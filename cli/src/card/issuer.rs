@@ -16,8 +16,8 @@ use onetap_pcsc_host::gp::{self, Issuer, IssuerError};
 use serde::Serialize;
 use serde_json::json;
 
-use super::DURABLE;
 use super::place::{expect, issuer, issuer_keys, key_information, with_card};
+use super::press::DURABLE;
 use crate::args;
 use crate::exit::Failure;
 use crate::files::{self, NewFile, Secrecy};

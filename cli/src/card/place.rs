@@ -13,7 +13,7 @@ use onetap_pcsc_host::gp::{Issuer, IssuerError, with_issuer};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
 use onetap_pcsc_host::{Deadline, Disposition, Reader, Transport};
 
-use super::{open, patiently};
+use super::press::{open, patiently};
 use crate::args;
 use crate::exit::Failure;
 use crate::readers::reader_named;

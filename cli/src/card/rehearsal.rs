@@ -10,7 +10,7 @@ use onetap_applet::front::panel::{MemoryMachine, PanelConfig};
 use onetap_applet::nvm::{Image as _, ImageFile, MemoryImage};
 use onetap_applet::{Card, CardError, Environment, SharedCard};
 
-use super::DURABLE;
+use super::press::DURABLE;
 use crate::exit::Failure;
 
 /// What the panel needs to wind a rehearsal back and forth.

@@ -9,8 +9,9 @@ use onetap_apdu_spec::command::CardState;
 use onetap_applet::front::vpcd::{self, Left, Meeting, Notice, Stop, VpcdConfig};
 use onetap_applet::{Screen, SharedCard};
 
-use super::seat::{self, Seat};
-use super::{Shown, TICK, lock, tui};
+use super::press::{Shown, TICK, lock};
+use super::seat::{self, End, Seat};
+use super::tui;
 use crate::args;
 use crate::exit::Failure;
 use crate::interrupt;
@@ -18,16 +19,6 @@ use crate::output::Output;
 
 /// How long a reader that is not there is looked for; long enough for pcscd to start again.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What ends `card run`, or a part of it.
-pub(super) enum End {
-    /// A person or the system wants it to end.
-    Interrupted,
-    /// A card is done: its one tap is over.
-    Done,
-    /// A card has no reader.
-    Failed(Failure),
-}
 
 pub(super) fn run(options: &args::CardRun, out: Output) -> Result<(), Failure> {
     if options.tui && options.image.len() > 1 {

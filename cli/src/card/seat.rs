@@ -10,11 +10,22 @@ use onetap_applet::front::panel::{Field, Panel};
 use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
 use serde::Serialize;
 
+use super::press::{lock, open, patiently};
 use super::rehearsal::{self, Rehearsal};
-use super::{control, lock, open, panel, patiently};
+use super::{control, panel};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
+
+/// What ends `card run`, or a part of it.
+pub(super) enum End {
+    /// A person or the system wants it to end.
+    Interrupted,
+    /// A card is done: its one tap is over.
+    Done,
+    /// A card has no reader.
+    Failed(Failure),
+}
 
 /// A card of this process, with all that reaches it.
 pub(super) struct Seat {

@@ -8,14 +8,14 @@ use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::txn::{Details, PayeeName, Reference, TransactionType};
 use onetap_applet::nvm::{Cut, How, ImageFile, TearSwitch, TearingImage};
-use onetap_applet::{Card, DEBOUNCE_MS, Environment, SharedCard};
+use onetap_applet::{Card, DEBOUNCE_MS, Environment, Press, SharedCard};
 use onetap_conformance::holder::Patience as _;
 use onetap_conformance::reader::InProcessReader;
 use onetap_conformance::tear::{Report, how_name, sweep};
 use onetap_pcsc_host::{Deadline, Draft, Terminal};
 use serde::Serialize;
 
-use super::{DURABLE, Press, RealTime, Shown, lock, open, parse_keys, patiently, press_one};
+use super::press::{DURABLE, RealTime, Shown, lock, open, parse_keys, patiently, press_one};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;

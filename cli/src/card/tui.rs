@@ -1,6 +1,7 @@
 //! The card in a terminal, for those who come over SSH: display, keys, and what the reader sees.
 
 mod view;
+use view::Face;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,22 +16,12 @@ use onetap_applet::{Key, SharedCard};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::run::End;
-use super::{Shown, TICK, lock};
+use super::press::{Shown, TICK, lock};
+use super::seat::End;
 use crate::exit::Failure;
 
 /// Most lines of the log that are kept.
 const MOST_LOGGED: usize = 200;
-
-/// What the terminal shows.
-struct Face {
-    shown: Shown,
-    in_field: bool,
-    field_on: bool,
-    /// Why the last key did nothing.
-    notice: String,
-    log: VecDeque<String>,
-}
 
 /// What a key of the keyboard does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use onetap_server_verifier::AccountView;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::find_amount;
+use super::lie::alter_amount;
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
@@ -28,8 +28,6 @@ const TICK: Duration = Duration::from_millis(20);
 const MOST: u64 = 50_00;
 /// What a lying terminal gives the card in place of the price, besides its cents.
 const STOLEN: u64 = 99_00;
-/// … and writes over the whole units of what the card signed, in binary-coded decimal.
-const STOLEN_BCD: u8 = 0x99;
 const FILES: [File; 3] = [
     File { path: "/demo", media_type: "text/html; charset=utf-8", content: include_str!("web/demo.html") },
     File { path: "/demo.css", media_type: "text/css; charset=utf-8", content: include_str!("web/demo.css") },
@@ -158,11 +156,8 @@ impl Counter {
         right_form.map_err(|_| "type the password that the card's display shows")?;
         let payment = self.open.take().ok_or("tap the card first")?;
         let mut request = World::type_in(payment.tapped, &typed.password).map_err(told)?;
-        let amount = find_amount(&request);
-        if payment.tamper == Tamper::After
-            && let Some(byte) = request.transaction.get_mut(amount)
-        {
-            *byte = STOLEN_BCD;
+        if payment.tamper == Tamper::After {
+            alter_amount(&mut request);
         }
         self.attempts += 1;
         let outcome = self.world.send(&format!("attempt-{}", self.attempts), &request).map_err(told)?;

@@ -11,8 +11,8 @@ use futures_core::Stream;
 use onetap_apdu_spec::service::{Answer, IdempotencyKey};
 
 use super::{Control, Event, PaymentError, Till};
-use crate::pay::VerificationPassword;
 use crate::source::Draft;
+use crate::tapped::VerificationPassword;
 
 /// What a running payment tells: its events, and at last how it ended.
 #[derive(Debug)]

@@ -4,16 +4,30 @@ use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
 use ::pcsc::{Card, Context, Error as E, MAX_ATR_SIZE, MAX_BUFFER_SIZE_EXTENDED, Protocol, Protocols};
-use ::pcsc::{ReaderState, ShareMode, State};
+use ::pcsc::{ReaderState, Scope, ShareMode, State};
 
 use super::place::Place;
 use super::report::reader_error;
-use super::worker::{self, Worker};
-use super::{GRACE, Share, establish};
+use super::worker::{self, GRACE, Worker};
 use crate::atr::Atr;
 use crate::deadline::{Deadline, Stopped};
 use crate::error::ReaderError;
 use crate::transport::{Disposition, Transport, check_command, check_response};
+
+/// Who else may use the card during a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Share {
+    /// Nobody. What is loaded on the card stays what it was between two commands.
+    #[default]
+    Exclusive,
+    /// Other programs, between two commands.
+    Shared,
+}
+
+/// Opens a context of PC/SC.
+pub(crate) fn establish() -> Result<Context, E> {
+    Context::establish(Scope::User)
+}
 
 /// Pause between two attempts to get at a card that another program has to itself; pcsclite's own.
 const LOCK_POLL: Duration = Duration::from_millis(100);

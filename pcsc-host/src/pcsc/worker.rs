@@ -8,9 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::deadline::{Deadline, Stopped};
 use crate::error::ReaderError;
+
+/// How much later than the deadline an answer is still taken that says more than that the time is up.
+pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// So many workers that were given up mean that the service is stuck.
 const MOST_ABANDONED: usize = 16;

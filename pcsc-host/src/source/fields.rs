@@ -9,7 +9,6 @@ use onetap_apdu_spec::txn::{Details, FieldError, PayeeName, Reference, Transacti
 use serde::{Deserialize, Serialize};
 
 use super::Draft;
-use super::scanned::Payee;
 
 /// Fields as text: what a form holds, and what the network sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +120,29 @@ impl Fields {
     pub(super) fn checked_currency(&self, wrong: &mut Vec<(Field, FieldError)>) -> Option<Currency> {
         note(wrong, Field::Currency, self.currency.parse::<Currency>())
             .filter(|code| note(wrong, Field::Currency, check_currency((*code).into())).is_some())
+    }
+}
+
+/// Everything of a draft but the amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Payee {
+    pub(super) kind: TransactionType,
+    pub(super) account: AccountNumber,
+    pub(super) name: PayeeName,
+    pub(super) reference: Reference,
+    pub(super) details: Option<Details>,
+}
+
+impl Payee {
+    pub(super) fn asks(self, amount: Amount) -> Draft {
+        Draft {
+            kind: self.kind,
+            payee_account: self.account,
+            payee_name: self.name,
+            amount,
+            reference: self.reference,
+            details: self.details,
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::{Amount, Currency, MAX_MINOR, MoneyError, parse_minor};
-use onetap_apdu_spec::txn::{Details, PayeeName, Reference, TransactionType};
+use onetap_apdu_spec::txn::PayeeName;
 
-use super::fields::note;
+use super::fields::{Payee, note};
 use super::{Draft, Field, FieldErrors, Fields};
 
 /// What was read off a code.
@@ -23,29 +23,6 @@ pub struct OpenDraft {
     currency: Currency,
     amount: Option<Amount>,
     tip: Tip,
-}
-
-/// Everything of a draft but the amount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Payee {
-    pub(super) kind: TransactionType,
-    pub(super) account: AccountNumber,
-    pub(super) name: PayeeName,
-    pub(super) reference: Reference,
-    pub(super) details: Option<Details>,
-}
-
-impl Payee {
-    pub(super) fn asks(self, amount: Amount) -> Draft {
-        Draft {
-            kind: self.kind,
-            payee_account: self.account,
-            payee_name: self.name,
-            amount,
-            reference: self.reference,
-            details: self.details,
-        }
-    }
 }
 
 /// What is paid on top of the amount (EMVCo merchant-presented mode, data objects 55 to 57).
@@ -203,7 +180,7 @@ mod tests {
 
     fn scanned(amount: &str, currency: &str, tip: Tip) -> Scanned {
         let fields = Fields {
-            kind: TransactionType::Payment,
+            kind: onetap_apdu_spec::txn::TransactionType::Payment,
             payee_account: "DE89370400440532013000".into(),
             payee_name: "Coffee Shop".into(),
             amount: amount.into(),

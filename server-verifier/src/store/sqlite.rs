@@ -19,7 +19,8 @@ use crate::books::decision::{Decider, Question};
 use crate::books::sql::{Param, Row, Sql, Value};
 use crate::domain::StoreError;
 use crate::rules::decide::Outcome;
-use crate::store::{Job, Pending, queue_slot, schema};
+use crate::store::queue::{Job, Pending, queue_slot};
+use crate::store::schema;
 
 /// Decisions in one commit at most.
 const BATCH: usize = 128;

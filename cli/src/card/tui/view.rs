@@ -1,5 +1,7 @@
 //! How the terminal shows the card. It draws what it is given and asks nothing.
 
+use std::collections::VecDeque;
+
 use onetap_apdu_spec::text::glyph_width;
 use onetap_applet::{COLUMNS, LINES};
 use ratatui::Frame;
@@ -8,7 +10,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph};
 
-use super::Face;
+use super::super::press::Shown;
 
 /// The display with its frame and a space on either side.
 #[allow(clippy::cast_possible_truncation, reason = "small constants")]
@@ -25,6 +27,16 @@ const SHORTCUTS: [(&str, &str); 6] = [
     ("f", "field on, off"),
     ("q", "quit"),
 ];
+
+/// What the terminal shows.
+pub(super) struct Face {
+    pub(super) shown: Shown,
+    pub(super) in_field: bool,
+    pub(super) field_on: bool,
+    /// Why the last key did nothing.
+    pub(super) notice: String,
+    pub(super) log: VecDeque<String>,
+}
 
 /// Draws the whole.
 pub(super) fn draw(frame: &mut Frame<'_>, face: &Face) {

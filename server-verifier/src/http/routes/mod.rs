@@ -12,9 +12,11 @@ mod statistics;
 mod transactions;
 pub(crate) mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -25,6 +27,7 @@ use super::Hub;
 use super::authorise;
 use super::cancel;
 use super::console;
+use super::json::answer_bytes;
 use super::problem::Kind;
 use super::problem::Problem;
 
@@ -94,10 +97,18 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(outbox::requeue))
         .routes(routes!(outbox::discard))
         .routes(routes!(statistics::show))
-        .routes(routes!(probes::document))
+        .routes(routes!(document))
         .routes(routes!(probes::health))
         .routes(routes!(probes::readiness))
         .routes(routes!(probes::numbers))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "service", security(()), responses((status = 200, body = Object)))]
+async fn document() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let made = DOCUMENT.get_or_init(|| openapi().to_json().unwrap_or_default().into());
+    answer_bytes(StatusCode::OK, made.clone())
 }
 
 async fn nothing_here() -> Response {

@@ -1,6 +1,6 @@
-//! For machines that watch: the document, health, readiness, numbers.
+//! For machines that watch: health, readiness, numbers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -12,14 +12,6 @@ use crate::http::caller::{Caller, Read};
 use crate::http::identity::blocking;
 use crate::http::json::answer_bytes;
 use crate::http::problem::{Problem, ProblemBody};
-
-/// This document.
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "service", security(()), responses((status = 200, body = Object)))]
-pub(crate) async fn document() -> Response {
-    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    let made = DOCUMENT.get_or_init(|| super::openapi().to_json().unwrap_or_default().into());
-    answer_bytes(StatusCode::OK, made.clone())
-}
 
 /// The process runs.
 #[utoipa::path(get, path = "/healthz", tag = "service", security(()), responses((status = 200)))]

@@ -13,7 +13,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session::Session;
+use super::session::{Session, Use};
 use crate::domain::StoreError;
 
 /// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
@@ -30,15 +30,6 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// Names the file of certificates, as PostgreSQL's own programs read it.
 const ROOTS: &str = "PGSSLROOTCERT";
-
-/// What a session is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Decisions: short transactions, or none.
-    Decisions,
-    /// The rest, some of which reads every row there is.
-    Visits,
-}
 
 /// The server, or the several of which one is the primary.
 pub(super) struct Link {

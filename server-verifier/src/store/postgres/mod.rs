@@ -13,13 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use self::link::{Link, Use};
-use self::session::{Fault, READ, Session, WRITE};
+use self::link::Link;
+use self::session::{Fault, READ, Session, Use, WRITE};
 use crate::books::decision::{Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 use crate::rules::decide::Outcome;
-use crate::store::{Job, Pending, queue_slot};
+use crate::store::queue::{Job, Pending, queue_slot};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
 pub(crate) const WORKERS: usize = 16;

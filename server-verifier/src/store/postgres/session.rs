@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement as Prepared};
 
-use super::link::Use;
 use super::spelling::fused;
 use super::spelling::spelled;
 use super::wire::Owned;
@@ -18,6 +17,15 @@ use super::wire::is_conflict;
 use crate::books::sql::{Param, Sql, Statement};
 use crate::domain::StoreError;
 use crate::store::schema;
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Decisions: short transactions, or none.
+    Decisions,
+    /// The rest, some of which reads every row there is.
+    Visits,
+}
 
 pub(super) const WRITE: &str = "BEGIN";
 pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
