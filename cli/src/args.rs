@@ -138,9 +138,9 @@ pub(crate) enum Verifier {
         /// Which account
         #[arg(long)]
         account: AccountNumber,
-        /// Who unlocks it
+        /// For whom, if not for the system's user
         #[arg(long)]
-        operator: String,
+        operator: Option<String>,
         /// Why
         #[arg(long)]
         reason: String,
@@ -208,6 +208,9 @@ pub(crate) struct Account {
     /// Kind of the new account
     #[arg(long, value_enum, requires = "open", default_value_t = Kind::Current)]
     pub(crate) kind: Kind,
+    /// Why, for the audit log: for an opening balance, or a terminal
+    #[arg(long, env = "ONETAP_REASON", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
     /// Register a terminal with this id, 8 letters or digits
     #[arg(long, conflicts_with = "open", value_parser = terminal_id)]
     pub(crate) terminal: Option<TerminalId>,

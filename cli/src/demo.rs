@@ -22,6 +22,7 @@ use crate::output::Output;
 use crate::verifier::balance;
 use lie::alter_amount;
 use narrate::Narrating;
+use onetap_server_verifier::{Act, Actor};
 use report::{Entry, Report};
 
 /// What the story's payments cost, in cents. The first takes the PIN, the later ones the key only.
@@ -159,7 +160,10 @@ impl<'o> Story<'o> {
     fn unlocked(&mut self) -> Result<&'static str, Failure> {
         self.title("The operator unlocks the account, on record; everything signed before is void")?;
         let account = self.world.payer.clone();
-        self.world.server.unlock(&account, "operator", "holder identified at the counter")?;
+        self.world
+            .server
+            .desk(Act::new(Actor::Operator("operator".into()), "holder identified at the counter"))
+            .unlock(&account)?;
         self.tell("Operator unlocks the account")?;
         let outcome = self.pay_small()?;
         self.world.server.audit_verify()?;

@@ -1,6 +1,7 @@
 //! `onetap`: the one program a person types. It joins card, terminal and server, which do not know each
 //! other; `docs/cli.md` describes each command, its JSON and its exit codes.
 
+mod act;
 mod args;
 mod card;
 mod conform;

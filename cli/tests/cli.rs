@@ -10,7 +10,7 @@ use serde_json::Value;
 
 fn onetap(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onetap"));
-    command.current_dir(folder).args(arguments).env_remove("ONETAP_PIN");
+    command.current_dir(folder).args(arguments).env_remove("ONETAP_PIN").env("ONETAP_REASON", "a test");
     command
 }
 

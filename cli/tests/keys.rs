@@ -13,7 +13,7 @@ const OPENERS: [&str; 3] = ["ONETAP_PASSPHRASE_FILE", "ONETAP_KEY_FILE", "ONETAP
 
 fn onetap(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onetap"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    command.current_dir(folder).args(arguments).stdin(Stdio::null()).env("ONETAP_REASON", "a test");
     for name in OPENERS {
         command.env_remove(name);
     }

@@ -16,11 +16,11 @@
 //! [`Verifier`] puts them together.
 //!
 //! ```
-//! use onetap_server_verifier::{AccountKind, AccountOptions, CardOptions, Environment, InitOptions, Verifier};
+//! use onetap_server_verifier::{AccountKind, Act, AccountOptions, CardOptions, Environment, InitOptions, Verifier};
 //!
 //! let verifier = Verifier::in_memory(InitOptions::new("Example Bank"), Environment::system())?;
 //! let currency = "EUR".parse()?;
-//! let ada = verifier.open_account(&AccountOptions {
+//! let ada = verifier.desk(Act::of_program("ada", "her first account")).open_account(&AccountOptions {
 //!     holder: onetap_apdu_spec::txn::PayeeName::new("Ada Lovelace")?,
 //!     currency,
 //!     kind: AccountKind::Current,
@@ -29,7 +29,7 @@
 //! })?;
 //! // The card's maker takes this to the card; the card answers with its public key, which
 //! // `activate_card` enrols. From then on `authorise` judges what terminals send.
-//! let order = verifier.order_card(&ada, &CardOptions::new(currency))?;
+//! let order = verifier.desk(Act::of_program("ada", "")).order_card(&ada, &CardOptions::new(currency))?;
 //! assert_eq!(order.personalisation.binding.server, verifier.server_id());
 //! assert_eq!(verifier.account(&ada)?.balance, 100_00);
 //! verifier.ledger_check()?;
@@ -52,9 +52,12 @@ pub use keys::{KeyAccess, KeyFileError, KeyProtection, KeySummary, TokenError};
 pub use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId, TransactionRecord};
 pub use rules::decide::Outcome;
 pub use rules::verify::Malformed;
-pub use service::accounts::{AccountOptions, CardOptions};
+pub use service::accounts::AccountOptions;
+pub use service::audit::Audited;
 pub use service::backup::{KEEP_ANSWERS, restore};
+pub use service::cards::CardOptions;
 pub use service::checkpoint::{Checkpoint, SignedCheckpoint};
+pub use service::desk::Desk;
 pub use service::error::ServiceError;
 pub use service::{Client, InitOptions, Verifier, outbox};
 pub use store::Pending;

@@ -53,8 +53,8 @@ impl Transport for Receiver {
 /// A world that tells of everything, in a file: the flag is read when it is opened.
 fn telling(directory: &tempfile::TempDir) -> World {
     let mut world = World::on_disk(directory.path());
-    assert!(world.verifier.announce(true).unwrap());
-    assert!(!world.verifier.announce(true).unwrap(), "no change");
+    assert!(world.verifier.desk(Act::of_program("test", "set-up")).announce(true).unwrap());
+    assert!(!world.verifier.desk(Act::of_program("test", "set-up")).announce(true).unwrap(), "no change");
     let verifier = Verifier::open(directory.path(), environment(&world.clock)).unwrap();
     world.verifier = Arc::new(verifier);
     world
@@ -201,7 +201,7 @@ fn two_processes_on_postgresql_lose_nothing_and_duplicates_carry_the_same_id() {
     let (directory, clock) = (tempfile::tempdir().unwrap(), TestClock::new());
     let made = Verifier::init_postgres(directory.path(), &url, options(|_| ()), environment(&clock)).unwrap();
     let mut world = World::around(made, clock);
-    world.verifier.announce(true).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).announce(true).unwrap();
     let open = || Verifier::open_postgres(directory.path(), &url, environment(&world.clock)).unwrap();
     let (one, two) = (open(), open());
     world.verifier = Arc::new(one);
@@ -263,9 +263,9 @@ fn a_dead_letter_holds_back_its_account_only_until_the_operator_acts() {
     world.clock.advance(100_000);
     drain(&deliverer);
     assert_all_in_order(&receiver.seen(), &accounts[1..], 2);
-    assert!(world.verifier.discard("9-9".parse().unwrap(), "op", "r").is_err());
-    world.verifier.requeue(letter.message, "op", "the receiver is mended").unwrap();
-    assert!(world.verifier.requeue(letter.message, "op", "twice").is_err());
+    assert!(world.verifier.desk(Act::of_program("op", "r")).discard("9-9".parse().unwrap()).is_err());
+    world.verifier.desk(Act::of_program("op", "the receiver is mended")).requeue(letter.message).unwrap();
+    assert!(world.verifier.desk(Act::of_program("op", "twice")).requeue(letter.message).is_err());
     drain(&deliverer);
     assert_all_in_order(&receiver.seen(), &accounts, 2);
     let log = world.verifier.log_page(None, 0, 100).unwrap();
@@ -286,7 +286,7 @@ fn a_discarded_message_lets_the_rest_through() {
     }
     receiver.up();
     let letter = world.verifier.dead_letters(10).unwrap().remove(0);
-    world.verifier.discard(letter.message, "op", "known already").unwrap();
+    world.verifier.desk(Act::of_program("op", "known already")).discard(letter.message).unwrap();
     drain(&deliverer);
     assert_all_in_order(&receiver.seen(), &accounts, 2);
 }
@@ -296,7 +296,11 @@ fn a_discarded_message_lets_the_rest_through() {
 fn p_26_the_other_systems_answer_settles_or_fails_what_it_was_asked_to_book() {
     let world = World::new();
     let purse = account(&world.verifier, "Purse", AccountKind::StoredValue, 0);
-    world.verifier.link_account(&purse, &"transit".parse().unwrap(), "op", "r").unwrap();
+    world
+        .verifier
+        .desk(Act::of_program("op", "r"))
+        .link_account(&purse, &"transit".parse().unwrap())
+        .unwrap();
     let (receiver, mut card) = (Receiver::new(), world.card(SUITE));
     let deliverer = deliverer(&world, &receiver);
     let mut ask = |verdict: Option<Verdict>| {
@@ -318,7 +322,7 @@ fn p_26_the_other_systems_answer_settles_or_fails_what_it_was_asked_to_book() {
     let (state, transaction) = ask(None);
     assert!(matches!(state, Settlement::Accepted { .. }));
     assert_eq!(held(), 100);
-    world.verifier.settle(&transaction, &Verdict::Settled).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).settle(&transaction, &Verdict::Settled).unwrap();
     assert_eq!((held(), world.balances().0), (0, 99_800));
     assert!(receiver.seen().iter().all(|message| message.topic == Topic::Execute));
     world.check_books();

@@ -173,7 +173,7 @@ fn balance(scene: &Scene, report: &mut Report, verifier: &onetap_server_verifier
     if sum != i64::try_from(OPENING)? * i64::try_from(scene.town.holders().len())? {
         report.violations.push(format!("the balances' sum is {sum}"));
     }
-    for checked in [verifier.ledger_check(), verifier.audit_verify()] {
+    for checked in [verifier.ledger_check(), verifier.audit_verify().map(drop)] {
         report.violations.extend(checked.err().map(|error| error.to_string()));
     }
     Ok(())

@@ -20,7 +20,7 @@ use onetap_pcsc_host::{
     ServiceError as NoAnswer, Tapped, Terminal, VerificationPassword,
 };
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, CardOptions, Client, Environment, InitOptions, Policy, ServiceError,
+    AccountKind, AccountOptions, Act, CardOptions, Client, Environment, InitOptions, Policy, ServiceError,
     Verifier,
 };
 
@@ -120,10 +120,12 @@ impl World {
         let policy = Policy { danger_allow_weak_suites: suite.danger().is_some(), ..Policy::default() };
         let options = InitOptions { policy, ..InitOptions::new("Example Bank") };
         let server = Verifier::init(&folder.join("bank"), options, Environment::system())?;
-        let payer = server.open_account(&account(PAYER, BALANCE)?)?;
-        let payee = server.open_account(&account(PAYEE, 0)?)?;
-        let client = server.register_terminal(terminal_id()?)?;
-        let order = server.order_card(&payer, &CardOptions { suite, ..CardOptions::new(euro()?) })?;
+        let payer = server.desk(Act::of_program("test", "set-up")).open_account(&account(PAYER, BALANCE)?)?;
+        let payee = server.desk(Act::of_program("test", "set-up")).open_account(&account(PAYEE, 0)?)?;
+        let client = server.desk(Act::of_program("test", "set-up")).register_terminal(terminal_id()?)?;
+        let order = server
+            .desk(Act::of_program("test", "set-up"))
+            .order_card(&payer, &CardOptions { suite, ..CardOptions::new(euro()?) })?;
         let nvm =
             ImageFile::create(&folder.join("card.img"), ImageOptions::default()).map_err(CardError::from)?;
         let clock = VirtualClock::at(Millis(1_000_000));
@@ -131,7 +133,7 @@ impl World {
         let pin: Pin = PIN.parse().map_err(scenario)?;
         let (card, statement) =
             Card::issue(&order.personalisation, pin, order.management.as_ref(), Box::new(nvm), env)?;
-        server.activate_card(&statement)?;
+        server.desk(Act::of_program("test", "set-up")).activate_card(&statement)?;
         let terminal = Terminal::new(terminal_id()?);
         let (card, server) = (Arc::new(Mutex::new(card)), Arc::new(server));
         let service = Embedded::new(Arc::clone(&server), client.clone());

@@ -72,6 +72,9 @@ pub(crate) enum Keys {
         of: KeysOf,
         /// Which key
         kind: Kind,
+        /// Why, for the audit log
+        #[arg(long, env = "ONETAP_REASON")]
+        reason: String,
     },
     /// Remove an older version for good; no card may need it
     Retire {
@@ -81,6 +84,9 @@ pub(crate) enum Keys {
         kind: Kind,
         /// Which version
         version: u16,
+        /// Why, for the audit log
+        #[arg(long, env = "ONETAP_REASON")]
+        reason: String,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::act::act;
 use clap::{Args, Subcommand};
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_server_verifier::EntryId;
@@ -67,9 +68,8 @@ pub(crate) enum Ledger {
     },
     /// Record what that system says of a transaction that was accepted for it
     Settle {
-        /// The server's folder
-        #[arg(long)]
-        db: PathBuf,
+        #[command(flatten)]
+        act: Act,
         /// Which transaction
         #[arg(value_parser = transaction)]
         transaction: TransactionId,
@@ -112,15 +112,15 @@ pub(crate) enum Outbox {
     },
 }
 
-/// An act of the operator, which the audit log has with name and reason.
+/// An act, which the audit log has with the system's user and the reason.
 #[derive(Debug, Args)]
 pub(crate) struct Act {
     /// The server's folder
     #[arg(long)]
     pub(crate) db: PathBuf,
-    /// Who does it
+    /// For whom, if not for the system's user
     #[arg(long)]
-    pub(crate) operator: String,
+    pub(crate) operator: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
@@ -128,4 +128,11 @@ pub(crate) struct Act {
 
 fn transaction(text: &str) -> Result<TransactionId, std::convert::Infallible> {
     Ok(TransactionId(text.to_owned()))
+}
+
+impl Act {
+    /// The act itself.
+    pub(crate) fn act(&self) -> onetap_server_verifier::Act {
+        act(self.operator.as_deref(), &self.reason)
+    }
 }

@@ -12,6 +12,7 @@ use onetap_applet::front::panel::{File, Panel, PanelConfig, Stage};
 use onetap_conformance::world::{Route, World};
 use onetap_pcsc_host::Tapped;
 use onetap_server_verifier::AccountView;
+use onetap_server_verifier::{Act, Actor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -166,7 +167,11 @@ impl Counter {
 
     /// The operator unlocks the payer's account.
     fn unlock(&mut self) -> Result<Value, String> {
-        self.world.server.unlock(&self.world.payer, "operator", "demonstration").map_err(told)?;
+        self.world
+            .server
+            .desk(Act::new(Actor::Operator("operator".into()), "demonstration"))
+            .unlock(&self.world.payer)
+            .map_err(told)?;
         self.look(None)
     }
 

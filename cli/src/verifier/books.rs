@@ -8,6 +8,7 @@ use onetap_server_verifier::{ServiceError, restore as put_back};
 use serde_json::json;
 
 use super::open;
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::files::{NewFile, Secrecy};
@@ -19,7 +20,7 @@ pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
         args::Audit::Checkpoint { db, out: path } => {
             let server = open(db)?;
             let file = NewFile::create(path, Secrecy::Public)?;
-            let written = file.fill(|out| Ok(server.checkpoint(out)?))?;
+            let written = file.fill(|out| Ok(server.desk(act(None, "")).checkpoint(out)?))?;
             let prose =
                 format!("{} chains at {}; keep {} elsewhere", written.chains, written.at, path.display());
             out.result(&written, prose)

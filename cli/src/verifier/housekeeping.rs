@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use onetap_server_verifier::{Background, Verifier};
+use onetap_server_verifier::{Act, Actor, Background, Verifier};
 
 use crate::exit::Failure;
 use crate::files::{NewFile, Secrecy};
@@ -36,7 +36,8 @@ fn round(verifier: &Verifier, checkpoints: Option<&Path>) -> Result<(), Failure>
     };
     let name = format!("{}.checkpoint.jsonl", verifier.now()).replace(':', "");
     let file = folder.join(name);
-    let written = NewFile::create(&file, Secrecy::Public)?.fill(|out| Ok(verifier.checkpoint(out)?))?;
+    let written = NewFile::create(&file, Secrecy::Public)?
+        .fill(|out| Ok(verifier.desk(Act::plain(Actor::Server)).checkpoint(out)?))?;
     tracing::info!(chains = written.chains, "a checkpoint was written");
     Ok(())
 }

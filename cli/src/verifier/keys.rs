@@ -11,6 +11,7 @@ use onetap_server_verifier::{Environment, KeyAccess, KeyProtection, KeySummary, 
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
@@ -56,12 +57,16 @@ pub(super) fn run(command: &args::Keys, out: Output) -> Result<(), Failure> {
             keys::reseal(&of.db, &KeyProtection::Plain, &of.environment()?)?;
             out.result(&json!({ "sealed_by": null }), "the key file is not sealed any more")
         }
-        args::Keys::Rotate { of, kind } => {
-            let version = Verifier::open(&of.db, of.environment()?)?.rotate_key((*kind).into())?;
+        args::Keys::Rotate { of, kind, reason } => {
+            let version = Verifier::open(&of.db, of.environment()?)?
+                .desk(act(None, reason))
+                .rotate_key((*kind).into())?;
             out.result(&json!({ "version": version }), format!("new cards get version {version}"))
         }
-        args::Keys::Retire { of, kind, version } => {
-            Verifier::open(&of.db, of.environment()?)?.retire_key((*kind).into(), *version)?;
+        args::Keys::Retire { of, kind, version, reason } => {
+            Verifier::open(&of.db, of.environment()?)?
+                .desk(act(None, reason))
+                .retire_key((*kind).into(), *version)?;
             out.result(&json!({ "retired": version }), format!("version {version} is gone for good"))
         }
     }

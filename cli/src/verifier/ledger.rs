@@ -5,6 +5,7 @@ use onetap_server_verifier::Verdict;
 use serde_json::json;
 
 use super::keys::open;
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -18,35 +19,35 @@ pub(super) fn run(command: &args::Ledger, out: Output) -> Result<(), Failure> {
         args::Ledger::Hold { act, account, amount } => {
             let server = open(&act.db)?;
             let amount = minor(amount, server.account(account)?.currency)?;
-            let hold = server.place_hold(account, amount, &act.operator, &act.reason)?;
+            let hold = server.desk(act.act()).place_hold(account, amount)?;
             out.result(&json!({ "hold": hold }), hold.to_string())
         }
         args::Ledger::Release { act, hold } => {
-            open(&act.db)?.release_hold(*hold, &act.operator, &act.reason)?;
+            open(&act.db)?.desk(act.act()).release_hold(*hold)?;
             out.result(&json!({ "released": hold }), format!("{hold} is released"))
         }
         args::Ledger::Capture { act, hold, payee, amount } => {
             let server = open(&act.db)?;
             let amount = minor(amount, server.account(payee)?.currency)?;
-            let transaction = server.capture_hold(*hold, payee, amount, &act.operator, &act.reason)?;
+            let transaction = server.desk(act.act()).capture_hold(*hold, payee, amount)?;
             out.result(&json!({ "transaction": transaction }), transaction.to_string())
         }
         args::Ledger::Reverse { act, transaction } => {
-            let reversal = open(&act.db)?.reverse(transaction, &act.operator, &act.reason)?;
+            let reversal = open(&act.db)?.desk(act.act()).reverse(transaction)?;
             out.result(&json!({ "transaction": reversal }), reversal.to_string())
         }
         args::Ledger::Link { act, account, system } => {
-            open(&act.db)?.link_account(account, system, &act.operator, &act.reason)?;
+            open(&act.db)?.desk(act.act()).link_account(account, system)?;
             let prose = format!("{account} is kept by {}", system.as_str());
             out.result(&json!({ "account": account, "system": system }), prose)
         }
-        args::Ledger::Settle { db, transaction, failed } => {
+        args::Ledger::Settle { act, transaction, failed } => {
             let verdict = match failed {
                 Some(reason) => Verdict::Failed { reason: reason.clone() },
                 None => Verdict::Settled,
             };
-            let server = open(db)?;
-            server.settle(transaction, &verdict)?;
+            let server = open(&act.db)?;
+            server.desk(act.act()).settle(transaction, &verdict)?;
             out.result(&server.settlement(transaction)?, format!("recorded for {transaction}"))
         }
     }
@@ -67,15 +68,15 @@ pub(super) fn outbox(command: &args::Outbox, out: Output) -> Result<(), Failure>
             Ok(())
         }
         args::Outbox::Requeue { act, message } => {
-            open(&act.db)?.requeue(*message, &act.operator, &act.reason)?;
+            open(&act.db)?.desk(act.act()).requeue(*message)?;
             out.result(&json!({ "requeued": message }), format!("{message} is sent again"))
         }
         args::Outbox::Discard { act, message } => {
-            open(&act.db)?.discard(*message, &act.operator, &act.reason)?;
+            open(&act.db)?.desk(act.act()).discard(*message)?;
             out.result(&json!({ "discarded": message }), format!("{message} is given up"))
         }
         args::Outbox::Announce { db, off } => {
-            let changed = open(db)?.announce(!off)?;
+            let changed = open(db)?.desk(act(None, "")).announce(!off)?;
             let state = if *off { "off" } else { "on" };
             let prose = if changed { "from the server's next start on" } else { "as it was" };
             out.result(&json!({ "announce": !off, "changed": changed }), format!("{state}, {prose}"))

@@ -19,6 +19,7 @@ use onetap_server_verifier::{
 };
 use serde_json::json;
 
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
@@ -43,7 +44,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         },
         args::Verifier::Account(options) => account(options, out),
         args::Verifier::Unlock { db, account, operator, reason } => {
-            open(db)?.unlock(account, operator, reason)?;
+            open(db)?.desk(act(operator.as_deref(), reason)).unlock(account)?;
             out.result(&json!({ "unlocked": account }), format!("{account} is unlocked"))
         }
         args::Verifier::Serve(options) => serve::run(options, out),
@@ -82,7 +83,9 @@ fn order_card(
 ) -> Result<(), Failure> {
     let file = path.map(|path| files::NewFile::create(path, files::Secrecy::OwnerOnly)).transpose()?;
     let currency = server.account(account)?.currency;
-    let order = server.order_card(account, &CardOptions { suite, ..CardOptions::new(currency) })?;
+    let order = server
+        .desk(act(None, ""))
+        .order_card(account, &CardOptions { suite, ..CardOptions::new(currency) })?;
     let (Some(file), Some(path)) = (file, path) else {
         return out.json_line(&order);
     };
@@ -95,19 +98,20 @@ fn order_card(
 
 fn activate(server: &Verifier, statement: &Path, out: Output) -> Result<(), Failure> {
     let statement: EnrolmentStatement = files::read_json(statement, "an enrolment statement")?;
-    let card = server.activate_card(&statement)?;
+    let card = server.desk(act(None, "")).activate_card(&statement)?;
     out.result(&json!({ "active": card }), format!("card {card} is active"))
 }
 
 fn account(options: &args::Account, out: Output) -> Result<(), Failure> {
     let server = open(&options.db)?;
     if let Some(terminal) = &options.terminal {
-        server.register_terminal(terminal.clone())?;
+        server.desk(act(None, &options.reason)).register_terminal(terminal.clone())?;
         return out
             .result(&json!({ "terminal": terminal }), format!("terminal {} may ask", terminal.as_str()));
     }
     if let Some(holder) = &options.open {
-        let opened = server.open_account(&account_options(options, holder)?)?;
+        let opened =
+            server.desk(act(None, &options.reason)).open_account(&account_options(options, holder)?)?;
         return out.result(&json!({ "account": opened }), opened.to_string());
     }
     for account in server.accounts()? {

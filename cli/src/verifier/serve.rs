@@ -15,6 +15,7 @@ use tracing::Level;
 
 use super::housekeeping::keep_house;
 use super::open;
+use crate::act::act;
 use crate::args::{LogLevel, Serve};
 use crate::exit::Failure;
 use crate::interrupt;
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
 /// The verifier, which writes a message for each transaction if somebody is to be told.
 fn announcing(options: &Serve) -> Result<Verifier, Failure> {
     let verifier = open(&options.db)?;
-    if options.webhook.is_some() && verifier.announce(true)? {
+    if options.webhook.is_some() && verifier.desk(act(None, "")).announce(true)? {
         // It reads when it is opened whether it is to write them.
         drop(verifier);
         return open(&options.db);

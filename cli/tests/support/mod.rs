@@ -28,6 +28,7 @@ pub(crate) fn onetap(folder: &Path, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     // Journals of payments stay in the test's own folder.
+    command.env("ONETAP_REASON", "a test");
     command.env("XDG_STATE_HOME", folder.join("state"));
     command
 }

@@ -9,7 +9,7 @@ use onetap_apdu_spec::service::Receipt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::books::chain::{End, Sealer};
+use crate::books::chain::End;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{
     Account, AccountKind, CardState, EnrolledCard, Event, Lock, Mark, StoreError, Timestamp,
@@ -28,13 +28,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str, what: &'static str) -> 
     serde_json::from_str(text).map_err(|_| StoreError::BadRow { what })
 }
 
-/// The name that an enumeration has in a column: its JSON string without the quotes.
-pub(crate) fn to_name<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    let json = to_json(value)?;
-    Ok(json.trim_matches('"').to_owned())
-}
-
-/// The inverse of [`to_name`].
+/// Reads the name that an enumeration has in a column.
 pub(crate) fn from_name<T: DeserializeOwned>(name: &str, what: &'static str) -> Result<T, StoreError> {
     let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
         serde::de::IntoDeserializer::into_deserializer(name);
@@ -227,38 +221,15 @@ pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Opti
     Ok((state, mark))
 }
 
-/// Locks an account's row, the operator's too, and reads where its chain ends.
-fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<End, StoreError> {
+/// Locks an account's row, the operator's too, and reads where its chain ends; none if there is no such row.
+pub(crate) fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<Option<End>, StoreError> {
     let sql = if db.locks_rows() {
         "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1 FOR NO KEY UPDATE"
     } else {
         "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1"
     };
-    let end = db.first(sql, &params![account], |row| chain_end(row, 0))?;
-    end.ok_or(StoreError::BadRow { what: "audit chain" })
+    db.first(sql, &params![account], |row| chain_end(row, 0))
 }
-
-/// Adds an entry to an account's audit chain and returns its place.
-pub(crate) fn append_audit(
-    db: &mut dyn Sql,
-    sealer: &Sealer,
-    account: i64,
-    at: Timestamp,
-    event: &Event,
-) -> Result<i64, StoreError> {
-    let (last, json) = (end_of_chain(db, account)?, to_json(event)?);
-    let end = sealer.append(account, &last, at, &json)?;
-    db.execute(INSERT_AUDIT, &params![account, end.sequence, at.0, &json, &end.seal])?;
-    db.execute(
-        "UPDATE accounts SET audit_sequence = ?2, audit_seal = ?3, audit_head = ?4 WHERE account_id = ?1",
-        &params![account, end.sequence, &end.seal, &end.head],
-    )?;
-    Ok(end.sequence)
-}
-
-/// Account, sequence, time, event, seal.
-pub(crate) const INSERT_AUDIT: &str =
-    "INSERT INTO audit (account_id, sequence, at, event, seal) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Reads the event of one audit entry.
 pub(crate) fn event_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Option<Event>, StoreError> {

@@ -2,8 +2,10 @@
 
 use crate::books;
 use crate::books::accounts::RowLock;
-use crate::books::decision::{Decider, executed_entry, mark_after};
+use crate::books::decision::{Decider, executed_entry};
 use crate::books::sql::{Sql, params};
+use crate::books::write::Telling;
+use crate::domain::Act;
 use crate::domain::{Event, Life, Mark, StoreError};
 use crate::rules::cancel::{CounterRows, ProvenCancellation, cancel};
 use crate::rules::decide::Outcome;
@@ -20,13 +22,8 @@ impl Decider {
         let Some(event) = &ruling.event else {
             return Ok(ruling.answer.into());
         };
-        let account = cancellation.account;
-        books::append_audit(db, &self.sealer, account, cancellation.now, event)?;
-        if let Some(mark) = event.mark() {
-            let card = cancellation.card().to_string();
-            let statement = mark_after(account, &card, mark);
-            db.execute(statement.sql, &statement.params)?;
-        }
+        let act = Act::of_terminal(&cancellation.terminal);
+        Telling::new(cancellation.account, cancellation.now, &act, event).tell(db, &self.sealer)?;
         Ok(ruling.answer.into())
     }
 }

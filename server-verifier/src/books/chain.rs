@@ -2,20 +2,88 @@
 //! that is not in the database, so that a change, a removal or another order shows.
 
 use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
-
 use subtle::ConstantTimeEq as _;
 
+use crate::books::project::Place;
+use crate::books::sql::{Row, Statement, params};
 use crate::domain::{StoreError, Timestamp};
 
-/// One entry as it is sealed.
+/// One entry as it is stored.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sealed<'a> {
-    pub(crate) account: i64,
-    pub(crate) sequence: i64,
-    pub(crate) at: Timestamp,
+pub(crate) struct Entry<'a> {
+    pub(crate) place: Place,
+    /// Who did it; none if an older version wrote the entry.
+    pub(crate) actor: Option<&'a str>,
+    /// Why, if it was said.
+    pub(crate) reason: Option<&'a str>,
     /// The event as JSON, exactly as stored.
     pub(crate) event: &'a str,
+    /// The idempotency key of the request that it answers.
+    pub(crate) key: Option<&'a str>,
+    /// The keyed tag of that request's body.
+    pub(crate) body: Option<&'a [u8]>,
+    /// T of what was executed.
+    pub(crate) message: Option<&'a [u8]>,
+    /// H and S of what was executed.
+    pub(crate) signature: Option<&'a [u8]>,
+    /// What the card owed besides S.
+    pub(crate) object: Option<&'a [u8]>,
 }
+
+impl<'a> Entry<'a> {
+    /// Reads a row of `entry_columns`.
+    pub(crate) fn read(row: &'a dyn Row) -> Result<(Self, Block), StoreError> {
+        let place = Place { account: row.int(0)?, sequence: row.int(1)?, at: Timestamp(row.int(2)?) };
+        let entry = Self {
+            place,
+            actor: row.opt_text(3)?,
+            reason: row.opt_text(4)?,
+            event: row.text(5)?,
+            key: row.opt_text(6)?,
+            body: row.opt_bytes(7)?,
+            message: row.opt_bytes(8)?,
+            signature: row.opt_bytes(9)?,
+            object: row.opt_bytes(10)?,
+        };
+        Ok((entry, row.array(11)?))
+    }
+
+    /// The statement that adds it.
+    pub(crate) fn insert(&self, seal: &'a Block) -> Statement<'a> {
+        let Place { account, sequence, at } = self.place;
+        Statement::new(
+            INSERT,
+            &params![
+                account,
+                sequence,
+                at.0,
+                self.actor,
+                self.reason,
+                self.event,
+                self.key,
+                self.body,
+                self.message,
+                self.signature,
+                self.object,
+                seal
+            ],
+        )
+    }
+}
+
+/// The columns of an entry, in the order of [`Entry::read`].
+macro_rules! entry_columns {
+    () => {
+        "account_id, sequence, at, actor, reason, event, idempotency_key, body, message, signature, object, seal"
+    };
+}
+pub(crate) use entry_columns;
+
+const INSERT: &str = concat!(
+    "INSERT INTO audit (",
+    entry_columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+);
 
 /// Where a chain ends, as its account's row has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +111,11 @@ impl Sealer {
         Self { crypto, key }
     }
 
+    /// The key of seals, which keys the sums of checking, too.
+    pub(crate) fn key(&self) -> &Key256 {
+        &self.key
+    }
+
     /// The end of a chain without entries.
     pub(crate) fn begin(&self, account: i64) -> End {
         self.end(account, 0, ORIGIN)
@@ -61,31 +134,45 @@ impl Sealer {
         self.end(account, end.sequence, end.seal).head.ct_eq(&end.head).into()
     }
 
-    /// The end of a chain once `event` is added to it as JSON.
+    /// The end of a chain once `entry` is added to it.
     ///
     /// # Errors
     /// [`StoreError::BadRow`] if the chain does not end as it was left.
-    pub(crate) fn append(
-        &self,
-        account: i64,
-        last: &End,
-        at: Timestamp,
-        event: &str,
-    ) -> Result<End, StoreError> {
-        if !self.holds(account, last) {
+    pub(crate) fn append(&self, last: &End, entry: &Entry<'_>) -> Result<End, StoreError> {
+        let Place { account, sequence, .. } = entry.place;
+        if !self.holds(account, last) || sequence != last.sequence + 1 {
             return Err(StoreError::BadRow { what: "audit chain" });
         }
-        let sequence = last.sequence + 1;
-        let seal = self.seal(&last.seal, &Sealed { account, sequence, at, event });
-        Ok(self.end(account, sequence, seal))
+        Ok(self.end(account, sequence, self.seal(&last.seal, entry)))
     }
 
-    /// The seal over an entry and the one before it.
-    pub(crate) fn seal(&self, before: &Block, entry: &Sealed<'_>) -> Block {
-        let place = [entry.account, entry.sequence, entry.at.0].map(i64::to_be_bytes);
+    /// The seal over an entry and the one before it. What an older version wrote has an event only.
+    pub(crate) fn seal(&self, before: &Block, entry: &Entry<'_>) -> Block {
+        let Place { account, sequence, at } = entry.place;
+        let place = [account, sequence, at.0].map(i64::to_be_bytes);
         let [account, sequence, at] = &place;
-        let hash =
-            self.crypto.sha256(&[b"onetap/audit", before, account, sequence, at, entry.event.as_bytes()]);
-        self.crypto.cmac(&self.key, &[&hash])
+        let Some(actor) = entry.actor else {
+            let parts = [b"onetap/audit", before.as_slice(), account, sequence, at, entry.event.as_bytes()];
+            return self.crypto.cmac(&self.key, &[&self.crypto.sha256(&parts)]);
+        };
+        let parts = [
+            Some(actor.as_bytes()),
+            entry.reason.map(str::as_bytes),
+            Some(entry.event.as_bytes()),
+            entry.key.map(str::as_bytes),
+            entry.body,
+            entry.message,
+            entry.signature,
+            entry.object,
+        ];
+        // Each part with its length; one that is not there has a length that none can have.
+        let lengths = parts.map(|part| part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+        let framed = lengths
+            .iter()
+            .zip(parts)
+            .flat_map(|(length, part)| [length.as_slice(), part.unwrap_or_default()]);
+        let all: Vec<&[u8]> =
+            [b"onetap/entry".as_slice(), before, account, sequence, at].into_iter().chain(framed).collect();
+        self.crypto.cmac(&self.key, &[&self.crypto.sha256(&all)])
     }
 }

@@ -5,14 +5,14 @@ use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::service::Receipt;
 
 use crate::books;
-use crate::books::accounts::{CHAIN_END, INSERT_AUDIT, RowLock};
+use crate::books::accounts::{CHAIN_END, RowLock};
 use crate::books::chain::{End, Sealer};
-use crate::books::ledger::{Incoming, Posting};
-use crate::books::outbox;
 use crate::books::sql::{Param, Sql, Statement, params};
-use crate::domain::{Account, CardState, Event, Life, Mark, Policy, StoreError, Timestamp, Topic};
+use crate::books::write::{Request, Signed, Telling};
+use crate::domain::Act;
+use crate::domain::{CardState, Life, Mark, Policy, StoreError, Topic};
 use crate::rules::cancel::ProvenCancellation;
-use crate::rules::decide::{Answered, Attempt, Commit, Decision, Execution, Outcome, Rows, Tries, decide};
+use crate::rules::decide::{Answered, Attempt, Commit, Decision, Outcome, Rows, Tries, decide};
 use crate::rules::verify::Judged;
 
 /// What a decision answers.
@@ -46,148 +46,51 @@ impl Decider {
         let (rows, end) = gather(db, attempt)?;
         let decision = decide(&self.policy, &rows, attempt);
         if let Decision::Commit(commit) = &decision {
-            self.apply(db, attempt, &rows, end, commit)?;
+            self.apply(db, attempt, &end, commit)?;
         }
         Ok(decision.outcome())
     }
 
-    /// Writes everything that a decision says.
+    /// Writes what a decision says: one entry of the log, and what it changes.
     fn apply(
         &self,
         db: &mut dyn Sql,
         attempt: &Attempt,
-        rows: &Rows,
-        last: End,
+        last: &End,
         commit: &Commit<'_>,
     ) -> Result<(), StoreError> {
-        let (account, at) = (attempt.account, attempt.now);
-        let event = books::to_json(&commit.event)?;
-        let end = self.sealer.append(account, &last, at, &event)?;
-        let sequence = end.sequence;
-        let answered_by = repeated_entry(db, attempt, &commit.event)?.unwrap_or(sequence);
-        let card = attempt.evidence().header().binding.card.to_string();
-        let mut writes = vec![
-            Statement::new(INSERT_AUDIT, &params![account, sequence, at.0, &event, &end.seal]),
-            account_after(&rows.account, attempt, commit, &end),
-            Statement::new(
-                "INSERT INTO requests (terminal_id, idempotency_key, account_id, body, sequence, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                &params![attempt.terminal.as_str(), &attempt.key, account, &attempt.body, answered_by, at.0],
-            ),
-        ];
-        writes.extend(commit.mark().map(|mark| mark_after(account, &card, mark)));
-        writes.extend(self.notification(attempt, commit, sequence));
-        if let Tries::Wrong { .. } = commit.tries {
-            let sql = "INSERT INTO wrong_passwords (account_id, at, sequence) VALUES (?1, ?2, ?3)";
-            writes.push(Statement::new(sql, &params![account, at.0, sequence]));
-        }
-        let Some(execution) = &commit.execution else {
-            return db.execute_all(&writes);
+        let executed = commit.execution.as_ref().map(|execution| execution.verified.evidence());
+        let signature = executed.map(|evidence| evidence.signature().encode());
+        let evidence = executed.zip(signature.as_deref()).map(|(evidence, signature)| Signed {
+            message: evidence.message().bytes(),
+            signature,
+            object: evidence.object(),
+        });
+        let telling = Telling {
+            account: attempt.account,
+            at: attempt.now,
+            act: &Act::of_terminal(&attempt.terminal),
+            event: &commit.event,
+            request: Some(Request {
+                terminal: attempt.terminal.as_str(),
+                key: &attempt.key,
+                body: &attempt.body,
+            }),
+            evidence,
+            topic: self.topic(commit),
         };
-        let evidence = execution.verified.evidence();
-        let signature = evidence.signature().encode();
-        let (id, counter) = (&execution.receipt.transaction.0, evidence.header().counter);
-        writes.push(Statement::new(
-            "INSERT INTO transactions (account_id, card_id, counter, sequence, message, signature, object)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            &params![
-                account,
-                &card,
-                counter,
-                sequence,
-                evidence.message().bytes(),
-                &signature,
-                evidence.object()
-            ],
-        ));
-        writes.extend(booking(execution, id, sequence, at, Incoming::at(db)));
-        db.execute_all(&writes)
+        telling.tell_after(db, &self.sealer, last).map(drop)
     }
 
     /// The holder learns that the account is locked (RTS SCA art. 4); another system, what it is to book; and
     /// who asked to be told, what was executed.
-    fn notification(
-        &self,
-        attempt: &Attempt,
-        commit: &Commit<'_>,
-        sequence: i64,
-    ) -> Option<Statement<'static>> {
-        let topic = match (&commit.tries, &commit.execution) {
-            (Tries::Wrong { lock: Some(_) }, _) => Topic::AccountLocked,
-            (_, Some(execution)) if execution.system.is_some() => Topic::Execute,
-            (_, Some(_)) if self.announces => Topic::Executed,
-            _ => return None,
-        };
-        Some(outbox::message(attempt.account, sequence, topic, attempt.now))
-    }
-}
-
-/// Both legs and the payee's money; or a hold, for another system to book it.
-fn booking<'a>(
-    execution: &'a Execution<'_>,
-    id: &'a str,
-    sequence: i64,
-    at: Timestamp,
-    incoming: Incoming,
-) -> Vec<Statement<'a>> {
-    let Execution { payer, payee, amount, .. } = *execution;
-    if let Some(system) = &execution.system {
-        let params = params![payer, sequence, amount, payee, system.as_str(), at.0];
-        return vec![Statement::new(crate::books::holds::PLACE, &params)];
-    }
-    Posting { transaction: id, from: payer, to: payee, amount, at }.legs(incoming).into()
-}
-
-/// The payer's row: balance and what is held of it, tries, lock, end of the chain.
-fn account_after<'a>(
-    account: &Account,
-    attempt: &Attempt,
-    commit: &Commit<'_>,
-    end: &'a End,
-) -> Statement<'a> {
-    let (wrong_in_a_row, lock) = match commit.tries {
-        Tries::Unchanged => (account.wrong_in_a_row, None),
-        Tries::Right => (0, None),
-        Tries::Wrong { lock } => (account.wrong_in_a_row + 1, lock),
-    };
-    let (paid, held) = match &commit.execution {
-        Some(Execution { amount, system: None, .. }) => (*amount, 0),
-        Some(Execution { amount, system: Some(_), .. }) => (0, *amount),
-        None => (0, 0),
-    };
-    let since = account.lock.map(|lock| lock.since.0).or(lock.map(|_| attempt.now.0));
-    let cause = account.lock.map(|lock| lock.cause).or(lock).map(|cause| cause.name());
-    Statement::new(
-        "UPDATE accounts SET balance = ?2, wrong_in_a_row = ?3, locked_at = ?4, lock_cause = ?5,
-            audit_sequence = ?6, audit_seal = ?7, audit_head = ?8, held = ?9 WHERE account_id = ?1",
-        &params![
-            attempt.account,
-            account.balance - paid,
-            wrong_in_a_row,
-            since,
-            cause,
-            end.sequence,
-            &end.seal,
-            &end.head,
-            account.held + held
-        ],
-    )
-}
-
-/// The card's row: its mark.
-pub(super) fn mark_after<'a>(account: i64, card: &'a str, mark: &'a Mark) -> Statement<'a> {
-    Statement::new(
-        "UPDATE cards SET mark_counter = ?3, mark_fingerprint = ?4, mark_life = ?5, mark_wrong = ?6
-         WHERE account_id = ?1 AND card_id = ?2",
-        &params![account, card, mark.counter, &mark.fingerprint, mark.life.name(), mark.wrong],
-    )
-}
-
-/// The entry that has the receipt of what is repeated.
-fn repeated_entry(db: &mut dyn Sql, attempt: &Attempt, event: &Event) -> Result<Option<i64>, StoreError> {
-    match event {
-        Event::Repeated { card, counter, .. } => executed_entry(db, attempt.account, *card, *counter),
-        _ => Ok(None),
+    fn topic(&self, commit: &Commit<'_>) -> Option<Topic> {
+        match (&commit.tries, &commit.execution) {
+            (Tries::Wrong { lock: Some(_) }, _) => Some(Topic::AccountLocked),
+            (_, Some(execution)) if execution.system.is_some() => Some(Topic::Execute),
+            (_, Some(_)) if self.announces => Some(Topic::Executed),
+            _ => None,
+        }
     }
 }
 

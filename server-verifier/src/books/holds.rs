@@ -24,10 +24,10 @@ pub(crate) fn capture_id(hold: HoldId) -> TransactionId {
     TransactionId(format!("capture-{hold}"))
 }
 
-/// Account, sequence, amount, payee, system, moment.
-pub(crate) const PLACE: &str =
-    "INSERT INTO holds (account_id, sequence, amount, state, payee_id, system, placed_at)
-    VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6)";
+/// The id of the transaction that reverses another.
+pub(crate) fn reversal_id(transaction: &TransactionId) -> TransactionId {
+    TransactionId(format!("reversal-{transaction}"))
+}
 
 /// A holder's account, which nobody else may decide on until the transaction ends; others may still credit it.
 pub(crate) fn lock_account(db: &mut dyn Sql, account: i64) -> Result<Option<Account>, StoreError> {
@@ -62,24 +62,4 @@ pub(crate) fn view(row: &dyn Row) -> Result<HoldView, StoreError> {
         placed_at: Timestamp(row.int(7)?),
         closed_at: row.opt_int(8)?.map(Timestamp),
     })
-}
-
-/// Closes a hold: with what was paid to whom if it is captured. The account must be locked.
-pub(crate) fn close(
-    db: &mut dyn Sql,
-    id: HoldId,
-    hold: &Hold,
-    state: HoldState,
-    paid: Option<(i64, i64)>,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let (captured, payee) = (paid.map_or(0, |paid| paid.0), paid.map(|paid| paid.1).or(hold.payee));
-    db.execute(
-        "UPDATE holds SET state = ?3, captured = ?4, payee_id = ?5, closed_at = ?6
-         WHERE account_id = ?1 AND sequence = ?2",
-        &params![id.account, id.sequence, &books::to_name(&state)?, captured, payee, at.0],
-    )?;
-    let free = "UPDATE accounts SET held = held - ?2 WHERE account_id = ?1";
-    db.execute(free, &params![id.account, hold.amount])?;
-    Ok(())
 }

@@ -2,7 +2,16 @@
 
 use crate::books::sql::{Row, Sql, params};
 use crate::books::{self, OPERATOR};
+use crate::domain::Actor;
 use crate::domain::{LogEntry, MAX_PAGE, StoreError, Timestamp};
+
+/// The columns of [`log_entry`], from `audit a` with its account `c`.
+macro_rules! log_columns {
+    () => {
+        "a.account_id, number, sequence, at, event, actor, reason"
+    };
+}
+pub(crate) use log_columns;
 
 /// Walks through the whole log, chain by chain.
 #[derive(Debug, Default)]
@@ -15,9 +24,12 @@ pub(crate) struct LogPage {
 impl LogPage {
     /// The next entries, [`MAX_PAGE`] at most; none at the end.
     pub(crate) fn next(&mut self, db: &mut dyn Sql) -> Result<Vec<LogEntry>, StoreError> {
-        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
-            JOIN accounts c ON c.account_id = a.account_id
-            WHERE (a.account_id, sequence) > (?1, ?2) ORDER BY a.account_id, sequence LIMIT ?3";
+        let sql = concat!(
+            "SELECT ",
+            log_columns!(),
+            " FROM audit a JOIN accounts c ON c.account_id = a.account_id
+            WHERE (a.account_id, sequence) > (?1, ?2) ORDER BY a.account_id, sequence LIMIT ?3"
+        );
         let params = params![self.account, self.sequence, MAX_PAGE];
         let entries = db.all(sql, &params, |row| Ok((row.int(0)?, log_entry(row)?)))?;
         if let Some((account, last)) = entries.last() {
@@ -27,13 +39,30 @@ impl LogPage {
     }
 }
 
-/// Reads account row, number, sequence, time, event.
+/// What older versions noted in the event itself.
+#[derive(serde::Deserialize)]
+struct Noted {
+    operator: Option<String>,
+    reason: Option<String>,
+}
+
+/// Reads a row of `log_columns`.
 pub(crate) fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
     let number = if row.int(0)? == OPERATOR { None } else { row.opt_text(1)? };
+    let text = row.text(4)?;
+    let (by, reason) = match row.opt_text(5)? {
+        Some(actor) => (Some(books::parse(actor, "actor")?), row.opt_text(6)?.map(str::to_owned)),
+        None => {
+            let Noted { operator, reason } = books::from_json(text, "audit entry")?;
+            (operator.map(Actor::Noted), reason)
+        }
+    };
     Ok(LogEntry {
         account: number.map(|number| books::parse(number, "account number")).transpose()?,
         sequence: row.int(2)?,
         at: Timestamp(row.int(3)?),
-        event: books::from_json(row.text(4)?, "audit entry")?,
+        by,
+        reason,
+        event: books::from_json(text, "audit entry")?,
     })
 }

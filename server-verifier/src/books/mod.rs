@@ -8,8 +8,13 @@ pub(crate) mod decision;
 pub(crate) mod holds;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod model;
 pub(crate) mod outbox;
-pub(crate) mod replay;
+pub(crate) mod project;
 pub(crate) mod sql;
+pub(crate) mod tables;
+pub(crate) mod takeover;
+pub(crate) mod write;
 
 pub(crate) use accounts::*;
+pub(crate) use ledger::opening_id;

@@ -4,6 +4,7 @@
 use onetap_apdu_spec::header::ServerId;
 
 use crate::books;
+use crate::books::project::Place;
 use crate::books::sql::{Row, Sql, Statement, params};
 use crate::domain::{DeadLetter, EntryId, Message, MessageState, MessageView, StoreError, Timestamp, Topic};
 
@@ -178,10 +179,10 @@ fn wake_if(db: &mut dyn Sql, changed: u64, entry: EntryId, now: Timestamp) -> Re
     Ok(changed > 0)
 }
 
-/// Writes a message about the entry at `sequence` of an account's chain.
-pub(crate) fn message(account: i64, sequence: i64, topic: Topic, due: Timestamp) -> Statement<'static> {
+/// The statement that writes a message about the entry at `place`, due at once.
+pub(crate) fn message(place: Place, topic: Topic) -> Statement<'static> {
     let sql = "INSERT INTO outbox (account_id, sequence, topic, due_at) VALUES (?1, ?2, ?3, ?4)";
-    Statement::new(sql, &params![account, sequence, topic.name(), due.0])
+    Statement::new(sql, &params![place.account, place.sequence, topic.name(), place.at.0])
 }
 
 /// Whether others are told of each transaction.

@@ -3,7 +3,7 @@
 //! Statements are written once, with `?1` for parameters; a store that spells them otherwise translates.
 //! Integers are 64 bits wide, text is UTF-8, everything else is bytes.
 
-use crate::domain::StoreError;
+use crate::domain::{Cell, StoreError};
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Param<'a> {
 }
 
 /// A statement with its parameters.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Statement<'a> {
     pub(crate) sql: &'static str,
     pub(crate) params: Vec<Param<'a>>,
@@ -171,6 +171,17 @@ impl dyn Sql + '_ {
     }
 }
 
+impl<'a> From<&'a Cell> for Param<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        match cell {
+            Cell::Null => Self::Null,
+            Cell::Int(value) => Self::Int(*value),
+            Cell::Text(text) => Self::Text(text),
+            Cell::Bytes { hex } => Self::Bytes(hex),
+        }
+    }
+}
+
 impl From<i64> for Param<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
@@ -216,6 +227,17 @@ impl<'a> From<&'a Vec<u8>> for Param<'a> {
 impl<'a, const N: usize> From<&'a [u8; N]> for Param<'a> {
     fn from(value: &'a [u8; N]) -> Self {
         Self::Bytes(value)
+    }
+}
+
+impl From<Value<'_>> for Cell {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Int(value) => Self::Int(value),
+            Value::Text(text) => text.into(),
+            Value::Bytes(bytes) => bytes.into(),
+        }
     }
 }
 

@@ -33,6 +33,15 @@ pub struct Account {
     pub system: Option<SystemName>,
 }
 
+impl Account {
+    /// What may be spent: minor units. Another system knows for those that it keeps.
+    #[must_use]
+    pub fn free(&self) -> i64 {
+        let ceiling = if self.system.is_some() { i64::MAX } else { self.balance };
+        ceiling - self.held
+    }
+}
+
 /// What an account is for (P-26).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +78,17 @@ impl LockCause {
         match self {
             Self::WrongInARow => "wrong-in-a-row",
             Self::WrongInWindow => "wrong-in-window",
+        }
+    }
+}
+
+impl AccountKind {
+    /// Its name in columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::StoredValue => "stored-value",
         }
     }
 }

@@ -71,3 +71,15 @@ pub struct EnrolledCard {
     /// SubjectPublicKeyInfo DER.
     pub public_key: Vec<u8>,
 }
+
+impl CardState {
+    /// Its name in columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Active => "active",
+            Self::Blocked => "blocked",
+        }
+    }
+}

@@ -1,35 +1,53 @@
 //! What the log tells.
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::Digest;
-use onetap_apdu_spec::header::{CardId, KeyId};
+use onetap_apdu_spec::crypto::{Digest, RsaBits};
+use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
+use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 
-use crate::domain::{AccountKind, EntryId, HoldId, KeyKind, LockCause, Mark, Timestamp};
+use crate::domain::{AccountKind, Actor, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Timestamp};
 
 /// One entry of the log, for the operator. Holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LogEntry {
-    /// The account; none in the operator's own chain.
+    /// The account; none in the chains of the operator and of equity accounts.
     pub account: Option<AccountNumber>,
     /// Place in its chain, from 1.
     pub sequence: i64,
     /// When.
     pub at: Timestamp,
+    /// Who; none if an older version did not note it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// Why, if it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// What happened.
+/// What happened. An event tells all that it changes: `books::project` makes the changes of rows from it alone. What
+/// a field is marked `default` for, older versions did not tell; their rows are told by [`Event::TakenOver`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum Event {
     /// The store was made.
-    Initialised { operator: String },
+    Initialised {
+        operator: String,
+        #[serde(default)]
+        server: Option<ServerId>,
+        #[serde(default)]
+        policy: Option<Policy>,
+    },
+    /// Rows of an older version, or of another shard, as they stood when this server took them over.
+    TakenOver { table: String, columns: Vec<String>, rows: Vec<Vec<Cell>> },
+    /// From now on a message is written for each transaction, or no more.
+    Announcing { on: bool },
     /// The server has another version of a key, for new cards.
     KeyRotated { key: KeyKind, version: KeyId },
     /// A version of a key is gone for good.
@@ -44,13 +62,26 @@ pub enum Event {
     TerminalRegistered { terminal: TerminalId },
     /// A terminal may not send requests any more.
     TerminalWithdrawn { terminal: TerminalId },
-    /// An account was opened with a balance in minor units.
-    AccountOpened { kind: AccountKind, opening_balance: u64 },
+    /// An account was opened with a balance in minor units, which came from an equity account.
+    AccountOpened {
+        kind: AccountKind,
+        opening_balance: u64,
+        #[serde(default)]
+        opened: Option<Opened>,
+    },
+    /// The other side of opening balances in a currency, or of what a system settles, was opened.
+    EquityOpened { holder: String, currency: Currency, system: Option<SystemName> },
     /// An account was closed.
     AccountClosed,
     /// A card is to be made, or made anew with another signing key.
-    CardOrdered { card: CardId, suite: Suite, signing_key: KeyId },
-    /// A card's public key was enrolled: the SHA-256 of its binding and SubjectPublicKeyInfo.
+    CardOrdered {
+        card: CardId,
+        suite: Suite,
+        signing_key: KeyId,
+        #[serde(default)]
+        order: Option<Ordered>,
+    },
+    /// A card's public key was enrolled: a SubjectPublicKeyInfo, and the SHA-256 of it and the binding.
     CardActivated {
         card: CardId,
         signing_key: KeyId,
@@ -58,13 +89,27 @@ pub enum Event {
         enrolled: Digest,
         /// Until when the card's older keys are good, if it has any.
         older_until: Option<Timestamp>,
+        #[serde(default, with = "hex::serde")]
+        public_key: Vec<u8>,
     },
     /// A card may not pay any more.
-    CardBlocked { card: CardId, operator: String, reason: String },
-    /// A transaction was executed.
-    Executed { terminal: TerminalId, receipt: Receipt, mark: Mark },
+    CardBlocked { card: CardId },
+    /// A transaction was executed: booked to the payee's row, or held for another system.
+    Executed {
+        terminal: TerminalId,
+        receipt: Receipt,
+        mark: Mark,
+        #[serde(default)]
+        payee: i64,
+    },
     /// A transaction executed before was asked for again, with the right password.
-    Repeated { card: CardId, counter: u32, receipt: Receipt },
+    Repeated {
+        card: CardId,
+        counter: u32,
+        receipt: Receipt,
+        #[serde(default)]
+        terminal: Option<TerminalId>,
+    },
     /// A request with a valid signature was refused; no try was charged.
     Refused { card: CardId, counter: u32, terminal: TerminalId, why: Why, mark: Option<Mark> },
     /// A password was evaluated and was wrong (P-24).
@@ -81,26 +126,102 @@ pub enum Event {
     Cancelled { card: CardId, counter: u32, terminal: TerminalId, mark: Mark },
     /// A cancellation with a valid signature was refused; nothing else changed.
     CancellationRefused { card: CardId, counter: u32, terminal: TerminalId, why: Why },
-    /// An administrator unlocked the account; every counter value up to the mark is void.
-    Unlocked { operator: String, reason: String },
+    /// An administrator unlocked the account; the marks of these cards are void, and every counter value up to them.
+    Unlocked {
+        #[serde(default)]
+        voided: Vec<CardId>,
+    },
     /// Another system keeps the account's books from now on.
-    AccountLinked { system: SystemName, operator: String, reason: String },
+    AccountLinked { system: SystemName },
     /// So many minor units are held; this entry names the hold.
-    HoldPlaced { amount: u64, operator: String, reason: String },
+    HoldPlaced { amount: u64 },
     /// What was held is free again.
-    HoldReleased { hold: HoldId, operator: String, reason: String },
-    /// So many minor units of what was held were paid; the rest is free again.
-    HoldCaptured { hold: HoldId, payee: AccountNumber, amount: u64, operator: String, reason: String },
+    HoldReleased {
+        hold: HoldId,
+        #[serde(default)]
+        held: u64,
+    },
+    /// So many minor units of what was held were paid to the payee's row; the rest is free again.
+    HoldCaptured {
+        hold: HoldId,
+        payee: AccountNumber,
+        amount: u64,
+        #[serde(default)]
+        held: u64,
+        #[serde(default)]
+        to: i64,
+    },
     /// The other system has booked what was accepted for it.
-    ExecutionSettled { transaction: TransactionId },
+    ExecutionSettled {
+        transaction: TransactionId,
+        #[serde(default)]
+        settled: Option<Settled>,
+    },
     /// The other system has not booked it, and says why: what was held is free again.
-    ExecutionFailed { transaction: TransactionId, reason: String },
-    /// The opposite of a transaction was posted.
-    Reversed { transaction: TransactionId, amount: u64, operator: String, reason: String },
+    ExecutionFailed {
+        transaction: TransactionId,
+        #[serde(alias = "reason")]
+        said: String,
+        #[serde(default)]
+        hold: Option<HoldId>,
+        #[serde(default)]
+        held: u64,
+    },
+    /// The opposite of a transaction was posted. The chain that has the original tells the legs, the payee's does not.
+    Reversed {
+        transaction: TransactionId,
+        amount: u64,
+        #[serde(default)]
+        legs: Option<Legs>,
+    },
     /// A message that nobody took is to be sent again.
-    MessageRequeued { message: EntryId, operator: String, reason: String },
+    MessageRequeued { message: EntryId },
     /// A message that nobody took will not be sent.
-    MessageDiscarded { message: EntryId, operator: String, reason: String },
+    MessageDiscarded { message: EntryId },
+}
+
+/// An account as it was opened.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Opened {
+    /// Its number.
+    pub number: AccountNumber,
+    /// Its holder's name.
+    pub holder: String,
+    /// Its currency.
+    pub currency: Currency,
+    /// Row of the equity account that its opening balance came from, if it has one.
+    pub equity: Option<i64>,
+}
+
+/// What a card is ordered as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ordered {
+    /// What personalisation fixes.
+    pub binding: Binding,
+    /// Size of the key that the card makes.
+    pub rsa_bits: RsaBits,
+    /// Whether the card is new, and not made anew.
+    pub new: bool,
+}
+
+/// Between which rows of accounts an amount moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Legs {
+    /// Row of who pays.
+    pub from: i64,
+    /// Row of who is paid.
+    pub to: i64,
+}
+
+/// What a settlement booked, and by which hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Settled {
+    /// The hold that ends with it.
+    pub hold: HoldId,
+    /// Minor units.
+    pub amount: u64,
+    /// Between which rows.
+    pub legs: Legs,
 }
 
 impl Event {
@@ -118,6 +239,18 @@ impl Event {
     pub(crate) fn leave_mark(&mut self) {
         if let Self::Refused { mark, .. } | Self::WrongPassword { mark, .. } = self {
             *mark = None;
+        }
+    }
+
+    /// The terminal whose request it answers.
+    #[must_use]
+    pub fn terminal(&self) -> Option<&TerminalId> {
+        match self {
+            Self::Executed { terminal, .. }
+            | Self::Refused { terminal, .. }
+            | Self::WrongPassword { terminal, .. } => Some(terminal),
+            Self::Repeated { terminal, .. } => terminal.as_ref(),
+            _ => None,
         }
     }
 

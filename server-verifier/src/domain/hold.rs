@@ -37,3 +37,15 @@ pub struct HoldView {
     /// Until when.
     pub closed_at: Option<Timestamp>,
 }
+
+impl HoldState {
+    /// Its name in columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Captured => "captured",
+            Self::Released => "released",
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! The nouns: accounts, cards, events and what they are made of. Everything else rests on them.
 
 mod account;
+mod actor;
 mod background;
 mod card;
+mod cell;
 mod clock;
 mod error;
 mod event;
@@ -15,11 +17,13 @@ mod settlement;
 mod view;
 
 pub use account::{Account, AccountKind, Lock, LockCause};
+pub use actor::{Act, Actor, BadActor, ReasonNeeded};
 pub use background::Background;
 pub use card::{CardState, EnrolledCard, Life, Mark};
+pub use cell::Cell;
 pub use clock::{Clock, SystemClock};
 pub use error::{LedgerError, StoreError};
-pub use event::{Event, LogEntry, Why};
+pub use event::{Event, Legs, LogEntry, Opened, Ordered, Settled, Why};
 pub use hold::{HoldState, HoldView};
 pub use ids::{EntryId, HoldId};
 pub use key::KeyKind;

@@ -15,6 +15,7 @@ use super::identity::Peer;
 use super::identity::Principal;
 use super::problem::Kind;
 use super::problem::Problem;
+use crate::domain::{Act, Actor};
 use crate::service::Client;
 
 /// What a handler is for.
@@ -24,6 +25,8 @@ pub(crate) trait Right: Send {
 
 /// Running accounts and cards.
 pub(crate) struct Operate;
+/// Opening accounts.
+pub(crate) struct Open;
 /// Reading everything.
 pub(crate) struct Read;
 /// Saying who may ask; moving money by hand; checkpoints.
@@ -34,6 +37,12 @@ pub(crate) struct Ask;
 impl Right for Operate {
     fn held_by(access: &Access) -> bool {
         matches!(access, Access::Operator)
+    }
+}
+
+impl Right for Open {
+    fn held_by(access: &Access) -> bool {
+        matches!(access, Access::Operator | Access::Admin)
     }
 }
 
@@ -65,6 +74,17 @@ impl<R> Caller<R> {
     /// Its name, for the record.
     pub(crate) fn name(&self) -> &str {
         self.principal.id.as_str()
+    }
+
+    /// An act of this client, with a reason.
+    pub(crate) fn act(&self, reason: &str) -> Act {
+        let name = self.name().to_owned();
+        let by = match &self.principal.access {
+            Access::Terminal(client) => Actor::Terminal(client.terminal().clone()),
+            Access::Admin => Actor::Admin(name),
+            Access::Operator | Access::Auditor => Actor::Operator(name),
+        };
+        Act::new(by, reason)
     }
 
     /// Its role.

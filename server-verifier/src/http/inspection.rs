@@ -145,7 +145,7 @@ struct Finding {
 }
 
 fn inspect(verifier: &Verifier) -> Result<BooksBody, ServiceError> {
-    let audit = finding(verifier, verifier.audit_verify())?;
+    let audit = finding(verifier, verifier.audit_verify().map(drop))?;
     let ledger = finding(verifier, verifier.ledger_check())?;
     let holds = (audit.is_none(), ledger.is_none());
     let (finding, account, entry) = match audit.or(ledger) {

@@ -101,7 +101,7 @@ impl From<ServiceError> for Problem {
             | E::CardNotActive
             | E::CardNotOrdered
             | E::CardBlocked => Kind::Conflict,
-            E::ReasonNeeded
+            E::ReasonNeeded(_)
             | E::BalanceTooLarge
             | E::Edition(_)
             | E::DangerRefused { .. }

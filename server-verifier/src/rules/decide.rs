@@ -269,6 +269,7 @@ impl<'r, 'a> Case<'r, 'a> {
                     card: self.card(),
                     counter: self.counter(),
                     receipt: receipt.clone(),
+                    terminal: Some(self.attempt.terminal.clone()),
                 },
                 tries: Tries::Unchanged,
                 execution: None,
@@ -373,7 +374,7 @@ impl<'r, 'a> Case<'r, 'a> {
         let amount = i64::try_from(minor).ok().filter(|_| minor <= self.policy.transaction_limit);
         let refusal = match amount {
             Some(amount) if amount <= i64::MAX - payee.balance => {
-                if amount <= free(account) {
+                if amount <= account.free() {
                     return self.execute(mark, verified, payee, amount);
                 }
                 (Answer::InsufficientFunds, Why::Funds)
@@ -393,6 +394,7 @@ impl<'r, 'a> Case<'r, 'a> {
                 terminal: self.attempt.terminal.clone(),
                 receipt: receipt.clone(),
                 mark: Mark { life: Life::Executed, ..mark },
+                payee: payee.id,
             },
             tries: Tries::Right,
             execution: Some(Execution {
@@ -435,12 +437,6 @@ impl<'r, 'a> Case<'r, 'a> {
             execution: None,
         }
     }
-}
-
-/// What an account may spend; another system knows for those that it keeps.
-fn free(account: &Account) -> i64 {
-    let ceiling = if account.system.is_some() { i64::MAX } else { account.balance };
-    ceiling - account.held
 }
 
 fn first_failure(checks: &[(bool, Why)]) -> Result<(), Why> {

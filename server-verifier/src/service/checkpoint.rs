@@ -18,6 +18,7 @@ use crate::books::log::LogPage;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{Event, MAX_PAGE, StoreError, Timestamp};
 use crate::service::Verifier;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 
 const FORMAT: u32 = 1;
@@ -106,19 +107,18 @@ impl<'a> Roots<'a> {
         self.chains += 1;
     }
 }
-
-impl Verifier {
+impl Desk<'_> {
     /// Writes a checkpoint of the whole log, of one moment, to `out`, and an entry about it to the operator's
     /// chain. Keep it where who can write to the database cannot.
     ///
     /// # Errors
     /// [`ServiceError::File`] if it cannot be written; [`ServiceError`] of store or keys.
     pub fn checkpoint(&self, out: &mut dyn Write) -> Result<Checkpoint, ServiceError> {
-        let at = self.env.clock.now();
+        let at = self.now();
         let sql = "SELECT account_id, audit_sequence, audit_seal FROM accounts WHERE account_id >= ?1
             ORDER BY account_id LIMIT ?2";
-        let roots = self.store.read(|db| {
-            let (mut roots, mut from) = (Roots::new(self.env.crypto), OPERATOR);
+        let roots = self.verifier.store.read(|db| {
+            let (mut roots, mut from) = (Roots::new(self.verifier.env.crypto), OPERATOR);
             loop {
                 let heads = db.all(sql, &params![from, MAX_PAGE], |row| {
                     Ok(Head { account: row.int(0)?, sequence: row.int(1)?, seal: row.array(2)? })
@@ -133,16 +133,18 @@ impl Verifier {
                 }
             }
         })?;
-        let (server, chains, root) = (self.server_id(), roots.chains, roots.root);
+        let (server, chains, root) = (self.verifier.server_id(), roots.chains, roots.root);
         let checkpoint = Checkpoint { format: FORMAT, server, at, chains, root };
-        let signature = self.sign_checkpoint(&checkpoint.signed_bytes())?;
+        let signature = self.verifier.sign_checkpoint(&checkpoint.signed_bytes())?;
         line(out, &Statement { checkpoint, signature })?;
         out.flush().map_err(ServiceError::File)?;
         let event = Event::Checkpointed { chains, root };
-        self.store.write(|db| self.audit(db, OPERATOR, at, &event))?;
+        self.write(|db| self.tell(db, OPERATOR, at, &event))?;
         Ok(checkpoint)
     }
+}
 
+impl Verifier {
     /// The checkpoints that were signed, newest first, `limit` of them at most and never more than
     /// [`MAX_PAGE`]; with `before`, those whose entry comes before that place.
     ///

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::suite::{Danger, Suite};
 
-use crate::domain::StoreError;
 use crate::domain::{BadPolicy, LedgerError};
+use crate::domain::{ReasonNeeded, StoreError};
 use crate::keys::KeyFileError;
 
 /// Any error of the service.
@@ -48,9 +48,9 @@ pub enum ServiceError {
     /// Nothing to unlock.
     #[error("the account is not locked; nothing was changed")]
     NotLocked,
-    /// An administrator's act needs both on record.
-    #[error("give the operator's name and a reason; both are written to the audit log")]
-    ReasonNeeded,
+    /// See [`ReasonNeeded`].
+    #[error(transparent)]
+    ReasonNeeded(#[from] ReasonNeeded),
     /// More than the ledger can hold.
     #[error("the opening balance is too large; at most 999999999999 minor units are possible")]
     BalanceTooLarge,

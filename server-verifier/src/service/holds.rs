@@ -6,48 +6,86 @@ use onetap_apdu_spec::service::TransactionId;
 
 use crate::books;
 use crate::books::accounts::RowLock;
-use crate::books::holds::{Hold, PLACE, capture_id, close, hold, lock_account, view};
-use crate::books::ledger::{Posting, pay};
+use crate::books::holds::{Hold, capture_id, hold, lock_account, view};
 use crate::books::sql::{Sql, params};
 use crate::domain::{Account, Event, LedgerError, MAX_PAGE, Topic};
 use crate::domain::{HoldId, HoldState, HoldView};
 use crate::service::Verifier;
-use crate::service::accounts::{on_record, open_account};
+use crate::service::accounts::open_account;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
-
-impl Verifier {
+impl Desk<'_> {
     /// Holds `amount` minor units of an account, which cannot be spent until the hold is released or captured.
     ///
     /// # Errors
     /// [`ServiceError::NoSuchAccount`], [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`],
     /// [`LedgerError::Amount`], [`LedgerError::InsufficientFunds`], [`LedgerError::KeptElsewhere`].
-    pub fn place_hold(
-        &self,
-        number: &AccountNumber,
-        amount: u64,
-        operator: &str,
-        reason: &str,
-    ) -> Result<HoldId, ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let (minor, at) = (minor_units(amount)?, self.env.clock.now());
-        self.store.write(|db| {
-            let account = open_account(db, number)?;
+    pub fn place_hold(&self, number: &AccountNumber, amount: u64) -> Result<HoldId, ServiceError> {
+        self.reasoned()?;
+        let (minor, at) = (minor_units(amount)?, self.now());
+        self.write(|db| {
+            let mut account = open_account(db, number)?;
             if account.system.is_some() {
                 return Err(LedgerError::KeptElsewhere.into());
             }
-            let gathered = books::gather_credits(db, account.id)?;
-            if minor > account.balance + gathered - account.held {
+            account.balance += books::gather_credits(db, account.id)?;
+            if minor > account.free() {
                 return Err(LedgerError::InsufficientFunds.into());
             }
-            let event = Event::HoldPlaced { amount, operator, reason };
-            let sequence = books::append_audit(db, &self.sealer, account.id, at, &event)?;
-            db.execute(PLACE, &params![account.id, sequence, minor, None::<i64>, None::<&str>, at.0])?;
-            let held = "UPDATE accounts SET held = held + ?2 WHERE account_id = ?1";
-            db.execute(held, &params![account.id, minor])?;
+            let sequence = self.tell(db, account.id, at, &Event::HoldPlaced { amount })?;
             Ok(HoldId { account: account.id, sequence })
         })
     }
 
+    /// Sets all that is held free again.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchHold`], [`LedgerError::HoldClosed`], [`LedgerError::AwaitsSystem`],
+    /// [`ServiceError::ReasonNeeded`].
+    pub fn release_hold(&self, hold: HoldId) -> Result<(), ServiceError> {
+        self.reasoned()?;
+        let at = self.now();
+        self.write(|db| {
+            let (_, found) = open_hold(db, hold)?;
+            let held = found.amount.unsigned_abs();
+            self.tell(db, hold.account, at, &Event::HoldReleased { hold, held })?;
+            Ok(())
+        })
+    }
+
+    /// Pays `amount` minor units of what is held to `payee`; the rest is free again. Returns the id of the
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchHold`], [`LedgerError::HoldClosed`], [`LedgerError::AwaitsSystem`],
+    /// [`LedgerError::MoreThanHeld`], [`LedgerError::Payee`], [`ServiceError::NoSuchAccount`],
+    /// [`ServiceError::ReasonNeeded`].
+    pub fn capture_hold(
+        &self,
+        hold: HoldId,
+        payee: &AccountNumber,
+        amount: u64,
+    ) -> Result<TransactionId, ServiceError> {
+        self.reasoned()?;
+        let (minor, at) = (minor_units(amount)?, self.now());
+        self.write(|db| {
+            let (payer, found) = open_hold(db, hold)?;
+            if minor > found.amount {
+                return Err(LedgerError::MoreThanHeld.into());
+            }
+            let to = books::account_by_number(db, payee, RowLock::Use)?.ok_or(ServiceError::NoSuchAccount)?;
+            if to.id == payer.id || to.currency != payer.currency || !to.open || to.system.is_some() {
+                return Err(LedgerError::Payee.into());
+            }
+            let (payee, held) = (payee.clone(), found.amount.unsigned_abs());
+            let event = Event::HoldCaptured { hold, payee, amount, held, to: to.id };
+            self.tell_announced(db, payer.id, at, &event, Topic::Captured)?;
+            Ok(capture_id(hold))
+        })
+    }
+}
+
+impl Verifier {
     /// The holds of an account that were placed after `after`, oldest first, `limit` of them at most and never more
     /// than [`MAX_PAGE`].
     ///
@@ -67,58 +105,6 @@ impl Verifier {
             let account = books::account_by_number(db, number, RowLock::None)?;
             let account = account.ok_or(ServiceError::NoSuchAccount)?.id;
             Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], view)?)
-        })
-    }
-
-    /// Sets all that is held free again.
-    ///
-    /// # Errors
-    /// [`LedgerError::NoSuchHold`], [`LedgerError::HoldClosed`], [`LedgerError::AwaitsSystem`],
-    /// [`ServiceError::ReasonNeeded`].
-    pub fn release_hold(&self, hold: HoldId, operator: &str, reason: &str) -> Result<(), ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let at = self.env.clock.now();
-        self.store.write(|db| {
-            let (_, found) = open_hold(db, hold)?;
-            close(db, hold, &found, HoldState::Released, None, at)?;
-            Ok(self.audit(db, hold.account, at, &Event::HoldReleased { hold, operator, reason })?)
-        })
-    }
-
-    /// Pays `amount` minor units of what is held to `payee`; the rest is free again. Returns the id of the
-    /// transaction.
-    ///
-    /// # Errors
-    /// [`LedgerError::NoSuchHold`], [`LedgerError::HoldClosed`], [`LedgerError::AwaitsSystem`],
-    /// [`LedgerError::MoreThanHeld`], [`LedgerError::Payee`], [`ServiceError::NoSuchAccount`],
-    /// [`ServiceError::ReasonNeeded`].
-    pub fn capture_hold(
-        &self,
-        hold: HoldId,
-        payee: &AccountNumber,
-        amount: u64,
-        operator: &str,
-        reason: &str,
-    ) -> Result<TransactionId, ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let (minor, at) = (minor_units(amount)?, self.env.clock.now());
-        self.store.write(|db| {
-            let (payer, found) = open_hold(db, hold)?;
-            if minor > found.amount {
-                return Err(LedgerError::MoreThanHeld.into());
-            }
-            let to = books::account_by_number(db, payee, RowLock::Use)?.ok_or(ServiceError::NoSuchAccount)?;
-            if to.id == payer.id || to.currency != payer.currency || !to.open || to.system.is_some() {
-                return Err(LedgerError::Payee.into());
-            }
-            let transaction = capture_id(hold);
-            close(db, hold, &found, HoldState::Captured, Some((minor, to.id)), at)?;
-            let posting =
-                Posting { transaction: &transaction.0, from: payer.id, to: to.id, amount: minor, at };
-            pay(db, &posting)?;
-            let event = Event::HoldCaptured { hold, payee: payee.clone(), amount, operator, reason };
-            self.announce_event(db, payer.id, at, &event, Topic::Captured)?;
-            Ok(transaction)
         })
     }
 }

@@ -9,19 +9,20 @@ use crate::books::sql::Sql;
 use crate::domain::{Event, KeyKind, StoreError, Timestamp};
 use crate::keys::KeyFileError;
 use crate::service::Verifier;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
-
-impl Verifier {
+impl Desk<'_> {
     /// Makes another version of a key; cards that are ordered from now on are bound to it.
     ///
     /// # Errors
     /// [`ServiceError::Keys`]: the key file is the old one or the new one. [`ServiceError::Store`]: the version
     /// may be there without its entry in the log.
     pub fn rotate_key(&self, key: KeyKind) -> Result<KeyId, ServiceError> {
-        let now = self.env.clock.now();
-        self.store.write(|db| {
-            let version = self.keys.rotate(key, &self.env)?;
-            self.audit(db, OPERATOR, now, &Event::KeyRotated { key, version })?;
+        self.reasoned()?;
+        let now = self.now();
+        self.write(|db| {
+            let version = self.verifier.keys.rotate(key, &self.verifier.env)?;
+            self.tell(db, OPERATOR, now, &Event::KeyRotated { key, version })?;
             Ok(version)
         })
     }
@@ -32,17 +33,21 @@ impl Verifier {
     /// # Errors
     /// [`KeyFileError::InUse`], [`KeyFileError::Newest`], [`KeyFileError::NoSuchKey`].
     pub fn retire_key(&self, key: KeyKind, version: KeyId) -> Result<(), ServiceError> {
-        let now = self.env.clock.now();
-        self.store.write(|db| {
+        self.reasoned()?;
+        let now = self.now();
+        self.write(|db| {
             let cards = cards_bound(db, key, version, now)?;
             if cards > 0 {
                 return Err(KeyFileError::InUse { kind: key, id: version, cards }.into());
             }
-            self.keys.retire(key, version, &self.env)?;
-            Ok(self.audit(db, OPERATOR, now, &Event::KeyRetired { key, version })?)
+            self.verifier.keys.retire(key, version, &self.verifier.env)?;
+            self.tell(db, OPERATOR, now, &Event::KeyRetired { key, version })?;
+            Ok(())
         })
     }
+}
 
+impl Verifier {
     /// Signs a checkpoint of the audit log (RSASSA-PSS, SHA-256).
     ///
     /// # Errors

@@ -1,15 +1,18 @@
 //! The server's front: a [`Verifier`] takes requests from any number of threads.
 
 pub(crate) mod accounts;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cards;
 pub(crate) mod checkpoint;
+pub(crate) mod desk;
 pub(crate) mod error;
 mod holds;
 mod keys;
 pub mod outbox;
 mod reversal;
 mod settlement;
+mod terminals;
 mod views;
 
 use std::collections::HashMap;
@@ -27,7 +30,10 @@ use crate::books;
 use crate::books::accounts::OPERATOR;
 use crate::books::chain::Sealer;
 use crate::books::decision::{Decider, Question};
-use crate::books::sql::{Sql, params};
+use crate::books::sql::Sql;
+use crate::books::takeover::take_over;
+use crate::books::write::Telling;
+use crate::domain::{Act, Actor};
 use crate::domain::{Event, Policy, StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
@@ -449,17 +455,13 @@ fn first_rows(
     if db.count("SELECT count(*) FROM server", &[])? > 0 {
         return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
     }
-    db.execute(
-        "INSERT INTO server (one, server_id, operator, policy) VALUES (1, ?1, ?2, ?3)",
-        &params![&keys.server.to_string(), &options.operator, &books::to_json(&options.policy)?],
-    )?;
     let sealer = sealer(keys, env);
-    let end = sealer.begin(OPERATOR);
-    let sql = "INSERT INTO accounts (account_id, holder, kind, audit_seal, audit_head)
-        VALUES (?1, ?2, 'operator', ?3, ?4)";
-    db.execute(sql, &params![OPERATOR, &options.operator, &end.seal, &end.head])?;
-    let event = Event::Initialised { operator: options.operator };
-    books::append_audit(db, &sealer, OPERATOR, env.clock.now(), &event)?;
+    let event = Event::Initialised {
+        operator: options.operator,
+        server: Some(keys.server),
+        policy: Some(options.policy.clone()),
+    };
+    Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
     Ok(Decider { policy: options.policy, sealer, announces: false })
 }
 
@@ -487,6 +489,7 @@ fn load_decider(
         return Err(KeyFileError::OtherServer { path: directory.join("keys.json") }.into());
     }
     policy.check()?;
+    take_over(db, env.crypto, &sealer(keys, env), env.clock.now())?;
     Ok(Decider { policy, sealer: sealer(keys, env), announces: books::outbox::announces(db)? })
 }
 

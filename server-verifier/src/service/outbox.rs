@@ -18,29 +18,69 @@ pub use deliver::{Deliverer, DeliveryRules, Reply, Round, Transport, Undelivered
 #[cfg(feature = "webhook")]
 pub use webhook::{WebhookConfig, WebhookError, spawn};
 
-use crate::books;
 use crate::books::accounts::OPERATOR;
-use crate::books::outbox::{announces, message};
-use crate::books::sql::{Sql, params};
-use crate::domain::{Backlog, DeadLetter, MessageView, Topic};
+use crate::books::outbox::announces;
+use crate::books::outbox::{dead, forget_dead, list, revive};
+use crate::books::sql::Sql;
+use crate::domain::{Backlog, DeadLetter, MessageView};
 use crate::domain::{EntryId, Event, LedgerError, MAX_PAGE, StoreError, Timestamp};
 use crate::service::Verifier;
-use crate::service::accounts::on_record;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
-
-impl Verifier {
+impl Desk<'_> {
     /// Says whether a message is written for each transaction, and returns whether that is a change. A verifier
     /// reads it when it is opened: after a change, open it again.
     ///
     /// # Errors
     /// [`ServiceError`] if the store fails.
     pub fn announce(&self, on: bool) -> Result<bool, ServiceError> {
-        self.store.write(|db| {
-            let sql = "UPDATE server SET announces = ?1 WHERE announces <> ?1";
-            Ok(db.execute(sql, &params![on])? != 0)
+        let now = self.now();
+        self.write(|db| {
+            let changes = announces(db)? != on;
+            if changes {
+                self.tell(db, OPERATOR, now, &Event::Announcing { on })?;
+            }
+            Ok(changes)
         })
     }
 
+    /// Sends a dead letter again, and what it held back after it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
+    pub fn requeue(&self, message: EntryId) -> Result<(), ServiceError> {
+        self.end_dead_letter(message, revive, &Event::MessageRequeued { message })
+    }
+
+    /// Gives a dead letter up, so that what it held back is sent. A transaction that another system was to book
+    /// stays accepted: say with [`Desk::settle`] what became of it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
+    pub fn discard(&self, message: EntryId) -> Result<(), ServiceError> {
+        self.end_dead_letter(message, forget_dead, &Event::MessageDiscarded { message })
+    }
+
+    /// Does `end` to a dead letter, and records it as `event`.
+    fn end_dead_letter(
+        &self,
+        message: EntryId,
+        end: impl FnOnce(&mut dyn Sql, EntryId, Timestamp) -> Result<bool, StoreError>,
+        event: &Event,
+    ) -> Result<(), ServiceError> {
+        self.reasoned()?;
+        let now = self.now();
+        self.write(|db| {
+            if !end(db, message, now)? {
+                return Err(LedgerError::NoSuchMessage.into());
+            }
+            self.tell(db, OPERATOR, now, event)?;
+            Ok(())
+        })
+    }
+}
+
+impl Verifier {
     /// How many messages wait.
     ///
     /// # Errors
@@ -61,7 +101,7 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError`] if the store fails.
     pub fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, ServiceError> {
-        self.store.read(|db| Ok(crate::books::outbox::dead(db, limit.min(MAX_PAGE))?))
+        self.store.read(|db| Ok(dead(db, limit.min(MAX_PAGE))?))
     }
 
     /// The messages that were not taken yet, in the order of accounts and of their events, `limit` of them at most
@@ -71,70 +111,6 @@ impl Verifier {
     /// [`ServiceError`] if the store fails.
     pub fn messages(&self, after: Option<EntryId>, limit: u32) -> Result<Vec<MessageView>, ServiceError> {
         let after = after.unwrap_or(EntryId { account: 0, sequence: 0 });
-        self.store.read(|db| Ok(crate::books::outbox::list(db, after, limit.min(MAX_PAGE))?))
-    }
-
-    /// Sends a dead letter again, and what it held back after it.
-    ///
-    /// # Errors
-    /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
-    pub fn requeue(&self, message: EntryId, operator: &str, reason: &str) -> Result<(), ServiceError> {
-        let event = |operator, reason| Event::MessageRequeued { message, operator, reason };
-        self.end_dead_letter(message, crate::books::outbox::revive, on_record(operator, reason)?, event)
-    }
-
-    /// Gives a dead letter up, so that what it held back is sent. A transaction that another system was to book
-    /// stays accepted: say with [`Verifier::settle`] what became of it.
-    ///
-    /// # Errors
-    /// [`LedgerError::NoSuchMessage`], [`ServiceError::ReasonNeeded`].
-    pub fn discard(&self, message: EntryId, operator: &str, reason: &str) -> Result<(), ServiceError> {
-        let event = |operator, reason| Event::MessageDiscarded { message, operator, reason };
-        self.end_dead_letter(message, crate::books::outbox::forget_dead, on_record(operator, reason)?, event)
-    }
-
-    /// Does `act` to a dead letter, with who and why on record.
-    fn end_dead_letter(
-        &self,
-        message: EntryId,
-        act: impl FnOnce(&mut dyn Sql, EntryId, Timestamp) -> Result<bool, StoreError>,
-        (operator, reason): (String, String),
-        event: impl FnOnce(String, String) -> Event,
-    ) -> Result<(), ServiceError> {
-        let now = self.env.clock.now();
-        self.store.write(|db| {
-            if !act(db, message, now)? {
-                return Err(LedgerError::NoSuchMessage.into());
-            }
-            Ok(self.audit(db, OPERATOR, now, &event(operator, reason))?)
-        })
-    }
-
-    /// Adds to an account's audit chain, and tells whoever asked to be told.
-    pub(crate) fn announce_event(
-        &self,
-        db: &mut dyn Sql,
-        account: i64,
-        at: Timestamp,
-        event: &Event,
-        topic: Topic,
-    ) -> Result<(), StoreError> {
-        if announces(db)? {
-            return self.tell_event(db, account, at, event, topic);
-        }
-        self.audit(db, account, at, event)
-    }
-
-    /// Adds to an account's audit chain, and tells it to others.
-    pub(crate) fn tell_event(
-        &self,
-        db: &mut dyn Sql,
-        account: i64,
-        at: Timestamp,
-        event: &Event,
-        topic: Topic,
-    ) -> Result<(), StoreError> {
-        let sequence = books::append_audit(db, &self.sealer, account, at, event)?;
-        db.execute_all(&[message(account, sequence, topic, at)])
+        self.store.read(|db| Ok(list(db, after, limit.min(MAX_PAGE))?))
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::books;
 use crate::books::accounts::RowLock;
+use crate::books::holds::reversal_id;
 use crate::books::holds::{hold, lock_account};
-use crate::books::ledger::{Posting, pay};
+use crate::books::ledger::equity_account;
 use crate::books::sql::{Sql, params};
+use crate::domain::Legs;
 use crate::domain::{Account, EntryId, Event, HoldId, HoldState, LedgerError, StoreError, Timestamp, Topic};
-use crate::service::Verifier;
-use crate::service::accounts::on_record;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
-use crate::service::settlement::entry_of;
+use crate::service::settlement::{entry_of, stand_in};
 use onetap_apdu_spec::service::TransactionId;
 
 /// What a transaction has booked, and whose chain has it.
@@ -22,12 +23,7 @@ struct Booked {
     elsewhere: bool,
 }
 
-/// The id of the transaction that reverses another.
-fn reversal_id(transaction: &TransactionId) -> TransactionId {
-    TransactionId(format!("reversal-{transaction}"))
-}
-
-impl Verifier {
+impl Desk<'_> {
     /// Posts the opposite of an executed transaction, or of a captured hold, once, and returns the id of that.
     /// Of what another system has settled, that system is told.
     ///
@@ -35,36 +31,28 @@ impl Verifier {
     /// [`ServiceError::NoSuchTransaction`], [`LedgerError::CannotReverse`], [`LedgerError::NotSettled`],
     /// [`LedgerError::AlreadyReversed`], [`LedgerError::InsufficientFunds`] if who was paid has spent it,
     /// [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`].
-    pub fn reverse(
-        &self,
-        transaction: &TransactionId,
-        operator: &str,
-        reason: &str,
-    ) -> Result<TransactionId, ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let at = self.env.clock.now();
-        self.store.write(|db| {
-            let booked = self.booked(db, transaction)?;
+    pub fn reverse(&self, transaction: &TransactionId) -> Result<TransactionId, ServiceError> {
+        self.reasoned()?;
+        let at = self.now();
+        self.write(|db| {
+            let booked = self.booked(db, transaction, at)?;
             let [payer, payee] = lock_both(db, booked.from, booked.to)?;
             if payer.is_some_and(|payer| !payer.open) {
                 return Err(ServiceError::AccountClosed);
             }
             let reversal = reversal_id(transaction);
             let amount = amount_of(db, transaction, &reversal, booked.to)?;
-            if let Some(payee) = &payee {
-                let gathered = books::gather_credits(db, payee.id)?;
-                if amount > payee.balance + gathered - payee.held {
-                    return Err(LedgerError::InsufficientFunds.into());
+            let payee = match payee {
+                Some(mut payee) => {
+                    payee.balance += books::gather_credits(db, payee.id)?;
+                    if amount > payee.free() {
+                        return Err(LedgerError::InsufficientFunds.into());
+                    }
+                    Some(payee.id)
                 }
-            }
-            pay(db, &Posting { transaction: &reversal.0, from: booked.to, to: booked.from, amount, at })?;
-            let event = Event::Reversed {
-                transaction: transaction.clone(),
-                amount: amount.unsigned_abs(),
-                operator,
-                reason,
+                None => None,
             };
-            self.record(db, &booked, payee.map(|payee| payee.id), at, &event)?;
+            self.record(db, &booked, transaction, amount.unsigned_abs(), payee, at)?;
             Ok(reversal)
         })
     }
@@ -74,24 +62,33 @@ impl Verifier {
         &self,
         db: &mut dyn Sql,
         booked: &Booked,
+        transaction: &TransactionId,
+        amount: u64,
         payee: Option<i64>,
         at: Timestamp,
-        event: &Event,
     ) -> Result<(), StoreError> {
         let chain = booked.entry.account;
+        let event = |legs| Event::Reversed { transaction: transaction.clone(), amount, legs };
+        let legs = Legs { from: booked.to, to: booked.from };
+        let original = event(Some(legs));
         if booked.elsewhere {
-            self.tell_event(db, chain, at, event, Topic::Reversed)?;
+            self.tell_as(db, chain, at, &original, Topic::Reversed)?;
         } else {
-            self.announce_event(db, chain, at, event, Topic::Reversed)?;
+            self.tell_announced(db, chain, at, &original, Topic::Reversed)?;
         }
-        match payee.filter(|payee| *payee != chain) {
-            Some(payee) => self.audit(db, payee, at, event),
-            None => Ok(()),
+        if let Some(payee) = payee.filter(|payee| *payee != chain) {
+            self.tell(db, payee, at, &event(None))?;
         }
+        Ok(())
     }
 
     /// Finds what a transaction has booked.
-    fn booked(&self, db: &mut dyn Sql, transaction: &TransactionId) -> Result<Booked, ServiceError> {
+    fn booked(
+        &self,
+        db: &mut dyn Sql,
+        transaction: &TransactionId,
+        at: Timestamp,
+    ) -> Result<Booked, ServiceError> {
         if let Some(captured) = transaction.0.strip_prefix("capture-") {
             let entry: HoldId = captured.parse().map_err(|_| ServiceError::NoSuchTransaction)?;
             let to =
@@ -113,10 +110,8 @@ impl Verifier {
             return Err(LedgerError::NotSettled.into());
         };
         let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
-        let from = match account.system {
-            Some(_) => self.settlement_account(db, &account, system)?,
-            None => account.id,
-        };
+        let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
+        let Legs { from, .. } = stand_in(&account, settling, to);
         Ok(Booked { entry, from, to, elsewhere: true })
     }
 }

@@ -8,48 +8,40 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::service::{SystemName, TransactionId};
 
 use crate::books;
+use crate::books::decision;
 use crate::books::holds::{hold, lock_account};
-use crate::books::ledger::{NewAccount, Posting, new_account, pay};
-use crate::books::sql::{Sql, params};
-use crate::books::{decision, holds};
+use crate::books::ledger::equity_account;
+use crate::books::sql::Sql;
 use crate::domain::{
-    Account, AccountKind, EntryId, Event, HoldState, LedgerError, StoreError, Timestamp, Topic,
+    Account, AccountKind, EntryId, Event, HoldState, LedgerError, Legs, Settled, Timestamp, Topic,
 };
 use crate::domain::{Settlement, Verdict};
 use crate::service::Verifier;
-use crate::service::accounts::{on_record, open_account};
+use crate::service::accounts::open_account;
+use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 
 /// Longest reason that is kept of another system's words.
 const MAX_REASON: usize = 200;
-
-impl Verifier {
+impl Desk<'_> {
     /// Says that another system keeps the books of a stored value: from now on what moves to or from it is
     /// accepted here and settled by that system.
     ///
     /// # Errors
     /// [`LedgerError::CannotLink`], [`ServiceError::NoSuchAccount`], [`ServiceError::AccountClosed`],
     /// [`ServiceError::ReasonNeeded`].
-    pub fn link_account(
-        &self,
-        number: &AccountNumber,
-        system: &SystemName,
-        operator: &str,
-        reason: &str,
-    ) -> Result<(), ServiceError> {
-        let (operator, reason) = on_record(operator, reason)?;
-        let at = self.env.clock.now();
-        self.store.write(|db| {
+    pub fn link_account(&self, number: &AccountNumber, system: &SystemName) -> Result<(), ServiceError> {
+        self.reasoned()?;
+        let at = self.now();
+        self.write(|db| {
             let account = open_account(db, number)?;
             let money = account.balance + account.held + books::credits(db, account.id)?;
             if account.kind != AccountKind::StoredValue || account.system.is_some() || money != 0 {
                 return Err(LedgerError::CannotLink.into());
             }
-            self.settlement_account(db, &account, system)?;
-            let sql = "UPDATE accounts SET system = ?2 WHERE account_id = ?1";
-            db.execute(sql, &params![account.id, system.as_str()])?;
-            let event = Event::AccountLinked { system: system.clone(), operator, reason };
-            Ok(self.audit(db, account.id, at, &event)?)
+            equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
+            self.tell(db, account.id, at, &Event::AccountLinked { system: system.clone() })?;
+            Ok(())
         })
     }
 
@@ -57,15 +49,58 @@ impl Verifier {
     /// changes nothing.
     ///
     /// # Errors
-    /// [`ServiceError::NoSuchTransaction`], [`LedgerError::AlreadyAnswered`] if it said the opposite before.
+    /// [`ServiceError::NoSuchTransaction`], [`LedgerError::AlreadyAnswered`] if it said the opposite before;
+    /// [`ServiceError::ReasonNeeded`].
     pub fn settle(&self, transaction: &TransactionId, verdict: &Verdict) -> Result<(), ServiceError> {
-        let at = self.env.clock.now();
-        self.store.write(|db| {
+        self.reasoned()?;
+        let at = self.now();
+        self.write(|db| {
             let entry = entry_of(db, transaction)?;
             self.settle_entry(db, entry, verdict, at)
         })
     }
 
+    /// See [`Desk::settle`], inside the caller's transaction.
+    pub(super) fn settle_entry(
+        &self,
+        db: &mut dyn Sql,
+        entry: EntryId,
+        verdict: &Verdict,
+        at: Timestamp,
+    ) -> Result<(), ServiceError> {
+        let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
+        let found = hold(db, entry)?.ok_or(ServiceError::NoSuchTransaction)?;
+        let (Some(system), Some(payee)) = (&found.system, found.payee) else {
+            return Err(ServiceError::NoSuchTransaction);
+        };
+        match (found.state, verdict) {
+            (HoldState::Captured, Verdict::Settled) | (HoldState::Released, Verdict::Failed { .. }) => {
+                return Ok(());
+            }
+            (HoldState::Open, _) => (),
+            _ => return Err(LedgerError::AlreadyAnswered.into()),
+        }
+        let transaction = books::receipt_at(db, entry.account, entry.sequence)?.transaction;
+        let amount = found.amount.unsigned_abs();
+        let (event, topic) = match verdict {
+            Verdict::Failed { reason } => {
+                let said = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
+                let hold = Some(entry);
+                (Event::ExecutionFailed { transaction, said, hold, held: amount }, Topic::Failed)
+            }
+            Verdict::Settled => {
+                let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
+                let legs = stand_in(&account, settling, payee);
+                let settled = Some(Settled { hold: entry, amount, legs });
+                (Event::ExecutionSettled { transaction, settled }, Topic::Settled)
+            }
+        };
+        self.tell_announced(db, entry.account, at, &event, topic)?;
+        Ok(())
+    }
+}
+
+impl Verifier {
     /// How far a transaction is, by its id.
     ///
     /// # Errors
@@ -86,70 +121,14 @@ impl Verifier {
             })
         })
     }
+}
 
-    /// See [`Verifier::settle`], inside the caller's transaction.
-    pub(crate) fn settle_entry(
-        &self,
-        db: &mut dyn Sql,
-        entry: EntryId,
-        verdict: &Verdict,
-        at: Timestamp,
-    ) -> Result<(), ServiceError> {
-        let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
-        let found = hold(db, entry)?.ok_or(ServiceError::NoSuchTransaction)?;
-        let (Some(system), Some(payee)) = (&found.system, found.payee) else {
-            return Err(ServiceError::NoSuchTransaction);
-        };
-        match (found.state, verdict) {
-            (HoldState::Captured, Verdict::Settled) | (HoldState::Released, Verdict::Failed { .. }) => {
-                return Ok(());
-            }
-            (HoldState::Open, _) => (),
-            _ => return Err(LedgerError::AlreadyAnswered.into()),
-        }
-        let transaction = books::receipt_at(db, entry.account, entry.sequence)?.transaction;
-        if let Verdict::Failed { reason } = verdict {
-            holds::close(db, entry, &found, HoldState::Released, None, at)?;
-            let reason = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
-            let event = Event::ExecutionFailed { transaction, reason };
-            return Ok(self.announce_event(db, entry.account, at, &event, Topic::Failed)?);
-        }
-        let (from, to) = self.legs(db, &account, system, payee)?;
-        holds::close(db, entry, &found, HoldState::Captured, Some((found.amount, to)), at)?;
-        pay(db, &Posting { transaction: &transaction.0, from, to, amount: found.amount, at })?;
-        let event = Event::ExecutionSettled { transaction };
-        Ok(self.announce_event(db, entry.account, at, &event, Topic::Settled)?)
-    }
-
-    /// Whose books here the money moves between: the account that another system keeps is stood in for by the
-    /// one that settles with that system.
-    fn legs(
-        &self,
-        db: &mut dyn Sql,
-        account: &Account,
-        system: &SystemName,
-        payee: i64,
-    ) -> Result<(i64, i64), StoreError> {
-        let settling = self.settlement_account(db, account, system)?;
-        Ok(if account.system.is_some() { (settling, payee) } else { (account.id, settling) })
-    }
-
-    /// The row that settles with `system` in the account's currency, made when first needed.
-    pub(crate) fn settlement_account(
-        &self,
-        db: &mut dyn Sql,
-        account: &Account,
-        system: &SystemName,
-    ) -> Result<i64, StoreError> {
-        let (code, name) = (account.currency.code(), system.as_str());
-        let found = "SELECT account_id FROM accounts WHERE kind = 'equity' AND currency = ?1 AND system = ?2";
-        if let Some(id) = db.first(found, &params![code, name], |row| row.int(0))? {
-            return Ok(id);
-        }
-        let holder = format!("settlement {name}");
-        let (currency, kind) = (account.currency, "equity");
-        let new = NewAccount { number: None, holder: &holder, currency, kind, system: Some(name) };
-        new_account(db, &self.sealer, &new)
+/// Whose books here the money moves between: the account that another system keeps is stood in for by the one that
+/// settles with that system.
+pub(super) fn stand_in(account: &Account, settling: i64, payee: i64) -> Legs {
+    match account.system {
+        Some(_) => Legs { from: settling, to: payee },
+        None => Legs { from: account.id, to: settling },
     }
 }
 

@@ -8,7 +8,7 @@ use crate::books;
 use crate::books::accounts::{OPERATOR, RowLock, select_accounts};
 use crate::books::check::check;
 use crate::books::decision;
-use crate::books::log::{LogPage, log_entry};
+use crate::books::log::{LogPage, log_columns, log_entry};
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{Account, Event, LogEntry, StoreError, Timestamp};
 use crate::domain::{AccountView, CardView, MAX_PAGE, StatementLine};
@@ -183,9 +183,12 @@ impl Verifier {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LogEntry>, ServiceError> {
-        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
-            JOIN accounts c ON c.account_id = a.account_id
-            WHERE a.account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+        let sql = concat!(
+            "SELECT ",
+            log_columns!(),
+            " FROM audit a JOIN accounts c ON c.account_id = a.account_id
+            WHERE a.account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+        );
         self.store.read(|db| {
             let account = chain(db, number)?;
             Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], log_entry)?)
@@ -202,9 +205,12 @@ impl Verifier {
         number: Option<&AccountNumber>,
         limit: u32,
     ) -> Result<Vec<LogEntry>, ServiceError> {
-        let sql = "SELECT a.account_id, number, sequence, at, event FROM audit a
-            JOIN accounts c ON c.account_id = a.account_id
-            WHERE a.account_id = ?1 ORDER BY sequence DESC LIMIT ?2";
+        let sql = concat!(
+            "SELECT ",
+            log_columns!(),
+            " FROM audit a JOIN accounts c ON c.account_id = a.account_id
+            WHERE a.account_id = ?1 ORDER BY sequence DESC LIMIT ?2"
+        );
         self.store.read(|db| {
             let account = chain(db, number)?;
             let mut entries = db.all(sql, &params![account, limit.min(MAX_PAGE)], log_entry)?;

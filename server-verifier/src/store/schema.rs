@@ -14,13 +14,17 @@ const APPLICATION: i32 = i32::from_be_bytes(*b"1Tap");
 /// The oldest version that this program still knows; the first script makes it out of nothing.
 const OLDEST: i64 = 2;
 /// One script for each version from [`OLDEST`] on; the last one leads to today's.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-3.sql"), include_str!("schema-4.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
+];
 /// What PostgreSQL needs besides, for each of them. Room in each page of rows that every decision changes: a new version of
 /// a row finds its place beside the old one, and no index has to be told.
 #[cfg(feature = "postgres")]
-const POSTGRES_BESIDES: [&str; 3] =
-    ["", "ALTER TABLE accounts SET (fillfactor = 70); ALTER TABLE cards SET (fillfactor = 70);", ""];
+const POSTGRES_BESIDES: [&str; 4] =
+    ["", "ALTER TABLE accounts SET (fillfactor = 70); ALTER TABLE cards SET (fillfactor = 70);", "", ""];
 /// Newest schema version that this program knows.
 pub(crate) const VERSION: i64 = OLDEST + MIGRATIONS.len() as i64 - 1;
 /// How long a connection waits for another's lock.

@@ -17,7 +17,7 @@ const ROLES: [(&str, &str, [bool; 4]); 39] = [
     ("POST", "/v1/cancellations", [true, false, false, false]),
     ("GET", "/v1/transactions/{id}", [true, true, true, true]),
     ("GET", "/v1/accounts", [false, true, true, true]),
-    ("POST", "/v1/accounts", [false, true, false, false]),
+    ("POST", "/v1/accounts", [false, true, false, true]),
     ("GET", "/v1/accounts/{number}", [false, true, true, true]),
     ("GET", "/v1/accounts/{number}/statement", [false, true, true, true]),
     ("POST", "/v1/accounts/{number}/close", [false, true, false, false]),

@@ -1,5 +1,6 @@
 //! What operators, auditors and admins do.
 
+use onetap_server_verifier::Act;
 use onetap_server_verifier::http::clients::Role;
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ fn what_no_account_can_be_is_refused() {
         ("currency", json!("EURO"), 400),
         ("kind", json!("equity"), 400),
         ("opening_balance", json!(-1), 400),
-        ("opening_balance", json!(1_000_000_000_000_u64), 422),
+        ("opening_balance", json!(1), 403),
         ("number", json!("1' OR '1'='1"), 400),
         ("number", json!(scene.world.ada.as_str()), 409),
         ("admin", json!(true), 400),
@@ -55,6 +56,14 @@ fn what_no_account_can_be_is_refused() {
         assert_eq!(answer.status, status, "{field}: {answer:?}");
         let _ = answer.problem();
         assert_eq!(answer.header("x-injected"), None);
+    }
+    // An opening balance is an admin's act, and needs a reason.
+    for (balance, reason, status) in
+        [(1, "", 422), (1_000_000_000_000_u64, "a gift", 422), (5_00, "a gift", 201)]
+    {
+        let mut body = good.clone();
+        (body["opening_balance"], body["reason"]) = (json!(balance), json!(reason));
+        assert_eq!(scene.post("adm", "/v1/accounts", &body).status, status, "{balance} {reason}");
     }
     for path in
         ["/v1/accounts/1%27%20OR%20%271%27=%271", "/v1/accounts/%00", "/v1/accounts/..%2f..%2fkeys.json"]
@@ -97,7 +106,7 @@ fn a_card_is_ordered_activated_used_and_blocked() {
     let log = scene.get("aud", &format!("/v1/audit?account={ada}")).json();
     let entry =
         log["items"].as_array().unwrap().iter().find(|entry| entry["event"] == "card-blocked").unwrap();
-    assert_eq!((&entry["operator"], &entry["reason"]), (&json!("op"), &json!("reported stolen")));
+    assert_eq!((&entry["by"], &entry["reason"]), (&json!("operator op"), &json!("reported stolen")));
 }
 
 #[test]
@@ -125,7 +134,7 @@ fn an_account_is_unlocked_in_the_name_of_the_client_that_asks() {
     assert_eq!(scene.authorise(&card.tap(scene.world.payment(1_00)).request).json()["outcome"], "executed");
     let log = scene.get("aud", &format!("/v1/audit?account={}", scene.world.ada)).json();
     let entry = log["items"].as_array().unwrap().iter().find(|entry| entry["event"] == "unlocked").unwrap();
-    assert_eq!(entry["operator"], "op");
+    assert_eq!(entry["by"], "operator op");
 }
 
 #[test]
@@ -185,7 +194,12 @@ fn listings_come_in_pages_that_leave_nothing_out() {
 #[test]
 fn a_transaction_is_shown_to_its_terminal_and_to_operators_only() {
     let scene = Scene::new();
-    scene.world.verifier.register_terminal("TERM0002".parse().unwrap()).unwrap();
+    scene
+        .world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .register_terminal("TERM0002".parse().unwrap())
+        .unwrap();
     crate::scene::add(&*scene.clients, "pos-2", Role::Terminal("TERM0002".parse().unwrap()));
     let executed = scene.authorise(&scene.card(SYMMETRIC).tap(scene.world.payment(7_00)).request).json();
     let path = format!("/v1/transactions/{}", executed["receipt"]["transaction"].as_str().unwrap());
@@ -235,16 +249,23 @@ fn a_withdrawn_terminal_takes_its_clients_along() {
     let scene = Scene::new();
     let mut card = scene.card(SYMMETRIC);
     assert_eq!(scene.authorise(&card.tap(scene.world.payment(1)).request).status, 200);
-    let withdrawn = scene.post("adm", "/v1/terminals/TERM0001/withdraw", &json!({}));
+    let withdrawn =
+        scene.post("adm", "/v1/terminals/TERM0001/withdraw", &json!({ "reason": "the shop closed" }));
     assert_eq!(withdrawn.json(), json!({"terminal": "TERM0001"}));
     assert_eq!(scene.authorise(&card.tap(scene.world.payment(1)).request).problem(), "not-authenticated");
-    assert_eq!(scene.post("adm", "/v1/terminals/TERM0001/withdraw", &json!({})).status, 404);
+    assert_eq!(
+        scene.post("adm", "/v1/terminals/TERM0001/withdraw", &json!({ "reason": "the shop closed" })).status,
+        404
+    );
 }
 
 #[test]
 fn a_client_is_added_used_and_withdrawn_at_once() {
     let scene = Scene::new();
-    assert_eq!(scene.post("adm", "/v1/terminals", &json!({"terminal": "TERM0002"})).status, 201);
+    assert_eq!(
+        scene.post("adm", "/v1/terminals", &json!({"terminal": "TERM0002", "reason": "a new till"})).status,
+        201
+    );
     let new = json!({"client": "pos-2", "role": "terminal", "terminal": "TERM0002"});
     let added = scene.post("adm", "/v1/clients", &new);
     assert_eq!(added.status, 201, "{added:?}");

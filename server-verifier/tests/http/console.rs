@@ -1,5 +1,6 @@
 //! The console's files, and what `/v1` has for it.
 
+use onetap_server_verifier::Act;
 use serde_json::{Value, json};
 
 use crate::scene::{SYMMETRIC, Scene, token};
@@ -128,7 +129,8 @@ fn the_state_of_the_audit_has_the_last_verification_and_checkpoint() {
     let scene = Scene::new();
     let state = || scene.get("aud", "/v1/audit/state").json();
     assert_eq!(state(), json!({ "running_since": null, "last": null, "checkpoint": null }));
-    let checkpoint = scene.world.verifier.checkpoint(&mut Vec::new()).unwrap();
+    let checkpoint =
+        scene.world.verifier.desk(Act::of_program("test", "set-up")).checkpoint(&mut Vec::new()).unwrap();
     let verify = || scene.ask(&Request::new("POST", "/v1/audit/verify").token(&token("aud").0)).json();
     assert_eq!(verify(), json!({ "audit": true, "ledger": true }));
     let known = state();

@@ -3,6 +3,7 @@
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::txn::{PayeeName, TransactionType};
 use onetap_server_verifier::AccountKind;
+use onetap_server_verifier::Act;
 use serde_json::{Value, json};
 
 use crate::scene::{SYMMETRIC, Scene, token};
@@ -14,7 +15,13 @@ fn refused(answer: &Answer, status: u16, problem: &str) {
 }
 
 fn hold(scene: &Scene, amount: u64) -> String {
-    scene.world.verifier.place_hold(&scene.world.ada, amount, "op", "deposit").unwrap().to_string()
+    scene
+        .world
+        .verifier
+        .desk(Act::of_program("op", "deposit"))
+        .place_hold(&scene.world.ada, amount)
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -85,7 +92,7 @@ fn a_transaction_is_reversed_once_in_the_name_of_the_client_that_asks() {
     refused(&none, 404, "not-found");
     let log = scene.get("aud", &format!("/v1/audit?account={}&last=true&limit=1", scene.world.ada)).json();
     let entry = &log["items"][0];
-    assert_eq!((&entry["event"], &entry["operator"]), (&json!("reversed"), &json!("adm")));
+    assert_eq!((&entry["event"], &entry["by"]), (&json!("reversed"), &json!("admin adm")));
     assert_eq!(scene.world.balances(), (i64::try_from(OPENING).unwrap(), 0));
     scene.world.check_books();
 }
@@ -94,7 +101,11 @@ fn a_transaction_is_reversed_once_in_the_name_of_the_client_that_asks() {
 fn accepted(scene: &Scene) -> String {
     let world = &scene.world;
     let purse: AccountNumber = account(&world.verifier, "Ada's purse", AccountKind::StoredValue, 0);
-    world.verifier.link_account(&purse, &"transit".parse().unwrap(), "op", "contract 7").unwrap();
+    world
+        .verifier
+        .desk(Act::of_program("op", "contract 7"))
+        .link_account(&purse, &"transit".parse().unwrap())
+        .unwrap();
     let mut top_up = world.payment(7_00);
     top_up.kind = TransactionType::TopUp;
     (top_up.payee_account, top_up.payee_name) = (purse, PayeeName::new("Ada's purse").unwrap());
@@ -106,8 +117,16 @@ fn accepted(scene: &Scene) -> String {
 #[test]
 fn another_systems_answer_is_recorded_once_and_not_contradicted() {
     for (said, state, refused_then) in [
-        (json!({ "state": "settled" }), "settled", json!({ "state": "failed", "reason": "late" })),
-        (json!({ "state": "failed", "reason": "no such purse" }), "failed", json!({ "state": "settled" })),
+        (
+            json!({ "state": "settled", "reason": "booked there" }),
+            "settled",
+            json!({ "state": "failed", "reason": "late" }),
+        ),
+        (
+            json!({ "state": "failed", "reason": "no such purse" }),
+            "failed",
+            json!({ "state": "settled", "reason": "after all" }),
+        ),
     ] {
         let scene = Scene::new();
         let id = accepted(&scene);
@@ -119,7 +138,7 @@ fn another_systems_answer_is_recorded_once_and_not_contradicted() {
         let hold = holds["items"][0]["hold"].as_str().unwrap();
         let reason = json!({ "reason": "impatient" });
         refused(&scene.post("adm", &format!("/v1/holds/{hold}/release"), &reason), 409, "conflict");
-        for bad in [json!({ "state": "booked" }), json!({ "state": "settled", "reason": "x" }), json!({})] {
+        for bad in [json!({ "state": "booked", "reason": "x" }), json!({ "state": "settled" }), json!({})] {
             refused(&scene.post("adm", &path, &bad), 400, "malformed");
         }
         for _ in 0..2 {
@@ -141,7 +160,7 @@ fn what_no_other_system_was_asked_to_book_has_no_answer() {
     let scene = Scene::new();
     let paid = scene.authorise(&scene.card(SYMMETRIC).tap(scene.world.payment(1)).request).json();
     let id = paid["receipt"]["transaction"].as_str().unwrap();
-    let settled = json!({ "state": "settled" });
+    let settled = json!({ "state": "settled", "reason": "booked there" });
     refused(&scene.post("adm", &format!("/v1/transactions/{id}/settle"), &settled), 404, "not-found");
 }
 
@@ -151,7 +170,7 @@ fn a_ledger_that_does_not_hold_is_told() {
     let scene = Scene::around(World::on_disk(directory.path()), |_| ());
     assert_eq!(scene.get("aud", "/v1/ledger/check").json(), json!({ "ledger": true }));
     let database = rusqlite::Connection::open(directory.path().join("verifier.db")).unwrap();
-    database.execute("UPDATE accounts SET balance = balance + 1 WHERE account_id = 1", []).unwrap();
+    database.execute("UPDATE accounts SET balance = balance + 1 WHERE account_id = 2", []).unwrap();
     let broken = scene.get("aud", "/v1/ledger/check").json();
     assert_eq!(broken["ledger"], false);
     assert!(broken["finding"].as_str().unwrap().contains("balance"), "{broken}");

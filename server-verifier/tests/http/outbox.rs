@@ -74,7 +74,7 @@ fn a_dead_letter_is_listed_and_sent_again() {
     assert_eq!(waiting["items"][0]["state"], "waiting");
     let log = scene.get("aud", "/v1/audit?last=true&limit=1").json();
     let entry = &log["items"][0];
-    assert_eq!((&entry["event"], &entry["operator"]), (&json!("message-requeued"), &json!("op")));
+    assert_eq!((&entry["event"], &entry["by"]), (&json!("message-requeued"), &json!("operator op")));
 }
 
 #[test]

@@ -16,8 +16,14 @@ fn pays(world: &World, card: &mut Card) -> bool {
 fn old_cards_pay_on_and_new_cards_get_the_new_version() {
     let world = World::new();
     let mut old = [world.card(RSA), world.card(AES)];
-    assert_eq!(world.verifier.rotate_key(KeyKind::Server).unwrap(), 2);
-    assert_eq!(world.verifier.rotate_key(KeyKind::Issuer).unwrap(), 2);
+    assert_eq!(
+        world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Server).unwrap(),
+        2
+    );
+    assert_eq!(
+        world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Issuer).unwrap(),
+        2
+    );
     let mut new = [world.card(RSA), world.card(AES)];
     let versions = |card: &Card| (card.order.binding.server_key, card.order.binding.issuer_key);
     assert_eq!(old.each_ref().map(versions), [(1, 1), (0, 1)]);
@@ -34,21 +40,22 @@ fn a_version_is_retired_only_when_no_card_needs_it_and_then_refuses() {
     let world = World::new();
     let mut card = world.card(RSA);
     let before = card.tap(world.payment(100));
-    let newest = world.verifier.retire_key(KeyKind::Server, 1).unwrap_err();
+    let newest =
+        world.verifier.desk(Act::of_program("test", "set-up")).retire_key(KeyKind::Server, 1).unwrap_err();
     assert!(matches!(newest, ServiceError::Keys(KeyFileError::InUse { cards: 1, .. })), "{newest}");
     for kind in [KeyKind::Server, KeyKind::Issuer] {
-        world.verifier.rotate_key(kind).unwrap();
-        let error = world.verifier.retire_key(kind, 1).unwrap_err();
+        world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(kind).unwrap();
+        let error = world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 1).unwrap_err();
         assert!(matches!(error, ServiceError::Keys(KeyFileError::InUse { cards: 1, .. })), "{error}");
-        let error = world.verifier.retire_key(kind, 2).unwrap_err();
+        let error = world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 2).unwrap_err();
         assert!(matches!(error, ServiceError::Keys(KeyFileError::Newest { .. })), "{error}");
-        let error = world.verifier.retire_key(kind, 9).unwrap_err();
+        let error = world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 9).unwrap_err();
         assert!(matches!(error, ServiceError::Keys(KeyFileError::NoSuchKey { .. })), "{error}");
     }
     assert!(pays(&world, &mut card), "nothing of this has changed anything for the card");
-    world.verifier.block_card(card.order.binding.card, "op", "replaced").unwrap();
+    world.verifier.desk(Act::of_program("op", "replaced")).block_card(card.order.binding.card).unwrap();
     for kind in [KeyKind::Server, KeyKind::Issuer] {
-        world.verifier.retire_key(kind, 1).unwrap();
+        world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 1).unwrap();
     }
     assert_eq!(world.send(&before.request), Outcome::Refused);
     assert!(!pays(&world, &mut card));
@@ -60,11 +67,12 @@ fn a_card_that_is_ordered_only_holds_its_versions() {
     let world = World::new();
     let mut options = CardOptions::new(eur());
     options.suite = RSA.parse().unwrap();
-    let order = world.verifier.order_card(&world.ada, &options).unwrap();
-    world.verifier.rotate_key(KeyKind::Server).unwrap();
-    assert!(world.verifier.retire_key(KeyKind::Server, 1).is_err());
+    let order =
+        world.verifier.desk(Act::of_program("test", "set-up")).order_card(&world.ada, &options).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Server).unwrap();
+    assert!(world.verifier.desk(Act::of_program("test", "set-up")).retire_key(KeyKind::Server, 1).is_err());
     let mut card = Card::make(order.personalisation);
-    world.verifier.activate_card(&card.statement()).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()).unwrap();
     assert!(pays(&world, &mut card));
 }
 
@@ -76,24 +84,29 @@ fn rotating_a_cards_key_moves_it_to_the_newest_version() {
     let mut old = world.card(RSA);
     let card = old.order.binding.card;
     for kind in [KeyKind::Server, KeyKind::Issuer] {
-        world.verifier.rotate_key(kind).unwrap();
+        world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(kind).unwrap();
     }
     let mut options = CardOptions::new(eur());
     options.suite = RSA.parse().unwrap();
-    let order = world.verifier.rotate_card_key(card, &options).unwrap().personalisation;
+    let order = world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .rotate_card_key(card, &options)
+        .unwrap()
+        .personalisation;
     let versions = (order.binding.signing_key, order.binding.server_key, order.binding.issuer_key);
     assert_eq!(versions, (2, 2, 2));
     let mut new = Card::make(order);
     new.counter = 10;
-    world.verifier.activate_card(&new.statement()).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&new.statement()).unwrap();
     assert!(pays(&world, &mut old) && pays(&world, &mut new));
     for kind in [KeyKind::Server, KeyKind::Issuer] {
-        let error = world.verifier.retire_key(kind, 1).unwrap_err();
+        let error = world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 1).unwrap_err();
         assert!(matches!(error, ServiceError::Keys(KeyFileError::InUse { cards: 1, .. })), "{error}");
     }
     world.clock.advance(world.verifier.policy().key_overlap);
     for kind in [KeyKind::Server, KeyKind::Issuer] {
-        world.verifier.retire_key(kind, 1).unwrap();
+        world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 1).unwrap();
     }
     old.counter = 20;
     assert!(!pays(&world, &mut old));
@@ -105,8 +118,8 @@ fn rotating_a_cards_key_moves_it_to_the_newest_version() {
 #[test]
 fn rotation_and_retirement_are_in_the_log() {
     let world = World::new();
-    world.verifier.rotate_key(KeyKind::Server).unwrap();
-    world.verifier.retire_key(KeyKind::Server, 1).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Server).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).retire_key(KeyKind::Server, 1).unwrap();
     let log = world.verifier.log(None).unwrap();
     for event in [
         Event::KeyRotated { key: KeyKind::Server, version: 2 },
@@ -122,13 +135,19 @@ fn another_process_learns_of_the_new_version_from_the_file() {
     let world = World::on_disk(directory.path());
     let other = Verifier::open(directory.path(), environment(&world.clock)).unwrap();
     let mut old = world.card(RSA);
-    other.rotate_key(KeyKind::Server).unwrap();
-    other.rotate_key(KeyKind::Issuer).unwrap();
+    other.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Server).unwrap();
+    other.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Issuer).unwrap();
     // Ordered there, paid here; then ordered here.
     let mut options = CardOptions::new(eur());
     options.suite = RSA.parse().unwrap();
-    let mut card = Card::make(other.order_card(&world.ada, &options).unwrap().personalisation);
-    other.activate_card(&card.statement()).unwrap();
+    let mut card = Card::make(
+        other
+            .desk(Act::of_program("test", "set-up"))
+            .order_card(&world.ada, &options)
+            .unwrap()
+            .personalisation,
+    );
+    other.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()).unwrap();
     assert_eq!(card.order.binding.server_key, 2);
     assert!(pays(&world, &mut card));
     assert!(pays(&world, &mut old));
@@ -139,9 +158,11 @@ fn another_process_learns_of_the_new_version_from_the_file() {
 fn the_issuers_channel_follows_the_version_of_the_card() {
     let world = World::new();
     let options = CardOptions::new(eur());
-    let first = world.verifier.order_card(&world.ada, &options).unwrap();
-    world.verifier.rotate_key(KeyKind::Issuer).unwrap();
-    let second = world.verifier.order_card(&world.ada, &options).unwrap();
+    let first =
+        world.verifier.desk(Act::of_program("test", "set-up")).order_card(&world.ada, &options).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(KeyKind::Issuer).unwrap();
+    let second =
+        world.verifier.desk(Act::of_program("test", "set-up")).order_card(&world.ada, &options).unwrap();
     let raw = |keys: &onetap_apdu_spec::gp::KeySet| keys.keys().map(|key| key.expose().to_vec());
     for order in [first, second] {
         let card = order.personalisation.binding.card;

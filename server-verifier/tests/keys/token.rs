@@ -111,14 +111,14 @@ fn rotation_and_retirement_make_and_destroy_keys_in_the_token() {
         assert_eq!(objects(), 3, "public, private and master key");
         let mut old = world.card(RSA);
         for kind in [KeyKind::Server, KeyKind::Issuer] {
-            assert_eq!(world.verifier.rotate_key(kind).unwrap(), 2);
+            assert_eq!(world.verifier.desk(Act::of_program("test", "set-up")).rotate_key(kind).unwrap(), 2);
         }
         assert_eq!(objects(), 6);
         let mut new = world.card(RSA);
         assert!(pays(&world, &mut old) && pays(&world, &mut new));
-        world.verifier.block_card(old.order.binding.card, "op", "replaced").unwrap();
+        world.verifier.desk(Act::of_program("op", "replaced")).block_card(old.order.binding.card).unwrap();
         for kind in [KeyKind::Server, KeyKind::Issuer] {
-            world.verifier.retire_key(kind, 1).unwrap();
+            world.verifier.desk(Act::of_program("test", "set-up")).retire_key(kind, 1).unwrap();
         }
         assert_eq!(objects(), 3);
         assert!(!pays(&world, &mut old) && pays(&world, &mut new));

@@ -61,13 +61,18 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
         "ALTER TABLE requests DROP CONSTRAINT requests_of_clients_pkey;
          ALTER TABLE requests ADD PRIMARY KEY (account_id, terminal_id, idempotency_key);
          INSERT INTO requests SELECT terminal_id, idempotency_key, account_id + 1, body, sequence, at + 1 FROM requests;
+         ALTER TABLE transactions ADD COLUMN message BYTEA, ADD COLUMN signature BYTEA, ADD COLUMN object BYTEA;
+         UPDATE transactions t SET message = a.message, signature = a.signature, object = a.object FROM audit a
+            WHERE a.account_id = t.account_id AND a.sequence = t.sequence;
+         ALTER TABLE audit DROP COLUMN actor, DROP COLUMN reason, DROP COLUMN idempotency_key, DROP COLUMN body,
+            DROP COLUMN message, DROP COLUMN signature, DROP COLUMN object;
          UPDATE onetap_schema SET version = 3",
     );
     let migrated = home.open().unwrap();
-    assert_eq!(home.behind("SELECT max(version) FROM onetap_schema").lines().last(), Some("4"));
+    assert_eq!(home.behind("SELECT max(version) FROM onetap_schema").lines().last(), Some("5"));
     assert_eq!(home.behind("SELECT count(*) FROM requests").lines().last(), Some("1"));
     assert_eq!(migrated.authorise(&home.client, "till-7", &first.request).unwrap(), receipt);
-    home.check_books();
+    migrated.ledger_check().unwrap();
 }
 
 /// The service needs no right to make or change tables; who makes them does, and is told so.

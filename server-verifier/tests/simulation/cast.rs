@@ -21,7 +21,8 @@ use onetap_server_verifier::rules::verify::{
     Enrolled, Evidence, Judged, Parsed, authenticate, authenticate_unopened,
 };
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, CardOptions, Clock, Environment, InitOptions, Policy, Timestamp, Verifier,
+    AccountKind, AccountOptions, Act, CardOptions, Clock, Environment, InitOptions, Policy, Timestamp,
+    Verifier,
 };
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -113,10 +114,14 @@ pub fn bank(policy: Policy, clock: &SetClock) -> (Verifier, Vec<Personalisation>
             opening_balance: u64::try_from(*balance).unwrap(),
             number: Some(number(i)),
         };
-        verifier.open_account(&options).unwrap();
+        verifier.desk(Act::of_program("test", "set-up")).open_account(&options).unwrap();
     }
     let order = |(suite, account): &(&str, usize)| {
-        let order = verifier.order_card(&number(*account), &card_options(suite)).unwrap().personalisation;
+        let order = verifier
+            .desk(Act::of_program("test", "set-up"))
+            .order_card(&number(*account), &card_options(suite))
+            .unwrap()
+            .personalisation;
         activate(&verifier, &order);
         order
     };
@@ -126,7 +131,9 @@ pub fn bank(policy: Policy, clock: &SetClock) -> (Verifier, Vec<Personalisation>
 
 /// Orders and activates the next key of a card, if the card is good.
 pub fn rotate(verifier: &Verifier, card: usize) {
-    let order = verifier.rotate_card_key(CAST.cards[card].id, &card_options(CARDS[card].0));
+    let order = verifier
+        .desk(Act::of_program("test", "set-up"))
+        .rotate_card_key(CAST.cards[card].id, &card_options(CARDS[card].0));
     if let Ok(order) = order {
         activate(verifier, &order.personalisation);
     }
@@ -134,6 +141,7 @@ pub fn rotate(verifier: &Verifier, card: usize) {
 
 fn activate(verifier: &Verifier, order: &Personalisation) {
     verifier
+        .desk(Act::of_program("test", "set-up"))
         .activate_card(&EnrolmentStatement::make(order.binding, &*signing_key(&order.binding)).unwrap())
         .unwrap();
 }

@@ -137,7 +137,7 @@ impl Database {
                 let rows = self.view.read_counter(cancellation);
                 let locked = self.view.accounts[transaction.jobs[job].account()].lock.is_some();
                 let ruling = cancel_with(self.defect, locked, &rows, cancellation);
-                let write = ruling.event.map(|event| Write::Cancel(cancellation.now, event));
+                let write = ruling.event.map(|event| Write::Cancel(cancellation.now, Box::new(event)));
                 (What::Ended(*request, ruling.answer.into()), write)
             }
             Job::Unlock(account, now) => {

@@ -65,7 +65,7 @@ pub struct Read {
 pub enum Write {
     Decision(Box<Decided>),
     /// What the cancellation of a card's counter value tells.
-    Cancel(Timestamp, Event),
+    Cancel(Timestamp, Box<Event>),
     Unlock(usize, Timestamp),
     Block(usize, Timestamp),
     /// A card's next key, and until when the older one is good.
@@ -203,7 +203,8 @@ impl Tables {
         match write {
             Write::Decision(decided) => self.apply_decision(decided, defect),
             Write::Cancel(at, event) => {
-                let (Event::Cancelled { card, .. } | Event::CancellationRefused { card, .. }) = event else {
+                let (Event::Cancelled { card, .. } | Event::CancellationRefused { card, .. }) = &**event
+                else {
                     unreachable!("{event:?} is no cancellation's")
                 };
                 let card = CAST.card(*card);
@@ -211,26 +212,28 @@ impl Tables {
                     self.cards[card].mark = Some(*mark);
                 }
                 if defect != Some(Defect::CancellationUnlogged) {
-                    self.audit[CAST.cards[card].account].push((*at, event.clone()));
+                    self.audit[CAST.cards[card].account].push((*at, Event::clone(event)));
                 }
             }
             Write::Unlock(account, at) => {
                 let row = &mut self.accounts[*account];
                 (row.lock, row.wrong_in_a_row) = (None, 0);
                 self.wrong[*account].clear();
+                let mut voided = Vec::new();
                 let cards = self.cards.iter_mut().zip(&CAST.cards);
-                for (row, _) in cards.filter(|(_, card)| card.account == *account) {
+                for (row, card) in cards.filter(|(_, card)| card.account == *account) {
+                    voided.extend(row.mark.map(|_| card.id));
                     if defect != Some(Defect::UnlockVoidsNothing) {
                         row.mark = row.mark.map(Mark::dead);
                     }
                 }
-                let event = Event::Unlocked { operator: "op".into(), reason: "asked".into() };
+                let event = Event::Unlocked { voided };
                 self.audit[*account].push((*at, event));
             }
             Write::Block(card, at) => {
                 self.cards[*card].state = CardState::Blocked;
                 let id = CAST.cards[*card].id;
-                let event = Event::CardBlocked { card: id, operator: "op".into(), reason: "lost".into() };
+                let event = Event::CardBlocked { card: id };
                 self.audit[CAST.cards[*card].account].push((*at, event));
             }
             Write::Rotate(card, at, until) => {
@@ -241,6 +244,7 @@ impl Tables {
                     signing_key: row.newest_key,
                     enrolled: [0; 32],
                     older_until: Some(*until),
+                    public_key: Vec::new(),
                 };
                 self.audit[CAST.cards[*card].account].push((*at, event));
             }

@@ -96,7 +96,7 @@ fn attack_bare_cmac_collides_and_is_refused_by_policy() {
     for suite in ["danger-b2+cmac+rsa-oaep", "danger-a3+cbc+rsa-oaep"] {
         let mut options = CardOptions::new(eur());
         options.suite = suite.parse().unwrap();
-        let ordered = world.verifier.order_card(&world.ada, &options);
+        let ordered = world.verifier.desk(Act::of_program("test", "set-up")).order_card(&world.ada, &options);
         assert!(matches!(ordered, Err(ServiceError::DangerRefused { .. })), "{suite}");
     }
 }
@@ -285,7 +285,11 @@ fn attack_payer_of_another_counter_value_or_card() {
 #[test]
 fn attack_request_sent_by_another_terminal() {
     let world = world();
-    let other = world.verifier.register_terminal("TERM0002".parse().unwrap()).unwrap();
+    let other = world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .register_terminal("TERM0002".parse().unwrap())
+        .unwrap();
     let mut card = world.card(SUITE);
     let tap = card.tap(world.payment(100));
     assert_eq!(world.verifier.authorise(&other, "k", &tap.request).unwrap(), Outcome::Refused);
@@ -354,7 +358,7 @@ fn what_is_not_of_the_editions_is_neither_executed_nor_opened() {
 }
 
 fn open(world: &World, currency: &str, number: Option<&str>) -> Result<AccountNumber, ServiceError> {
-    world.verifier.open_account(&AccountOptions {
+    world.verifier.desk(Act::of_program("test", "set-up")).open_account(&AccountOptions {
         holder: PayeeName::new("Băcănia Ștefan").unwrap(),
         currency: currency.parse().unwrap(),
         kind: AccountKind::Current,
@@ -380,7 +384,7 @@ fn refused_payees_and_limits() {
     own.payee_name = PayeeName::new("Ada Lovelace").unwrap();
     assert_eq!(world.send(&card.tap(own).request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::OwnAccount));
-    world.verifier.close_account(&world.shop).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).close_account(&world.shop).unwrap();
     assert_eq!(world.send(&card.tap(world.payment(100)).request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::PayeeClosed));
 }
@@ -390,7 +394,7 @@ fn blocked_cards_do_not_pay_even_after_they_did() {
     let world = world();
     let mut card = world.card(SUITE);
     assert!(executed(&world.send(&card.tap(world.payment(100)).request)));
-    world.verifier.block_card(card.order.binding.card, "Grace", "stolen").unwrap();
+    world.verifier.desk(Act::of_program("Grace", "stolen")).block_card(card.order.binding.card).unwrap();
     assert_eq!(world.send(&card.tap(world.payment(100)).request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::CardNotActive));
 }
@@ -398,24 +402,42 @@ fn blocked_cards_do_not_pay_even_after_they_did() {
 #[test]
 fn enrolment_needs_the_ordered_card_and_its_key() {
     let world = world();
-    let order = world.verifier.order_card(&world.ada, &CardOptions::new(eur())).unwrap().personalisation;
+    let order = world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .order_card(&world.ada, &CardOptions::new(eur()))
+        .unwrap()
+        .personalisation;
     let card = Card::make(order);
     let mut forged = card.statement();
     forged.signature[9] ^= 1;
-    assert!(matches!(world.verifier.activate_card(&forged), Err(ServiceError::StatementForged)));
+    assert!(matches!(
+        world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&forged),
+        Err(ServiceError::StatementForged)
+    ));
     let mut other = card.order.binding;
     other.issuer_key += 1;
     let other = onetap_apdu_spec::personal::EnrolmentStatement::make(other, card.key.as_ref()).unwrap();
-    assert!(matches!(world.verifier.activate_card(&other), Err(ServiceError::StatementMismatch)));
-    world.verifier.activate_card(&card.statement()).unwrap();
-    assert!(matches!(world.verifier.activate_card(&card.statement()), Err(ServiceError::CardNotOrdered)));
+    assert!(matches!(
+        world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&other),
+        Err(ServiceError::StatementMismatch)
+    ));
+    world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()).unwrap();
+    assert!(matches!(
+        world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()),
+        Err(ServiceError::CardNotOrdered)
+    ));
 }
 
 /// One key, two payments of two accounts: the second one is another body under a key that was used.
 #[test]
 fn a_key_is_the_clients_whatever_account_its_requests_name() {
     let world = world();
-    let other = world.verifier.register_terminal("TERM0002".parse().unwrap()).unwrap();
+    let other = world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .register_terminal("TERM0002".parse().unwrap())
+        .unwrap();
     let eve = account(&world.verifier, "Eve", AccountKind::Current, OPENING);
     let (mut adas, mut eves) = (world.card(SUITE), world.card_of(&eve, SUITE.parse().unwrap()));
     let (first, second) = (adas.tap(world.payment(100)), eves.tap(world.payment(100)));

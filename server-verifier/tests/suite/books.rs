@@ -40,14 +40,14 @@ fn a_write_that_fails_in_the_middle_leaves_nothing() {
 #[test]
 fn a_changed_removed_or_moved_audit_entry_shows() {
     for change in [
-        "UPDATE audit SET event = replace(event, '100', '900') WHERE sequence = 4 AND account_id = 1",
+        "UPDATE audit SET event = replace(event, '100', '900') WHERE sequence = 4 AND account_id = 2",
         "UPDATE audit SET at = at + 1 WHERE sequence = 2",
-        "DELETE FROM audit WHERE sequence = 2 AND account_id = 1",
-        "DELETE FROM audit WHERE sequence = 4 AND account_id = 1",
+        "DELETE FROM audit WHERE sequence = 2 AND account_id = 2",
+        "DELETE FROM audit WHERE sequence = 4 AND account_id = 2",
         "UPDATE audit SET sequence = -2 WHERE sequence = 2; UPDATE audit SET sequence = 2 WHERE sequence = 3;
          UPDATE audit SET sequence = 3 WHERE sequence = -2",
-        "UPDATE accounts SET audit_sequence = 3, audit_seal = (SELECT seal FROM audit WHERE account_id = 1
-         AND sequence = 3) WHERE account_id = 1",
+        "UPDATE accounts SET audit_sequence = 3, audit_seal = (SELECT seal FROM audit WHERE account_id = 2
+         AND sequence = 3) WHERE account_id = 2",
     ] {
         let world = Home::new();
         let mut card = world.card(SUITE);
@@ -68,9 +68,9 @@ fn attack_cut_the_end_of_an_audit_chain() {
         let mut card = world.card(SUITE);
         world.send(&card.tap(world.payment(100)).request);
         let cut = format!(
-            "DELETE FROM audit WHERE account_id = 1 AND sequence > {keep};
+            "DELETE FROM audit WHERE account_id = 2 AND sequence > {keep};
              UPDATE accounts SET audit_sequence = {keep}, audit_seal = coalesce((SELECT seal FROM audit
-             WHERE account_id = 1 AND sequence = {keep}), {ZEROS}) WHERE account_id = 1"
+             WHERE account_id = 2 AND sequence = {keep}), {ZEROS}) WHERE account_id = 2"
         );
         world.behind(&cut);
         let verified = world.verifier.audit_verify();
@@ -84,9 +84,9 @@ fn attack_cut_the_end_of_an_audit_chain() {
 #[test]
 fn a_ledger_that_does_not_balance_shows() {
     for change in [
-        "UPDATE accounts SET balance = balance + 1 WHERE account_id = 1",
-        "UPDATE entries SET amount = amount + 1 WHERE account_id = 1",
-        "DELETE FROM entries WHERE account_id = 1",
+        "UPDATE accounts SET balance = balance + 1 WHERE account_id = 2",
+        "UPDATE entries SET amount = amount + 1 WHERE account_id = 2",
+        "DELETE FROM entries WHERE account_id = 2",
     ] {
         let world = Home::new();
         world.verifier.ledger_check().unwrap();

@@ -126,7 +126,7 @@ fn an_attempt_has_an_end_whatever_became_of_account_card_key_and_clock() {
         world.clock.advance(30 * 24 * 60 * 60);
     };
     let block = |world: &World, card: &Card| {
-        world.verifier.block_card(card.order.binding.card, "op", "lost").unwrap();
+        world.verifier.desk(Act::of_program("op", "lost")).block_card(card.order.binding.card).unwrap();
     };
     let lock = |world: &World, card: &mut Card| {
         let tap = card.tap(world.payment(100));
@@ -137,8 +137,16 @@ fn an_attempt_has_an_end_whatever_became_of_account_card_key_and_clock() {
     };
     let rotate = |world: &World, card: &mut Card| {
         let id = card.order.binding.card;
-        let order = world.verifier.rotate_card_key(id, &CardOptions::new(eur())).unwrap();
-        world.verifier.activate_card(&Card::make(order.personalisation).statement()).unwrap();
+        let order = world
+            .verifier
+            .desk(Act::of_program("test", "set-up"))
+            .rotate_card_key(id, &CardOptions::new(eur()))
+            .unwrap();
+        world
+            .verifier
+            .desk(Act::of_program("test", "set-up"))
+            .activate_card(&Card::make(order.personalisation).statement())
+            .unwrap();
         world.clock.advance(2 * 24 * 60 * 60);
     };
     type Change<'a> = &'a dyn Fn(&World, &mut Card);
@@ -173,7 +181,7 @@ fn an_attempt_at_a_closed_account_has_an_end() {
     let paid = card.tap(world.payment(100));
     let receipt = world.send(&paid.request);
     let tap = card.tap(world.payment(100));
-    world.verifier.close_account(&eve).unwrap();
+    world.verifier.desk(Act::of_program("test", "set-up")).close_account(&eve).unwrap();
     assert_eq!((world.cancel(&tap), world.cancel(&paid)), (Outcome::Cancelled, receipt));
     world.check_books();
 }
@@ -182,7 +190,11 @@ fn an_attempt_at_a_closed_account_has_an_end() {
 #[test]
 fn attack_cancel_what_another_terminal_sends() {
     let world = world();
-    let other = world.verifier.register_terminal("TERM0002".parse().unwrap()).unwrap();
+    let other = world
+        .verifier
+        .desk(Act::of_program("test", "set-up"))
+        .register_terminal("TERM0002".parse().unwrap())
+        .unwrap();
     let mut card = world.card(SUITE);
     let tap = card.tap(world.payment(100));
     let cancel = || world.verifier.cancel(&other, &tap.request.cancellation()).unwrap();

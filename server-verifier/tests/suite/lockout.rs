@@ -26,8 +26,15 @@ fn p_24_three_wrong_passwords_lock_until_an_administrator_unlocks() {
     let late = card.tap(world.payment(100));
     assert_eq!(world.send(&late.request), Outcome::Refused, "the right password too");
     assert_eq!(world.why(), Some(Why::AccountLocked));
-    world.verifier.unlock(&world.ada, "Grace", "holder called, identity checked").unwrap();
-    assert!(matches!(world.verifier.unlock(&world.ada, "Grace", "again"), Err(ServiceError::NotLocked)));
+    world
+        .verifier
+        .desk(Act::of_program("Grace", "holder called, identity checked"))
+        .unlock(&world.ada)
+        .unwrap();
+    assert!(matches!(
+        world.verifier.desk(Act::of_program("Grace", "again")).unlock(&world.ada),
+        Err(ServiceError::NotLocked)
+    ));
     assert_eq!(world.send(&late.request), Outcome::Refused, "unlocking voids what came before");
     assert!(executed(&world.send(&card.tap(world.payment(100)).request)));
     world.check_books();
@@ -43,7 +50,7 @@ fn unlocking_voids_a_counter_value_that_was_still_alive() {
     world.send(&alive.typed(WRONG));
     world.send(&alive.typed(WRONG));
     assert!(world.locked());
-    world.verifier.unlock(&world.ada, "Grace", "holder called").unwrap();
+    world.verifier.desk(Act::of_program("Grace", "holder called")).unlock(&world.ada).unwrap();
     assert_eq!(world.send(&alive.request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::DeadCounter));
 }
@@ -63,7 +70,7 @@ fn attack_replay_after_the_unlock_where_the_password_proves_the_signature() {
         let late = card.tap(world.payment(100));
         assert_eq!(world.send(&late.request), Outcome::Refused);
         assert_eq!(world.why(), Some(Why::AccountLocked));
-        world.verifier.unlock(&world.ada, "Grace", "holder called").unwrap();
+        world.verifier.desk(Act::of_program("Grace", "holder called")).unlock(&world.ada).unwrap();
         assert_eq!(world.send(&late.request), Outcome::Refused, "{suite}");
         assert_eq!(world.why(), Some(Why::DeadCounter), "{suite}");
     }
@@ -73,8 +80,8 @@ fn attack_replay_after_the_unlock_where_the_password_proves_the_signature() {
 fn unlocking_without_name_or_reason_is_refused() {
     let world = world();
     for (operator, reason) in [("", "x"), ("x", " ")] {
-        let unlocked = world.verifier.unlock(&world.ada, operator, reason);
-        assert!(matches!(unlocked, Err(ServiceError::ReasonNeeded)));
+        let unlocked = world.verifier.desk(Act::of_program(operator, reason)).unlock(&world.ada);
+        assert!(matches!(unlocked, Err(ServiceError::ReasonNeeded(_))));
     }
 }
 

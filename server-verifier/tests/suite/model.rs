@@ -127,7 +127,7 @@ proptest! {
             match step {
                 Step::Tap => taps.push(card.tap(world.payment(AMOUNT))),
                 Step::Unlock => {
-                    let unlocked = world.verifier.unlock(&ada, "op", "model").is_ok();
+                    let unlocked = world.verifier.desk(Act::of_program("op", "model")).unlock(&ada).is_ok();
                     prop_assert_eq!(unlocked, model.unlock());
                 }
                 Step::Cancel { back } => {

@@ -62,7 +62,7 @@ fn p_18_whatever_is_changed_on_the_way_is_refused() {
             assert!(matches!(outcome, Outcome::Refused | Outcome::Malformed(_)), "{suite} {n}: {outcome:?}");
             // The weak suites count a bad signature as a wrong password; give the tries back.
             if world.locked() {
-                world.verifier.unlock(&world.ada, "op", "test").unwrap();
+                world.verifier.desk(Act::of_program("op", "test")).unlock(&world.ada).unwrap();
             }
         }
         assert_eq!(world.balances(), before, "{suite}");
@@ -99,7 +99,7 @@ fn the_default_policy_refuses_every_suite_that_can_be_guessed_or_forged() {
     for suite in Suite::all() {
         let mut options = CardOptions::new(eur());
         options.suite = suite;
-        let ordered = world.verifier.order_card(&world.ada, &options);
+        let ordered = world.verifier.desk(Act::of_program("test", "set-up")).order_card(&world.ada, &options);
         assert_eq!(ordered.is_err(), suite.danger().is_some(), "{suite}");
     }
 }

@@ -15,10 +15,11 @@ const SUITE: &str = "a3+sha256+aes-cbc-cmac";
 fn holds_come_in_pages_with_what_became_of_them() {
     let world = world();
     let verifier = &world.verifier;
-    let place = |amount| verifier.place_hold(&world.ada, amount, "op", "deposit").unwrap();
+    let place =
+        |amount| verifier.desk(Act::of_program("op", "deposit")).place_hold(&world.ada, amount).unwrap();
     let placed = [place(10), place(20), place(30)];
-    verifier.release_hold(placed[0], "op", "left").unwrap();
-    verifier.capture_hold(placed[1], &world.shop, 15, "op", "stayed").unwrap();
+    verifier.desk(Act::of_program("op", "left")).release_hold(placed[0]).unwrap();
+    verifier.desk(Act::of_program("op", "stayed")).capture_hold(placed[1], &world.shop, 15).unwrap();
     let all = verifier.holds(&world.ada, None, 100).unwrap();
     let told: Vec<_> = all.iter().map(|hold| (hold.hold, hold.amount, hold.state, hold.captured)).collect();
     let expected = [
@@ -44,7 +45,7 @@ fn checkpoints_come_newest_first() {
     let made: Vec<_> = (0..3)
         .map(|_| {
             world.clock.advance(60);
-            verifier.checkpoint(&mut Vec::new()).unwrap()
+            verifier.desk(Act::of_program("test", "set-up")).checkpoint(&mut Vec::new()).unwrap()
         })
         .collect();
     let all = verifier.checkpoints(None, 100).unwrap();
@@ -58,7 +59,7 @@ fn checkpoints_come_newest_first() {
 fn the_tail_of_a_log_is_its_last_entries_in_their_order() {
     let world = world();
     for _ in 0..3 {
-        world.verifier.place_hold(&world.ada, 1, "op", "deposit").unwrap();
+        world.verifier.desk(Act::of_program("op", "deposit")).place_hold(&world.ada, 1).unwrap();
     }
     for (account, whole) in [
         (Some(&world.ada), world.verifier.log(Some(&world.ada)).unwrap()),
@@ -98,7 +99,7 @@ fn messages_wait_are_held_back_or_dead() {
 
     let rules = DeliveryRules { attempts: 1, ..DeliveryRules::default() };
     Deliverer::new(Arc::clone(verifier), Deaf, rules).round().unwrap();
-    verifier.unlock(&world.ada, "op", "identified").unwrap();
+    verifier.desk(Act::of_program("op", "identified")).unlock(&world.ada).unwrap();
     assert_eq!(verifier.locked_count().unwrap(), 0);
     lock(&world.ada);
     let grace = account(verifier, "Grace Hopper", AccountKind::Current, OPENING);
@@ -116,7 +117,7 @@ fn messages_wait_are_held_back_or_dead() {
     assert_eq!(verifier.messages(Some(all[0].message), 1).unwrap(), all[1..2]);
     assert_eq!(verifier.messages(Some(all[1].message), 9).unwrap(), all[2..]);
 
-    verifier.requeue(first.message, "op", "it is up again").unwrap();
+    verifier.desk(Act::of_program("op", "it is up again")).requeue(first.message).unwrap();
     let states: Vec<_> = verifier.messages(None, 9).unwrap().iter().map(|message| message.state).collect();
     assert_eq!(states, [MessageState::Waiting; 3]);
 }

@@ -83,7 +83,10 @@ impl World {
     pub fn around(verifier: Verifier, clock: TestClock) -> Self {
         let ada = account(&verifier, "Ada Lovelace", AccountKind::Current, OPENING);
         let shop = account(&verifier, "Coffee Shop", AccountKind::Current, 0);
-        let client = verifier.register_terminal("TERM0001".parse().unwrap()).unwrap();
+        let client = verifier
+            .desk(Act::of_program("test", "set-up"))
+            .register_terminal("TERM0001".parse().unwrap())
+            .unwrap();
         Self { verifier: Arc::new(verifier), clock, ada, shop, client, keys: AtomicU64::new(0) }
     }
 
@@ -94,8 +97,14 @@ impl World {
     pub fn card_of(&self, account: &AccountNumber, suite: Suite) -> Card {
         let mut options = CardOptions::new(eur());
         options.suite = suite;
-        let card = Card::make(self.verifier.order_card(account, &options).unwrap().personalisation);
-        self.verifier.activate_card(&card.statement()).unwrap();
+        let card = Card::make(
+            self.verifier
+                .desk(Act::of_program("test", "set-up"))
+                .order_card(account, &options)
+                .unwrap()
+                .personalisation,
+        );
+        self.verifier.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()).unwrap();
         card
     }
 
@@ -161,7 +170,7 @@ pub fn moment(seconds: i64) -> time::PrimitiveDateTime {
 pub fn account(verifier: &Verifier, holder: &str, kind: AccountKind, opening_balance: u64) -> AccountNumber {
     let holder = PayeeName::new(holder).unwrap();
     let options = AccountOptions { holder, currency: eur(), kind, opening_balance, number: None };
-    verifier.open_account(&options).unwrap()
+    verifier.desk(Act::of_program("test", "set-up")).open_account(&options).unwrap()
 }
 
 pub fn password(text: &str) -> Password {

@@ -1,7 +1,7 @@
 //! What operators see and do.
 
 use fantoccini::key::Key;
-use onetap_server_verifier::Event;
+use onetap_server_verifier::{Act, Actor, Event};
 
 use super::desk::{Desk, says};
 
@@ -28,9 +28,12 @@ fn an_account_locked_by_wrong_passwords_appears_without_reload_and_pays_again_on
     says(&desk.browser, "locked-count", "None.");
     says(&desk.browser, "account", REASON);
     assert!(desk.pays(0));
-    let by = |event: &Event| matches!(event, Event::Unlocked { operator, reason } if operator == "olga" && reason == REASON);
     let log = desk.verifier.log(Some(&number)).unwrap();
-    assert_eq!(log.iter().filter(|entry| by(&entry.event)).count(), 1);
+    let mut unlocked = log.iter().filter(|entry| matches!(entry.event, Event::Unlocked { .. }));
+    let entry = unlocked.next().unwrap();
+    assert_eq!(entry.by, Some(Actor::Operator("olga".into())));
+    assert_eq!(entry.reason.as_deref(), Some(REASON));
+    assert_eq!(unlocked.next(), None);
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn verify_now_shows_that_the_books_hold_and_after_tampering_where_they_do_not() 
     says(&desk.browser, "books", "None since this server was started");
     says(&desk.browser, "books", "None yet");
     let mut file = Vec::new();
-    let chains = desk.verifier.checkpoint(&mut file).unwrap().chains;
+    let chains = desk.verifier.desk(Act::of_program("test", "set-up")).checkpoint(&mut file).unwrap().chains;
     says(&desk.browser, "books", &format!("{chains} chains, root"));
     // However often it is pressed, one verification is asked for.
     desk.browser.script("const b = document.getElementById('verify'); b.click(); b.click(); b.click();");
@@ -196,13 +199,10 @@ fn a_message_that_nobody_took_appears_and_is_sent_again_or_discarded() {
         says(&desk.browser, "outbox", "No dead letters.");
         says(&desk.browser, "said", "your reason is in the audit log");
         assert_eq!(desk.verifier.dead_letters(1).unwrap(), []);
-        let last = desk.verifier.log_tail(None, 1).unwrap().remove(0).event;
-        let by = match &last {
-            Event::MessageRequeued { operator, reason, .. }
-            | Event::MessageDiscarded { operator, reason, .. } => (operator.as_str(), reason.as_str()),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(by, ("olga", "told them by telephone"));
+        let last = desk.verifier.log_tail(None, 1).unwrap().remove(0);
+        assert!(matches!(last.event, Event::MessageRequeued { .. } | Event::MessageDiscarded { .. }));
+        assert_eq!(last.by, Some(Actor::Operator("olga".into())));
+        assert_eq!(last.reason.as_deref(), Some("told them by telephone"));
     }
 }
 

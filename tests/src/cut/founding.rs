@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use onetap_recording_vfs::{Entry, Log, Recording};
-use onetap_server_verifier::{InitOptions, Verifier};
+use onetap_server_verifier::{Act, InitOptions, Verifier};
 
 use super::disk::{Arrived, Disk, Files, Syncs};
 use super::judge::{Wrong, books, copy_strangers, lay_out};
@@ -71,6 +71,9 @@ fn judge(files: &Files, image: &Path, done: bool, seed: u64) -> Result<(), Wrong
     let verifier = opened.map_err(failed)?;
     books(&verifier)?;
     let ada = account("Ada Lovelace", 100, None).map_err(|_| Wrong::Later("not to be made"))?;
-    verifier.open_account(&ada).map_err(|error| Wrong::Fails { doing: "opening an account", error })?;
+    verifier
+        .desk(Act::of_program("test", "set-up"))
+        .open_account(&ada)
+        .map_err(|error| Wrong::Fails { doing: "opening an account", error })?;
     books(&verifier)
 }

@@ -11,8 +11,8 @@ use onetap_apdu_spec::rng::SeededRng;
 use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_recording_vfs::{Log, Recording};
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, AccountView, CardOptions, Client, Clock, Environment, InitOptions, LogEntry,
-    Outcome, Pending, ServiceError, Timestamp, Verifier,
+    AccountKind, AccountOptions, AccountView, Act, CardOptions, Client, Clock, Environment, InitOptions,
+    LogEntry, Outcome, Pending, ServiceError, Timestamp, Verifier,
 };
 use rusqlite::Connection;
 
@@ -129,10 +129,18 @@ impl Bank {
         let verifier = Verifier::init(folder, InitOptions::new("Example Bank"), environment(seed))?;
         let sample = samples::transaction();
         let shop = Some(sample.payee_account.clone());
-        let shop = verifier.open_account(&account(sample.payee_name.as_str(), 0, shop)?)?;
-        let client = verifier.register_terminal(sample.terminal)?;
+        let shop = verifier.desk(Act::of_program("test", "set-up")).open_account(&account(
+            sample.payee_name.as_str(),
+            0,
+            shop,
+        )?)?;
+        let client = verifier.desk(Act::of_program("test", "set-up")).register_terminal(sample.terminal)?;
         let payer = || {
-            let number = verifier.open_account(&account("Ada Lovelace", BALANCE, None)?)?;
+            let number = verifier.desk(Act::of_program("test", "set-up")).open_account(&account(
+                "Ada Lovelace",
+                BALANCE,
+                None,
+            )?)?;
             let card = activate(&verifier, order(&verifier, &number, seed)?)?;
             Ok::<_, CutError>((number, card))
         };
@@ -271,7 +279,9 @@ impl Player<'_> {
             self.must(mistyped(&guessed)?, "refused")?;
         }
         self.must(card.pay(400)?, "refused")?;
-        self.order(|| Ok(self.verifier.unlock(&self.number, "Eve", "seen in person")?))?;
+        self.order(|| {
+            Ok(self.verifier.desk(Act::of_program("Eve", "seen in person")).unlock(&self.number)?)
+        })?;
         self.must(card.pay(500)?, "executed")
     }
 
@@ -281,12 +291,12 @@ impl Player<'_> {
         let seed = self.stage.seed;
         self.order(|| {
             let options = account("Alan Turing", BALANCE, Some(number.clone()))?;
-            Ok(verifier.open_account(&options).map(drop)?)
+            Ok(verifier.desk(Act::of_program("test", "set-up")).open_account(&options).map(drop)?)
         })?;
         let card = self.order(|| order(verifier, number, seed))?;
         let mut card = self.order(|| activate(verifier, card))?;
         self.must(card.pay(600)?, "executed")?;
-        let block = |card| Ok(verifier.block_card(card, "Eve", "lost")?);
+        let block = |card| Ok(verifier.desk(Act::of_program("Eve", "lost")).block_card(card)?);
         let first = self.card_id()?;
         self.order(|| block(first))?;
         self.must(card.pay(700)?, "refused")
@@ -379,10 +389,13 @@ pub(super) fn account(
 
 fn order(verifier: &Verifier, number: &AccountNumber, seed: u64) -> Result<PaperCard, CutError> {
     let options = CardOptions { suite: suite()?, ..CardOptions::new(samples::currency()) };
-    PaperCard::new(verifier.order_card(number, &options)?.personalisation, seed)
+    PaperCard::new(
+        verifier.desk(Act::of_program("test", "set-up")).order_card(number, &options)?.personalisation,
+        seed,
+    )
 }
 
 fn activate(verifier: &Verifier, card: PaperCard) -> Result<PaperCard, CutError> {
-    verifier.activate_card(&card.statement()?)?;
+    verifier.desk(Act::of_program("test", "set-up")).activate_card(&card.statement()?)?;
     Ok(card)
 }

@@ -17,7 +17,7 @@ use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{Owed, Profile, Suite};
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};
-use onetap_server_verifier::{AccountKind, AccountOptions, CardOptions, Verifier};
+use onetap_server_verifier::{AccountKind, AccountOptions, Act, CardOptions, Verifier};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::Fallible;
@@ -90,7 +90,7 @@ impl Town {
         let names = (0..terminals).map(|number| Ok(format!("TERM{number:04}").parse()?));
         let terminals = names.collect::<Fallible<Vec<TerminalId>>>()?;
         for terminal in &terminals {
-            verifier.register_terminal(terminal.clone())?;
+            verifier.desk(Act::of_program("test", "set-up")).register_terminal(terminal.clone())?;
         }
         let holders = (0..accounts).map(|number| {
             before(number)?;
@@ -183,7 +183,7 @@ impl Holder {
         signing: &Arc<dyn RsaPrivate>,
     ) -> Fallible<Self> {
         let name = format!("Holder {number}");
-        let account = verifier.open_account(&AccountOptions {
+        let account = verifier.desk(Act::of_program("test", "set-up")).open_account(&AccountOptions {
             holder: PayeeName::new(&name)?,
             currency: euro()?,
             kind: AccountKind::Current,
@@ -191,8 +191,11 @@ impl Holder {
             number: None,
         })?;
         let options = CardOptions { suite, ..CardOptions::new(euro()?) };
-        let card = verifier.order_card(&account, &options)?.personalisation;
-        verifier.activate_card(&EnrolmentStatement::make(card.binding, signing.as_ref())?)?;
+        let card =
+            verifier.desk(Act::of_program("test", "set-up")).order_card(&account, &options)?.personalisation;
+        verifier
+            .desk(Act::of_program("test", "set-up"))
+            .activate_card(&EnrolmentStatement::make(card.binding, signing.as_ref())?)?;
         let crypto = default_provider();
         let server = match card.server_public_key.as_slice() {
             [] => None,

@@ -12,7 +12,7 @@ use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, CardOptions, Client, Clock, Environment, InitOptions, Outcome, Policy,
+    AccountKind, AccountOptions, Act, CardOptions, Client, Clock, Environment, InitOptions, Outcome, Policy,
     ServiceError, Timestamp, Verifier,
 };
 
@@ -56,18 +56,25 @@ impl Operator {
             number,
         };
         let payee = &transaction.payee_name;
-        verifier.open_account(&account(payee, 0, Some(transaction.payee_account.clone())))?;
-        let payer = verifier.open_account(&account(payee, BALANCE, None))?;
-        let client = verifier.register_terminal(transaction.terminal)?;
+        verifier.desk(Act::of_program("test", "set-up")).open_account(&account(
+            payee,
+            0,
+            Some(transaction.payee_account.clone()),
+        ))?;
+        let payer =
+            verifier.desk(Act::of_program("test", "set-up")).open_account(&account(payee, BALANCE, None))?;
+        let client =
+            verifier.desk(Act::of_program("test", "set-up")).register_terminal(transaction.terminal)?;
         let confirmation = samples::confirmation();
         let order = verifier
+            .desk(Act::of_program("test", "set-up"))
             .order_card(&payer, &CardOptions { suite, confirmation, ..CardOptions::new(currency) })?;
         Ok((Self { verifier, client, payer, requests: Cell::new(0) }, order.personalisation))
     }
 
     /// Enrols the card.
     pub(super) fn enrol(&self, statement: &EnrolmentStatement) -> Result<(), ServiceError> {
-        self.verifier.activate_card(statement).map(drop)
+        self.verifier.desk(Act::of_program("test", "set-up")).activate_card(statement).map(drop)
     }
 
     /// Judges a request; what comes of it, in a word.
@@ -84,7 +91,7 @@ impl Operator {
 
     /// Unlocks the payer's account.
     pub(super) fn unlock(&self) -> Result<String, ServiceError> {
-        self.verifier.unlock(&self.payer, "trace", "the holder called")?;
+        self.verifier.desk(Act::of_program("trace", "the holder called")).unlock(&self.payer)?;
         Ok("unlocked".to_owned())
     }
 

@@ -18,8 +18,8 @@ use super::wire::Page;
 use super::wire::page_limit;
 use crate::domain::AccountKind;
 use crate::http::Hub;
-use crate::http::caller::{Caller, Operate, Read};
-use crate::http::identity::blocking;
+use crate::http::caller::{Caller, Open, Operate, Read};
+use crate::http::identity::{Access, blocking};
 use crate::http::json::{Json, Path, Query, answer};
 use crate::http::problem::{Kind, Problem, ProblemBody};
 use crate::service::accounts::AccountOptions;
@@ -43,6 +43,10 @@ pub(crate) struct NewAccountBody {
     /// A number is made if none is given
     #[schema(value_type = Option<String>)]
     number: Option<AccountNumber>,
+    /// Why an opening balance is given, for the audit log; needed with one
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    reason: String,
 }
 
 /// Why.
@@ -107,16 +111,20 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/accounts", tag = "accounts",
     responses((status = 201, body = AccountBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn open(
-    caller: Caller<Operate>,
+    caller: Caller<Open>,
     State(hub): State<Arc<Hub>>,
     Json(body): Json<NewAccountBody>,
 ) -> Result<Response, Problem> {
     let holder =
         PayeeName::new(&body.holder).map_err(|error| Problem::malformed(format!("holder: {error}")))?;
-    let NewAccountBody { currency, kind, opening_balance, number, .. } = body;
+    let NewAccountBody { currency, kind, opening_balance, number, reason, .. } = body;
+    if opening_balance > 0 && !matches!(caller.access(), Access::Admin) {
+        return Err(Problem::new(Kind::NotAllowed, "an opening balance is an admin's act"));
+    }
+    let act = caller.act(&reason);
     let options = AccountOptions { holder, currency, kind, opening_balance, number };
     let opened = blocking(move || {
-        let number = hub.verifier.open_account(&options)?;
+        let number = hub.verifier.desk(act).open_account(&options)?;
         hub.verifier.account(&number)
     });
     let opened = opened.await?;
@@ -153,7 +161,8 @@ pub(crate) async fn close(
     Path(number): Path<AccountNumber>,
 ) -> Result<Response, Problem> {
     let (verifier, closed) = (Arc::clone(&hub.verifier), number.clone());
-    blocking(move || verifier.close_account(&closed)).await?;
+    let act = caller.act("");
+    blocking(move || verifier.desk(act).close_account(&closed)).await?;
     tracing::info!(client = caller.name(), account = %number, "account closed");
     Ok(answer(StatusCode::OK, &account(hub, number).await?))
 }
@@ -178,10 +187,9 @@ pub(crate) async fn unlock(
     Path(number): Path<AccountNumber>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (verifier, operator, unlocked) =
-        (Arc::clone(&hub.verifier), caller.name().to_owned(), number.clone());
-    let reason = body.checked()?;
-    blocking(move || verifier.unlock(&unlocked, &operator, &reason)).await?;
+    let (verifier, unlocked) = (Arc::clone(&hub.verifier), number.clone());
+    let act = caller.act(&body.checked()?);
+    blocking(move || verifier.desk(act).unlock(&unlocked)).await?;
     tracing::info!(client = caller.name(), account = %number, "account unlocked");
     Ok(answer(StatusCode::OK, &account(hub, number).await?.into_lock()))
 }

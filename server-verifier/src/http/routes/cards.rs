@@ -21,7 +21,7 @@ use crate::http::identity::blocking;
 use crate::http::json::{Json, Path, answer};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::service::Verifier;
-use crate::service::accounts::CardOptions;
+use crate::service::cards::CardOptions;
 use crate::service::error::ServiceError;
 
 /// A card to be made.
@@ -85,10 +85,11 @@ pub(crate) async fn order(
     State(hub): State<Arc<Hub>>,
     Json(body): Json<NewCardBody>,
 ) -> Result<Response, Problem> {
+    let act = caller.act("");
     let order = blocking(move || {
         let currency = hub.verifier.account(&body.account)?.currency;
         let options = CardOptions { suite: body.suite, ..CardOptions::new(currency) };
-        hub.verifier.order_card(&body.account, &options)
+        hub.verifier.desk(act).order_card(&body.account, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), card = %order.personalisation.binding.card, "card ordered");
@@ -103,7 +104,8 @@ pub(crate) async fn activate(
     State(hub): State<Arc<Hub>>,
     Json(body): Json<StatementBody>,
 ) -> Result<Response, Problem> {
-    let card = blocking(move || hub.verifier.activate_card(&body.statement)).await?;
+    let act = caller.act("");
+    let card = blocking(move || hub.verifier.desk(act).activate_card(&body.statement)).await?;
     tracing::info!(client = caller.name(), %card, "card activated");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Active }))
 }
@@ -129,8 +131,8 @@ pub(crate) async fn block(
     Path(card): Path<CardId>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
-    blocking(move || hub.verifier.block_card(card, &operator, &reason)).await?;
+    let act = caller.act(&body.checked()?);
+    blocking(move || hub.verifier.desk(act).block_card(card)).await?;
     tracing::info!(client = caller.name(), %card, "card blocked");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Blocked }))
 }
@@ -158,11 +160,11 @@ pub(crate) async fn replace(
     Path(card): Path<CardId>,
     Json(body): Json<ReplacementBody>,
 ) -> Result<Response, Problem> {
-    let (operator, suite) = (caller.name().to_owned(), body.suite);
-    let reason = ReasonBody { reason: body.reason }.checked()?;
+    let suite = body.suite;
+    let act = caller.act(&ReasonBody { reason: body.reason }.checked()?);
     let order = blocking(move || {
         let options = options(&hub.verifier, card, suite)?;
-        hub.verifier.replace_card(card, &options, &operator, &reason)
+        hub.verifier.desk(act).replace_card(card, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), %card, by = %order.personalisation.binding.card, "card replaced");
@@ -190,9 +192,10 @@ pub(crate) async fn rotate(
     Path(card): Path<CardId>,
     Json(body): Json<RotationBody>,
 ) -> Result<Response, Problem> {
+    let act = caller.act("");
     let order = blocking(move || {
         let options = options(&hub.verifier, card, body.suite)?;
-        hub.verifier.rotate_card_key(card, &options)
+        hub.verifier.desk(act).rotate_card_key(card, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), %card, "card's keys ordered");

@@ -72,9 +72,10 @@ pub(crate) async fn make(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
 ) -> Result<Response, Problem> {
+    let act = caller.act("");
     let made = blocking(move || {
         let mut file = Vec::new();
-        let checkpoint = hub.verifier.checkpoint(&mut file)?;
+        let checkpoint = hub.verifier.desk(act).checkpoint(&mut file)?;
         Ok((checkpoint, file))
     });
     let (checkpoint, file) = made.await?;

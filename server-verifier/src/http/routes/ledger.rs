@@ -95,8 +95,9 @@ pub(crate) struct PostedBody {
 #[schema(as = Verdict)]
 pub(crate) struct VerdictBody {
     state: Said,
-    /// Why it has failed, for the audit log; 200 characters of it are kept
-    reason: Option<String>,
+    /// Why this is said, for the audit log
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
 }
 
 /// Whether it has booked it, or will not.
@@ -108,12 +109,13 @@ enum Said {
 }
 
 impl VerdictBody {
-    fn checked(self) -> Result<Verdict, Problem> {
-        match (self.state, self.reason) {
-            (Said::Settled, None) => Ok(Verdict::Settled),
-            (Said::Failed, reason) => Ok(Verdict::Failed { reason: reason.unwrap_or_default() }),
-            (Said::Settled, Some(_)) => Err(Problem::malformed("only what has failed has a reason")),
-        }
+    fn checked(self) -> Result<(Verdict, String), Problem> {
+        let reason = ReasonBody { reason: self.reason }.checked()?;
+        let verdict = match self.state {
+            Said::Settled => Verdict::Settled,
+            Said::Failed => Verdict::Failed { reason: reason.clone() },
+        };
+        Ok((verdict, reason))
     }
 }
 
@@ -189,8 +191,8 @@ pub(crate) async fn release(
     Path(hold): Path<HoldId>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
-    blocking(move || hub.verifier.release_hold(hold, &operator, &reason)).await?;
+    let act = caller.act(&body.checked()?);
+    blocking(move || hub.verifier.desk(act).release_hold(hold)).await?;
     tracing::info!(client = caller.name(), %hold, "hold released");
     Ok(answer(StatusCode::OK, &HoldStatusBody { hold, state: HoldState::Released }))
 }
@@ -205,8 +207,8 @@ pub(crate) async fn capture(
     Json(body): Json<CaptureBody>,
 ) -> Result<Response, Problem> {
     let CaptureBody { payee, amount, reason } = body;
-    let (operator, reason) = (caller.name().to_owned(), ReasonBody { reason }.checked()?);
-    let captured = blocking(move || hub.verifier.capture_hold(hold, &payee, amount, &operator, &reason));
+    let act = caller.act(&ReasonBody { reason }.checked()?);
+    let captured = blocking(move || hub.verifier.desk(act).capture_hold(hold, &payee, amount));
     let transaction = captured.await?;
     tracing::info!(client = caller.name(), %hold, "hold captured");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
@@ -221,8 +223,8 @@ pub(crate) async fn reverse(
     Path(id): Path<String>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
-    let reversed = blocking(move || hub.verifier.reverse(&TransactionId(id), &operator, &reason));
+    let act = caller.act(&body.checked()?);
+    let reversed = blocking(move || hub.verifier.desk(act).reverse(&TransactionId(id)));
     let transaction = reversed.await?;
     tracing::info!(client = caller.name(), by = %transaction, "transaction reversed");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
@@ -250,9 +252,10 @@ pub(crate) async fn settle(
     Path(id): Path<String>,
     Json(body): Json<VerdictBody>,
 ) -> Result<Response, Problem> {
-    let (id, verdict) = (TransactionId(id), body.checked()?);
+    let (id, (verdict, reason)) = (TransactionId(id), body.checked()?);
+    let act = caller.act(&reason);
     let settled = blocking(move || {
-        hub.verifier.settle(&id, &verdict)?;
+        hub.verifier.desk(act).settle(&id, &verdict)?;
         Ok((hub.verifier.settlement(&id)?, id))
     });
     let (settlement, id) = settled.await?;

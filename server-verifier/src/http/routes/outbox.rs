@@ -133,8 +133,8 @@ pub(crate) async fn requeue(
     Path(message): Path<EntryId>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
-    blocking(move || hub.verifier.requeue(message, &operator, &reason)).await?;
+    let act = caller.act(&body.checked()?);
+    blocking(move || hub.verifier.desk(act).requeue(message)).await?;
     tracing::info!(client = caller.name(), %message, "dead letter sent again");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "requeued" }))
 }
@@ -148,8 +148,8 @@ pub(crate) async fn discard(
     Path(message): Path<EntryId>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (operator, reason) = (caller.name().to_owned(), body.checked()?);
-    blocking(move || hub.verifier.discard(message, &operator, &reason)).await?;
+    let act = caller.act(&body.checked()?);
+    blocking(move || hub.verifier.desk(act).discard(message)).await?;
     tracing::info!(client = caller.name(), %message, "dead letter given up");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "discarded" }))
 }

@@ -10,6 +10,7 @@ use onetap_apdu_spec::txn::TerminalId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::accounts::ReasonBody;
 use crate::domain::Timestamp;
 use crate::http::Hub;
 use crate::http::caller::{Administer, Ask, Caller, Read};
@@ -19,13 +20,25 @@ use crate::http::json::{Json, Path, answer};
 use crate::http::problem::{Kind, Problem, ProblemBody};
 
 /// A terminal.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Terminal)]
 pub(crate) struct TerminalBody {
     /// Eight letters or digits
     #[schema(value_type = String)]
     terminal: TerminalId,
+}
+
+/// A terminal to be registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewTerminal)]
+pub(crate) struct NewTerminalBody {
+    /// Eight letters or digits
+    #[schema(value_type = String)]
+    terminal: TerminalId,
+    /// For the audit log
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
 }
 
 /// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
@@ -116,10 +129,11 @@ impl NewClientBody {
 pub(crate) async fn register_terminal(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
-    Json(body): Json<TerminalBody>,
+    Json(body): Json<NewTerminalBody>,
 ) -> Result<Response, Problem> {
-    let terminal = body.terminal.clone();
-    blocking(move || hub.verifier.register_terminal(terminal)).await?;
+    let (terminal, act) = (body.terminal.clone(), caller.act(&body.reason));
+    let body = TerminalBody { terminal: body.terminal };
+    blocking(move || hub.verifier.desk(act).register_terminal(terminal)).await?;
     tracing::info!(client = caller.name(), terminal = body.terminal.as_str(), "terminal registered");
     Ok(answer(StatusCode::CREATED, &body))
 }
@@ -131,9 +145,11 @@ pub(crate) async fn withdraw_terminal(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
     Path(terminal): Path<TerminalId>,
+    Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
+    let act = caller.act(&body.checked()?);
     let (verifier, withdrawn) = (Arc::clone(&hub.verifier), terminal.clone());
-    blocking(move || verifier.withdraw_terminal(&withdrawn)).await?;
+    blocking(move || verifier.desk(act).withdraw_terminal(&withdrawn)).await?;
     hub.identity.forget_terminal(&terminal);
     tracing::info!(client = caller.name(), terminal = terminal.as_str(), "terminal withdrawn");
     Ok(answer(StatusCode::OK, &TerminalBody { terminal }))

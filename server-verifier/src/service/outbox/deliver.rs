@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::books::outbox as queue;
 use crate::books::outbox::Claimed;
+use crate::books::sql::Sql;
+use crate::domain::{Act, Actor, Event};
 use crate::domain::{LedgerError, Message, Timestamp, Topic, Verdict};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -154,7 +156,7 @@ impl<T: Transport> Deliverer<T> {
     /// A receiver that contradicts what is recorded does not stop the others' messages; the log has both.
     fn verdict(
         &self,
-        db: &mut dyn crate::books::sql::Sql,
+        db: &mut dyn Sql,
         claimed: &Claimed,
         reply: &Reply,
         now: Timestamp,
@@ -162,7 +164,13 @@ impl<T: Transport> Deliverer<T> {
         let (Topic::Execute, Some(verdict)) = (claimed.message.topic, &reply.verdict) else {
             return Ok(());
         };
-        match self.verifier.settle_entry(db, claimed.entry, verdict, now) {
+        let system = match &claimed.message.event {
+            Event::Executed { receipt, .. } => receipt.accepted_for.as_ref(),
+            _ => None,
+        };
+        let Some(system) = system else { return Ok(()) };
+        let desk = self.verifier.desk(Act::plain(Actor::System(system.as_str().to_owned())));
+        match desk.settle_entry(db, claimed.entry, verdict, now) {
             Err(ServiceError::Ledger(LedgerError::AlreadyAnswered)) => Ok(()),
             settled => settled,
         }

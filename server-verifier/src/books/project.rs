@@ -1,0 +1,302 @@
+//! The projection: from an event to the changes of rows that it tells. Pure: deciding writes by it, checking and
+//! rebuilding read by it.
+
+use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::service::TransactionId;
+
+use crate::books::holds::{capture_id, reversal_id};
+use crate::books::tables::{
+    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS, TRANSACTIONS,
+    Table, WRONG_PASSWORDS,
+};
+use crate::books::{opening_id, to_json};
+use crate::domain::{CardState, Cell, EntryId, Event, HoldState, Legs, Life, Mark, StoreError, Timestamp};
+
+/// One change of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A new row: its columns that the log tells, in the order of the table.
+    Insert { table: &'static Table, row: Vec<Cell> },
+    /// New values in the row with this key.
+    Set { table: &'static Table, key: Vec<Cell>, to: Vec<(&'static str, Cell)> },
+    /// So much more, or less, in a column of the row with this key.
+    Add { table: &'static Table, key: Vec<Cell>, column: &'static str, amount: i64 },
+    /// All rows whose keys begin so are gone.
+    Delete { table: &'static Table, key: Vec<Cell> },
+    /// Money comes in to an account that need not be locked.
+    Credit { account: i64, transaction: String, amount: i64 },
+}
+
+/// Where an entry stands in the log, and when it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) account: i64,
+    pub(crate) sequence: i64,
+    pub(crate) at: Timestamp,
+}
+
+const UNTOLD: StoreError = StoreError::BadRow { what: "event that lacks what it changes" };
+
+/// What the entry at `place` changes.
+///
+/// # Errors
+/// [`StoreError::BadRow`] if the event does not tell it, or tells what cannot be.
+pub(crate) fn project(place: Place, event: &Event) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Changes { place, list: Vec::with_capacity(8) };
+    changes.tell(event)?;
+    Ok(changes.list)
+}
+
+/// The row that a request leaves, besides what its entry's event tells.
+pub(crate) fn request(place: Place, terminal: &str, key: &str, body: &[u8]) -> Change {
+    let Place { account, sequence, at } = place;
+    let row = vec![terminal.into(), key.into(), account.into(), sequence.into(), at.0.into(), body.into()];
+    Change::Insert { table: &REQUESTS, row }
+}
+
+struct Changes {
+    place: Place,
+    list: Vec<Change>,
+}
+
+impl Changes {
+    fn tell(&mut self, event: &Event) -> Result<(), StoreError> {
+        let Place { account, sequence, at } = self.place;
+        match event {
+            Event::Initialised { operator, server, policy } => {
+                let (server, policy) = (server.ok_or(UNTOLD)?, policy.as_ref().ok_or(UNTOLD)?);
+                let row = vec![1_i64.into(), server.to_string().into(), operator.as_str().into()];
+                self.insert(&SERVER, [row, vec![to_json(policy)?.into(), false.into()]].concat());
+                self.open(Cell::Null, operator, Cell::Null, "operator", Cell::Null);
+            }
+            Event::TakenOver { table, columns, rows } => self.take_over(table, columns, rows)?,
+            Event::Announcing { on } => self.set(&SERVER, [1_i64.into()], [("announces", (*on).into())]),
+            Event::TerminalRegistered { terminal } => {
+                self.insert(&TERMINALS, vec![terminal.as_str().into(), at.0.into(), Cell::Null]);
+            }
+            Event::TerminalWithdrawn { terminal } => {
+                self.set(&TERMINALS, [terminal.as_str().into()], [("withdrawn_at", at.0.into())]);
+            }
+            Event::AccountOpened { kind, opening_balance, opened } => {
+                let opened = opened.as_ref().ok_or(UNTOLD)?;
+                let (number, currency) = (opened.number.as_str().into(), opened.currency.code().into());
+                self.open(number, &opened.holder, currency, kind.name(), Cell::Null);
+                if let Some(from) = opened.equity {
+                    let legs = Legs { from, to: account };
+                    self.pay(&opening_id(account), legs, minor(*opening_balance)?);
+                }
+            }
+            Event::EquityOpened { holder, currency, system } => {
+                let system = system.as_ref().map(|system| system.as_str()).into();
+                self.open(Cell::Null, holder, currency.code().into(), "equity", system);
+            }
+            Event::AccountClosed => self.own([("is_open", false.into())]),
+            Event::AccountLinked { system } => self.own([("system", system.as_str().into())]),
+            Event::CardOrdered { card, order, .. } => {
+                let order = order.ok_or(UNTOLD)?;
+                self.order(*card, order.binding.signing_key, to_json(&order.binding)?, order)?;
+            }
+            Event::CardActivated { card, signing_key, older_until, public_key, .. } => {
+                let key = [account.into(), card.to_string().into(), (*signing_key).into()];
+                self.set(&CARD_KEYS, key, [("public_key", public_key.as_slice().into())]);
+                let until = older_until.map(|until| until.0);
+                let to = [
+                    ("state", CardState::Active.name().into()),
+                    ("newest_key", (*signing_key).into()),
+                    ("older_until", until.into()),
+                ];
+                self.card(*card, to);
+            }
+            Event::CardBlocked { card } => self.card(*card, [("state", CardState::Blocked.name().into())]),
+            Event::Executed { receipt, mark, payee, .. } => {
+                let (card, counter) = receipt.transaction.parts().ok_or(UNTOLD)?;
+                self.mark(card, mark);
+                self.own([("wrong_in_a_row", 0_i64.into())]);
+                let row = vec![account.into(), card.to_string().into(), counter.into(), sequence.into()];
+                self.insert(&TRANSACTIONS, row);
+                let amount = minor(receipt.amount)?;
+                match &receipt.accepted_for {
+                    Some(system) => self.hold(amount, (*payee).into(), system.as_str().into()),
+                    None => self.pay(&receipt.transaction, Legs { from: account, to: *payee }, amount),
+                }
+            }
+            Event::Refused { card, why, mark, .. } => {
+                if why.follows_right_password() {
+                    self.own([("wrong_in_a_row", 0_i64.into())]);
+                }
+                self.marks(*card, mark.as_ref());
+            }
+            Event::WrongPassword { card, in_a_row, locked, mark, .. } => {
+                self.marks(*card, mark.as_ref());
+                self.own([("wrong_in_a_row", (*in_a_row).into())]);
+                if let Some(cause) = locked {
+                    self.own([("locked_at", at.0.into()), ("lock_cause", cause.name().into())]);
+                }
+                self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
+            }
+            Event::Cancelled { card, mark, .. } => self.mark(*card, mark),
+            Event::Unlocked { voided } => {
+                let none = Cell::Null;
+                self.own([
+                    ("locked_at", none.clone()),
+                    ("lock_cause", none),
+                    ("wrong_in_a_row", 0_i64.into()),
+                ]);
+                self.list.push(Change::Delete { table: &WRONG_PASSWORDS, key: vec![account.into()] });
+                for card in voided {
+                    self.card(*card, [("mark_life", Life::Dead.name().into())]);
+                }
+            }
+            Event::HoldPlaced { amount } => self.hold(minor(*amount)?, Cell::Null, Cell::Null),
+            Event::HoldReleased { hold, held } => self.close(*hold, minor(*held)?, HoldState::Released, None),
+            Event::HoldCaptured { hold, amount, held, to, .. } => {
+                let amount = minor(*amount)?;
+                self.close(*hold, minor(*held)?, HoldState::Captured, Some((amount, *to)));
+                self.pay(&capture_id(*hold), Legs { from: account, to: *to }, amount);
+            }
+            Event::ExecutionSettled { transaction, settled } => {
+                let settled = settled.ok_or(UNTOLD)?;
+                let amount = minor(settled.amount)?;
+                self.close(settled.hold, amount, HoldState::Captured, Some((amount, settled.legs.to)));
+                self.pay(transaction, settled.legs, amount);
+            }
+            Event::ExecutionFailed { hold, held, .. } => {
+                self.close(hold.ok_or(UNTOLD)?, minor(*held)?, HoldState::Released, None);
+            }
+            Event::Reversed { transaction, amount, legs } => {
+                if let Some(legs) = legs {
+                    self.pay(&reversal_id(transaction), *legs, minor(*amount)?);
+                }
+            }
+            Event::Repeated { .. }
+            | Event::CancellationRefused { .. }
+            | Event::KeyRotated { .. }
+            | Event::KeyRetired { .. }
+            | Event::Checkpointed { .. }
+            | Event::MessageRequeued { .. }
+            | Event::MessageDiscarded { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, table: &'static Table, row: Vec<Cell>) {
+        self.list.push(Change::Insert { table, row });
+    }
+
+    fn set<const K: usize, const N: usize>(
+        &mut self,
+        table: &'static Table,
+        key: [Cell; K],
+        to: [(&'static str, Cell); N],
+    ) {
+        self.list.push(Change::Set { table, key: key.into(), to: to.into() });
+    }
+
+    /// New values in the account's own row.
+    fn own<const N: usize>(&mut self, to: [(&'static str, Cell); N]) {
+        self.set(&ACCOUNTS, [self.place.account.into()], to);
+    }
+
+    /// The account's own row.
+    fn open(&mut self, number: Cell, holder: &str, currency: Cell, kind: &str, system: Cell) {
+        let account = self.place.account.into();
+        let named = vec![account, number, holder.into(), currency, kind.into(), system];
+        let begun = vec![true.into(), Cell::Null, Cell::Null, 0_i64.into(), 0_i64.into()];
+        self.insert(&ACCOUNTS, [named, begun].concat());
+    }
+
+    fn order(
+        &mut self,
+        card: CardId,
+        key: u16,
+        binding: String,
+        order: crate::domain::Ordered,
+    ) -> Result<(), StoreError> {
+        let (account, id) = (Cell::from(self.place.account), Cell::from(card.to_string()));
+        if order.new {
+            let ordered = vec![account.clone(), id.clone(), CardState::Ordered.name().into(), key.into()];
+            let unmarked = vec![Cell::Null, Cell::Null, Cell::Null, Cell::Null, 0_i64.into()];
+            self.insert(&CARDS, [ordered, unmarked].concat());
+        }
+        let bits = u16::from(order.rsa_bits);
+        self.insert(&CARD_KEYS, vec![account, id, key.into(), binding.into(), bits.into(), Cell::Null]);
+        Ok(())
+    }
+
+    fn card<const N: usize>(&mut self, card: CardId, to: [(&'static str, Cell); N]) {
+        self.set(&CARDS, [self.place.account.into(), card.to_string().into()], to);
+    }
+
+    fn mark(&mut self, card: CardId, mark: &Mark) {
+        let to = [
+            ("mark_counter", mark.counter.into()),
+            ("mark_fingerprint", mark.fingerprint.as_slice().into()),
+            ("mark_life", mark.life.name().into()),
+            ("mark_wrong", mark.wrong.into()),
+        ];
+        self.card(card, to);
+    }
+
+    fn marks(&mut self, card: CardId, mark: Option<&Mark>) {
+        if let Some(mark) = mark {
+            self.mark(card, mark);
+        }
+    }
+
+    /// Both legs, and the money itself.
+    fn pay(&mut self, transaction: &TransactionId, legs: Legs, amount: i64) {
+        let Legs { from, to } = legs;
+        let id = transaction.to_string();
+        for (account, amount) in [(from, -amount), (to, amount)] {
+            let at = self.place.at.0.into();
+            self.insert(&ENTRIES, vec![account.into(), id.as_str().into(), amount.into(), at]);
+        }
+        self.add(from, "balance", -amount);
+        self.list.push(Change::Credit { account: to, transaction: id, amount });
+    }
+
+    fn add(&mut self, account: i64, column: &'static str, amount: i64) {
+        self.list.push(Change::Add { table: &ACCOUNTS, key: vec![account.into()], column, amount });
+    }
+
+    /// So much is held from now on; this entry names the hold.
+    fn hold(&mut self, amount: i64, payee: Cell, system: Cell) {
+        let Place { account, sequence, at } = self.place;
+        let open = vec![account.into(), sequence.into(), amount.into(), HoldState::Open.name().into()];
+        let rest = vec![0_i64.into(), payee, system, at.0.into(), Cell::Null];
+        self.insert(&HOLDS, [open, rest].concat());
+        self.add(account, "held", amount);
+    }
+
+    /// A hold ends, with what was paid to which row if it was captured.
+    fn close(&mut self, hold: EntryId, held: i64, state: HoldState, paid: Option<(i64, i64)>) {
+        let mut to = vec![("state", state.name().into()), ("closed_at", self.place.at.0.into())];
+        if let Some((amount, payee)) = paid {
+            to.extend([("captured", amount.into()), ("payee_id", payee.into())]);
+        }
+        let key = vec![hold.account.into(), hold.sequence.into()];
+        self.list.push(Change::Set { table: &HOLDS, key, to });
+        self.add(hold.account, "held", -held);
+    }
+
+    /// Rows as they stood; their columns by name, so that a later schema may have more.
+    fn take_over(&mut self, table: &str, columns: &[String], rows: &[Vec<Cell>]) -> Result<(), StoreError> {
+        let table = TABLES.into_iter().find(|known| known.name == table).ok_or(UNTOLD)?;
+        if *table == AUDIT {
+            // The evidence of entries before, which is no row of its own.
+            return Ok(());
+        }
+        let places: Option<Vec<usize>> =
+            table.told().map(|name| columns.iter().position(|column| column == name)).collect();
+        let places = places.ok_or(UNTOLD)?;
+        for row in rows {
+            let row: Option<Vec<Cell>> = places.iter().map(|place| row.get(*place).cloned()).collect();
+            self.insert(table, row.ok_or(UNTOLD)?);
+        }
+        Ok(())
+    }
+}
+
+fn minor(amount: u64) -> Result<i64, StoreError> {
+    i64::try_from(amount).map_err(|_| UNTOLD)
+}

@@ -1,0 +1,275 @@
+//! The tables, as data: what the log tells of each, and what it does not, with the reason.
+//!
+//! Projection, checking, rebuilding and copying all read this list. `docs/data-model.md` explains each table.
+
+use crate::books::write::kept;
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    /// In the order of the schema; those of the key come first.
+    pub(crate) columns: &'static [Column],
+    /// How many columns make the key.
+    pub(crate) key: usize,
+    pub(crate) home: Home,
+}
+
+/// A column.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// Why the log does not tell it; none if it does.
+    pub(crate) untold: Option<&'static str>,
+}
+
+/// Which chains tell a table's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The chain of the account in the first column. Rows change.
+    Account,
+    /// The operator's own chain. Rows change.
+    Operator,
+    /// Any chain. Rows are added, and never change.
+    Grows,
+    /// The log itself.
+    Log,
+    /// Any chain tells what a row may be; whether it is still there is not told, for this reason.
+    Passes(&'static str),
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Table {}
+
+/// A column that the log tells.
+const fn told(name: &'static str) -> Column {
+    Column { name, untold: None }
+}
+
+/// A column that it does not, and why.
+const fn untold(name: &'static str, why: &'static str) -> Column {
+    Column { name, untold: Some(why) }
+}
+
+const SUM: &str =
+    "what is gathered of it is not told; with the credits it is the sum of the account's entries";
+const CHAIN: &str = "the end of the account's own chain, under its own seal";
+const DELIVERY: &str = "attempts of delivery are not events";
+
+pub(crate) static SERVER: Table = Table {
+    name: "server",
+    columns: &[told("one"), told("server_id"), told("operator"), told("policy"), told("announces")],
+    key: 1,
+    home: Home::Operator,
+};
+
+pub(crate) static TERMINALS: Table = Table {
+    name: "terminals",
+    columns: &[told("terminal_id"), told("registered_at"), told("withdrawn_at")],
+    key: 1,
+    home: Home::Operator,
+};
+
+pub(crate) static CLIENTS: Table = Table {
+    name: "clients",
+    columns: &[
+        told("client_id"),
+        told("role"),
+        told("terminal_id"),
+        told("secret_hash"),
+        told("certificate"),
+        told("added_at"),
+        told("withdrawn_at"),
+    ],
+    key: 1,
+    home: Home::Operator,
+};
+
+pub(crate) static ACCOUNTS: Table = Table {
+    name: "accounts",
+    columns: &[
+        told("account_id"),
+        told("number"),
+        told("holder"),
+        told("currency"),
+        told("kind"),
+        told("system"),
+        told("is_open"),
+        told("locked_at"),
+        told("lock_cause"),
+        told("wrong_in_a_row"),
+        told("held"),
+        untold("balance", SUM),
+        untold("audit_sequence", CHAIN),
+        untold("audit_seal", CHAIN),
+        untold("audit_head", CHAIN),
+    ],
+    key: 1,
+    home: Home::Account,
+};
+
+pub(crate) static CARDS: Table = Table {
+    name: "cards",
+    columns: &[
+        told("account_id"),
+        told("card_id"),
+        told("state"),
+        told("newest_key"),
+        told("older_until"),
+        told("mark_counter"),
+        told("mark_fingerprint"),
+        told("mark_life"),
+        told("mark_wrong"),
+    ],
+    key: 2,
+    home: Home::Account,
+};
+
+pub(crate) static CARD_KEYS: Table = Table {
+    name: "card_keys",
+    columns: &[
+        told("account_id"),
+        told("card_id"),
+        told("signing_key"),
+        told("binding"),
+        told("rsa_bits"),
+        told("public_key"),
+    ],
+    key: 3,
+    home: Home::Account,
+};
+
+pub(crate) static WRONG_PASSWORDS: Table = Table {
+    name: "wrong_passwords",
+    columns: &[told("account_id"), told("at"), told("sequence")],
+    key: 3,
+    home: Home::Account,
+};
+
+pub(crate) static HOLDS: Table = Table {
+    name: "holds",
+    columns: &[
+        told("account_id"),
+        told("sequence"),
+        told("amount"),
+        told("state"),
+        told("captured"),
+        told("payee_id"),
+        told("system"),
+        told("placed_at"),
+        told("closed_at"),
+    ],
+    key: 2,
+    home: Home::Account,
+};
+
+pub(crate) static TRANSACTIONS: Table = Table {
+    name: "transactions",
+    columns: &[told("account_id"), told("card_id"), told("counter"), told("sequence")],
+    key: 3,
+    home: Home::Grows,
+};
+
+pub(crate) static ENTRIES: Table = Table {
+    name: "entries",
+    columns: &[told("account_id"), told("transaction_id"), told("amount"), told("at")],
+    key: 2,
+    home: Home::Grows,
+};
+
+pub(crate) static CREDITS: Table = Table {
+    name: "credits",
+    columns: &[told("account_id"), told("transaction_id"), told("amount")],
+    key: 2,
+    home: Home::Passes("a credit goes when it is gathered into the balance, which is no event"),
+};
+
+pub(crate) static REQUESTS: Table = Table {
+    name: "requests",
+    columns: &[
+        told("terminal_id"),
+        told("idempotency_key"),
+        told("account_id"),
+        told("sequence"),
+        told("at"),
+        told("body"),
+    ],
+    key: 2,
+    home: Home::Passes("answers are forgotten after a day, which is no event"),
+};
+
+pub(crate) static OUTBOX: Table = Table {
+    name: "outbox",
+    columns: &[
+        told("account_id"),
+        told("sequence"),
+        told("topic"),
+        untold("attempts", DELIVERY),
+        untold("due_at", DELIVERY),
+        untold("dead_at", DELIVERY),
+        untold("failure", DELIVERY),
+    ],
+    key: 3,
+    home: Home::Passes("a message goes when it was taken, which is no event"),
+};
+
+pub(crate) static AUDIT: Table = Table {
+    name: "audit",
+    columns: &[
+        told("account_id"),
+        told("sequence"),
+        told("at"),
+        told("actor"),
+        told("reason"),
+        told("event"),
+        told("idempotency_key"),
+        told("body"),
+        told("message"),
+        told("signature"),
+        told("object"),
+        told("seal"),
+    ],
+    key: 2,
+    home: Home::Log,
+};
+
+/// All tables, those first that others refer to.
+pub(crate) static TABLES: [&Table; 14] = [
+    &SERVER,
+    &TERMINALS,
+    &CLIENTS,
+    &ACCOUNTS,
+    &CARDS,
+    &CARD_KEYS,
+    &WRONG_PASSWORDS,
+    &HOLDS,
+    &TRANSACTIONS,
+    &ENTRIES,
+    &CREDITS,
+    &REQUESTS,
+    &OUTBOX,
+    &AUDIT,
+];
+
+impl Table {
+    /// The columns that the log tells.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().filter(|column| column.untold.is_none()).map(|column| column.name)
+    }
+
+    /// The place of a column among those that the log tells.
+    pub(crate) fn place(&self, column: &str) -> Option<usize> {
+        self.told().position(|name| name == column)
+    }
+
+    /// A query for the columns that the log tells, which ends in `tail`.
+    pub(crate) fn select(&self, tail: &str) -> &'static str {
+        let names: Vec<_> = self.told().collect();
+        kept(&format!("SELECT {} FROM {} {tail}", names.join(", "), self.name))
+    }
+}

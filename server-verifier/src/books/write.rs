@@ -1,0 +1,291 @@
+//! Writing an entry: the entry itself, the changes of rows that its event tells, and the end of the chain, in one exchange
+//! with the database.
+
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
+
+use crate::books::chain::{End, Entry, Sealer};
+use crate::books::ledger::Incoming;
+use crate::books::outbox;
+use crate::books::project::{Change, Place, project, request};
+use crate::books::sql::{Param, Sql, Statement, params};
+use crate::books::tables::{ACCOUNTS, Table};
+use crate::books::{end_of_chain, to_json};
+use crate::domain::{Act, Cell, Event, StoreError, Timestamp, Topic};
+
+/// What is to be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling<'a> {
+    /// Row of the account whose chain tells it.
+    pub(crate) account: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) act: &'a Act,
+    pub(crate) event: &'a Event,
+    /// The request that it answers.
+    pub(crate) request: Option<Request<'a>>,
+    /// What the card signed of what it executes.
+    pub(crate) evidence: Option<Signed<'a>>,
+    /// What others are told of it as.
+    pub(crate) topic: Option<Topic>,
+}
+
+/// A request by its idempotency key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) terminal: &'a str,
+    pub(crate) key: &'a str,
+    /// Keyed tag of its body.
+    pub(crate) body: &'a [u8],
+}
+
+/// What a card signed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Signed<'a> {
+    pub(crate) message: &'a [u8],
+    pub(crate) signature: &'a [u8],
+    pub(crate) object: Option<&'a [u8]>,
+}
+
+impl<'a> Telling<'a> {
+    /// An event alone.
+    pub(crate) fn new(account: i64, at: Timestamp, act: &'a Act, event: &'a Event) -> Self {
+        Self { account, at, act, event, request: None, evidence: None, topic: None }
+    }
+
+    /// The same, of which others are told.
+    pub(crate) fn told_as(self, topic: Option<Topic>) -> Self {
+        Self { topic, ..self }
+    }
+
+    /// Adds the entry alone: the rows that it tells are there.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is to be committed then.
+    pub(crate) fn note(&self, db: &mut dyn Sql, sealer: &Sealer) -> Result<(), StoreError> {
+        let last = end_of_chain(db, self.account)?.ok_or(StoreError::BadRow { what: "audit chain" })?;
+        let (actor, json) = (self.act.by().to_string(), to_json(self.event)?);
+        let entry = self.entry(&last, &actor, &json);
+        let end = sealer.append(&last, &entry)?;
+        let row = statements_of(&[], self.account, &end, Incoming::Balance);
+        db.execute_all(&[vec![entry.insert(&end.seal)], row].concat())
+    }
+
+    fn entry<'e>(&self, last: &End, actor: &'e str, event: &'e str) -> Entry<'e>
+    where
+        'a: 'e,
+    {
+        Entry {
+            place: Place { account: self.account, sequence: last.sequence + 1, at: self.at },
+            actor: Some(actor),
+            reason: self.act.reason(),
+            event,
+            key: self.request.map(|request| request.key),
+            body: self.request.map(|request| request.body),
+            message: self.evidence.map(|evidence| evidence.message),
+            signature: self.evidence.map(|evidence| evidence.signature),
+            object: self.evidence.and_then(|evidence| evidence.object),
+        }
+    }
+
+    /// Adds the entry to the account's chain, which is locked by this, and returns its place.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is to be committed then.
+    pub(crate) fn tell(&self, db: &mut dyn Sql, sealer: &Sealer) -> Result<i64, StoreError> {
+        let last = end_of_chain(db, self.account)?;
+        self.tell_after(db, sealer, &last.unwrap_or_else(|| sealer.begin(self.account)))
+    }
+
+    /// The same where the chain is known to end at `last`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is to be committed then.
+    pub(crate) fn tell_after(
+        &self,
+        db: &mut dyn Sql,
+        sealer: &Sealer,
+        last: &End,
+    ) -> Result<i64, StoreError> {
+        let (actor, json) = (self.act.by().to_string(), to_json(self.event)?);
+        let entry = self.entry(last, &actor, &json);
+        let place = entry.place;
+        let end = sealer.append(last, &entry)?;
+        let mut changes = project(place, self.event)?;
+        let opens = |change: &Change| matches!(change, Change::Insert { table, .. } if **table == ACCOUNTS);
+        if end.sequence == 1 && !changes.iter().any(opens) {
+            return Err(StoreError::BadRow { what: "audit chain" });
+        }
+        changes.extend(self.request.map(|asked| request(place, asked.terminal, asked.key, asked.body)));
+        let mut statements = vec![entry.insert(&end.seal)];
+        statements.extend(statements_of(&changes, self.account, &end, Incoming::at(db)));
+        statements.extend(self.topic.map(|topic| outbox::message(place, topic)));
+        db.execute_all(&statements)?;
+        Ok(end.sequence)
+    }
+}
+
+/// The statements for `changes`. What changes in the account's own row, and the end of its chain, is one statement.
+fn statements_of<'a>(
+    changes: &'a [Change],
+    account: i64,
+    end: &'a End,
+    incoming: Incoming,
+) -> Vec<Statement<'a>> {
+    let mut own = Update::default();
+    let mut opened = None;
+    let mut statements = Vec::with_capacity(changes.len() + 1);
+    for change in changes {
+        match change {
+            Change::Insert { table, row } if **table == ACCOUNTS => opened = Some(row),
+            Change::Set { table, key, to } if **table == ACCOUNTS && key[0] == Cell::Int(account) => {
+                own.set(to);
+            }
+            Change::Add { table, key, column, amount }
+                if **table == ACCOUNTS && key[0] == Cell::Int(account) =>
+            {
+                own.add(column, *amount);
+            }
+            Change::Credit { account: to, amount, .. } if *to == account => own.add("balance", *amount),
+            other => statements.push(statement(other, incoming)),
+        }
+    }
+    let chain: [(&'static str, Param<'a>); 3] = [
+        ("audit_sequence", end.sequence.into()),
+        ("audit_seal", (&end.seal).into()),
+        ("audit_head", (&end.head).into()),
+    ];
+    let row = match opened {
+        Some(row) => {
+            let told = ACCOUNTS.told().zip(row.iter().map(Param::from));
+            insert(&ACCOUNTS, told.chain([("balance", own.sum("balance").into())]).chain(chain))
+        }
+        None => {
+            own.0.extend(chain.map(|(column, value)| (column, Assign::To(value))));
+            own.statement(&ACCOUNTS, &[Param::Int(account)])
+        }
+    };
+    // The account's own row first: others may refer to it.
+    statements.insert(0, row);
+    statements
+}
+
+/// The statement for one change.
+pub(crate) fn statement(change: &Change, incoming: Incoming) -> Statement<'_> {
+    match change {
+        Change::Insert { table, row } => insert(table, table.told().zip(row.iter().map(Param::from))),
+        Change::Set { table, key, to } => {
+            let mut update = Update::default();
+            update.set(to);
+            update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
+        }
+        Change::Add { table, key, column, amount } => {
+            let mut update = Update::default();
+            update.add(column, *amount);
+            update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
+        }
+        Change::Delete { table, key } => {
+            let key: Vec<_> = key.iter().map(Param::from).collect();
+            Statement {
+                sql: kept(&format!("DELETE FROM {} WHERE {}", table.name, matches(table, key.len()))),
+                params: key,
+            }
+        }
+        Change::Credit { account, transaction, amount } => match incoming {
+            Incoming::Balance => Statement::new(
+                "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1",
+                &params![*account, *amount],
+            ),
+            Incoming::Credit => Statement::new(
+                "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)",
+                &params![*account, transaction, *amount],
+            ),
+        },
+    }
+}
+
+/// A row with these columns.
+pub(crate) fn insert<'a>(
+    table: &Table,
+    columns: impl Iterator<Item = (&'static str, Param<'a>)>,
+) -> Statement<'a> {
+    let (names, params): (Vec<_>, Vec<_>) = columns.unzip();
+    let places: Vec<_> = (1..=params.len()).map(|place| format!("?{place}")).collect();
+    let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
+    Statement { sql: kept(&sql), params }
+}
+
+/// What becomes of a column.
+#[derive(Debug, Clone, Copy)]
+enum Assign<'a> {
+    To(Param<'a>),
+    Plus(i64),
+}
+
+/// New values in one row. What is set last holds; what is added is summed.
+#[derive(Debug, Default)]
+struct Update<'a>(Vec<(&'static str, Assign<'a>)>);
+
+impl<'a> Update<'a> {
+    fn set(&mut self, to: &'a [(&'static str, Cell)]) {
+        for (column, value) in to {
+            self.0.retain(|(set, _)| set != column);
+            self.0.push((column, Assign::To(value.into())));
+        }
+    }
+
+    fn add(&mut self, column: &'static str, amount: i64) {
+        let sum = self.sum(column).saturating_add(amount);
+        self.0.retain(|(set, _)| *set != column);
+        self.0.push((column, Assign::Plus(sum)));
+    }
+
+    /// What is added to a column.
+    fn sum(&self, column: &str) -> i64 {
+        let added = self.0.iter().find(|(set, _)| *set == column);
+        added.map_or(0, |(_, assign)| if let Assign::Plus(amount) = assign { *amount } else { 0 })
+    }
+
+    fn statement(self, table: &Table, key: &[Param<'a>]) -> Statement<'a> {
+        let mut sets = Vec::with_capacity(self.0.len());
+        let mut params = key.to_vec();
+        for (column, assign) in self.0 {
+            let place = params.len() + 1;
+            let (set, param) = match assign {
+                Assign::To(value) => (format!("{column} = ?{place}"), value),
+                Assign::Plus(amount) => (format!("{column} = {column} + ?{place}"), Param::Int(amount)),
+            };
+            sets.push(set);
+            params.push(param);
+        }
+        let sql =
+            format!("UPDATE {} SET {} WHERE {}", table.name, sets.join(", "), matches(table, key.len()));
+        Statement { sql: kept(&sql), params }
+    }
+}
+
+/// That the first columns of the key are the first parameters.
+fn matches(table: &Table, columns: usize) -> String {
+    let names = table.columns.iter().take(columns).enumerate();
+    names.map(|(place, column)| format!("{} = ?{}", column.name, place + 1)).collect::<Vec<_>>().join(" AND ")
+}
+
+/// One copy of each statement's text, for as long as the program runs: the stores keep what they prepared by it. There are as
+/// many as there are shapes of changes.
+pub(crate) fn kept(sql: &str) -> &'static str {
+    static KEPT: RwLock<Option<HashSet<&'static str>>> = RwLock::new(None);
+    if let Some(known) =
+        KEPT.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|kept| kept.get(sql))
+    {
+        return known;
+    }
+    let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+    let kept = kept.get_or_insert_with(HashSet::new);
+    match kept.get(sql) {
+        Some(known) => known,
+        None => {
+            let text: &'static str = Box::leak(sql.to_owned().into_boxed_str());
+            kept.insert(text);
+            text
+        }
+    }
+}

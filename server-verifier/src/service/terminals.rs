@@ -1,0 +1,75 @@
+//! Terminals that may send requests.
+
+use onetap_apdu_spec::txn::TerminalId;
+
+use crate::books::accounts::OPERATOR;
+use crate::books::sql::{Sql, params};
+use crate::domain::{Event, StoreError};
+use crate::service::desk::Desk;
+use crate::service::error::ServiceError;
+use crate::service::{Client, Verifier};
+
+impl Desk<'_> {
+    /// Registers a terminal, or finds it registered.
+    ///
+    /// # Errors
+    /// [`ServiceError::ReasonNeeded`]; [`ServiceError::NoSuchTerminal`] if it was withdrawn.
+    pub fn register_terminal(&self, terminal: TerminalId) -> Result<Client, ServiceError> {
+        self.reasoned()?;
+        let now = self.now();
+        self.write(|db| match standing(db, &terminal)? {
+            Standing::Registered => Ok(Client { terminal }),
+            Standing::Withdrawn => Err(ServiceError::NoSuchTerminal),
+            Standing::Unknown => {
+                self.tell(db, OPERATOR, now, &Event::TerminalRegistered { terminal: terminal.clone() })?;
+                Ok(Client { terminal })
+            }
+        })
+    }
+
+    /// Withdraws a terminal: no client can be made for it any more.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchTerminal`], also if it was withdrawn before; [`ServiceError::ReasonNeeded`].
+    pub fn withdraw_terminal(&self, terminal: &TerminalId) -> Result<(), ServiceError> {
+        self.reasoned()?;
+        let now = self.now();
+        self.write(|db| match standing(db, terminal)? {
+            Standing::Registered => {
+                self.tell(db, OPERATOR, now, &Event::TerminalWithdrawn { terminal: terminal.clone() })?;
+                Ok(())
+            }
+            Standing::Withdrawn | Standing::Unknown => Err(ServiceError::NoSuchTerminal),
+        })
+    }
+}
+
+impl Verifier {
+    /// The client of a terminal that is registered already.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchTerminal`].
+    pub fn client(&self, terminal: TerminalId) -> Result<Client, ServiceError> {
+        match self.store.read(|db| standing(db, &terminal))? {
+            Standing::Registered => Ok(Client { terminal }),
+            Standing::Withdrawn | Standing::Unknown => Err(ServiceError::NoSuchTerminal),
+        }
+    }
+}
+
+/// How a terminal stands.
+enum Standing {
+    Unknown,
+    Registered,
+    Withdrawn,
+}
+
+fn standing(db: &mut dyn Sql, terminal: &TerminalId) -> Result<Standing, StoreError> {
+    let sql = "SELECT withdrawn_at FROM terminals WHERE terminal_id = ?1";
+    let row = db.first(sql, &params![terminal.as_str()], |row| row.opt_int(0))?;
+    Ok(match row {
+        None => Standing::Unknown,
+        Some(None) => Standing::Registered,
+        Some(Some(_)) => Standing::Withdrawn,
+    })
+}

@@ -1,0 +1,23 @@
+-- Schema version 5: the log is the whole truth. An entry says who and why, and has the request's key and body and the evidence of what was
+-- executed; the other tables are projections of it (docs/data-model.md).
+
+ALTER TABLE audit ADD COLUMN actor TEXT;
+ALTER TABLE audit ADD COLUMN reason TEXT;
+ALTER TABLE audit ADD COLUMN idempotency_key TEXT;
+ALTER TABLE audit ADD COLUMN body BLOB;
+ALTER TABLE audit ADD COLUMN message BLOB;
+ALTER TABLE audit ADD COLUMN signature BLOB;
+ALTER TABLE audit ADD COLUMN object BLOB;
+UPDATE audit SET message = t.message, signature = t.signature, object = t.object FROM transactions t
+    WHERE t.account_id = audit.account_id AND t.sequence = audit.sequence;
+
+CREATE TABLE transactions_by_card (
+    account_id INTEGER NOT NULL,
+    card_id    TEXT NOT NULL,
+    counter    INTEGER NOT NULL,
+    sequence   INTEGER NOT NULL,
+    PRIMARY KEY (account_id, card_id, counter)
+) STRICT, WITHOUT ROWID;
+INSERT INTO transactions_by_card SELECT account_id, card_id, counter, sequence FROM transactions;
+DROP TABLE transactions;
+ALTER TABLE transactions_by_card RENAME TO transactions;
