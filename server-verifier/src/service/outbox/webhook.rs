@@ -194,7 +194,7 @@ fn authorities(path: Option<&PathBuf>) -> Result<RootCerts, WebhookError> {
 }
 
 /// Starts a thread that tells `config.url` what is in the outbox of `verifier`. Stopped, it first writes down what
-/// is under way. Whether executed transactions are written there says [`Verifier::announce`].
+/// is under way. Whether executed transactions are written there says [`crate::Desk::announce`].
 ///
 /// # Errors
 /// [`WebhookError`].
