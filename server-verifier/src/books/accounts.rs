@@ -20,7 +20,9 @@ pub(crate) const OPERATOR: i64 = 0;
 
 /// Writes a value as JSON text.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::BadRow { what: "value" })
+    let mut json = Vec::with_capacity(1_024);
+    let written = serde_json::to_writer(&mut json, value).ok().and_then(|()| String::from_utf8(json).ok());
+    written.ok_or(StoreError::BadRow { what: "value" })
 }
 
 /// Reads a value from JSON text.

@@ -2,6 +2,8 @@
 //!
 //! Projection, checking, rebuilding and copying all read this list. `docs/data-model.md` explains each table.
 
+use std::sync::OnceLock;
+
 use crate::books::write::kept;
 
 /// A table.
@@ -13,6 +15,8 @@ pub(crate) struct Table {
     /// How many columns make the key.
     pub(crate) key: usize,
     pub(crate) home: Home,
+    /// The statement that adds a row of what the log tells, once it was needed.
+    pub(crate) inserted: OnceLock<&'static str>,
 }
 
 /// A column.
@@ -66,6 +70,7 @@ pub(crate) static SERVER: Table = Table {
     columns: &[told("one"), told("server_id"), told("operator"), told("policy"), told("announces")],
     key: 1,
     home: Home::Operator,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static TERMINALS: Table = Table {
@@ -73,6 +78,7 @@ pub(crate) static TERMINALS: Table = Table {
     columns: &[told("terminal_id"), told("registered_at"), told("withdrawn_at")],
     key: 1,
     home: Home::Operator,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static CLIENTS: Table = Table {
@@ -88,6 +94,7 @@ pub(crate) static CLIENTS: Table = Table {
     ],
     key: 1,
     home: Home::Operator,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static ACCOUNTS: Table = Table {
@@ -111,6 +118,7 @@ pub(crate) static ACCOUNTS: Table = Table {
     ],
     key: 1,
     home: Home::Account,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static CARDS: Table = Table {
@@ -128,6 +136,7 @@ pub(crate) static CARDS: Table = Table {
     ],
     key: 2,
     home: Home::Account,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static CARD_KEYS: Table = Table {
@@ -142,6 +151,7 @@ pub(crate) static CARD_KEYS: Table = Table {
     ],
     key: 3,
     home: Home::Account,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static WRONG_PASSWORDS: Table = Table {
@@ -149,6 +159,7 @@ pub(crate) static WRONG_PASSWORDS: Table = Table {
     columns: &[told("account_id"), told("at"), told("sequence")],
     key: 3,
     home: Home::Account,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static HOLDS: Table = Table {
@@ -166,6 +177,7 @@ pub(crate) static HOLDS: Table = Table {
     ],
     key: 2,
     home: Home::Account,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static TRANSACTIONS: Table = Table {
@@ -173,6 +185,7 @@ pub(crate) static TRANSACTIONS: Table = Table {
     columns: &[told("account_id"), told("card_id"), told("counter"), told("sequence")],
     key: 3,
     home: Home::Grows,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static ENTRIES: Table = Table {
@@ -180,6 +193,7 @@ pub(crate) static ENTRIES: Table = Table {
     columns: &[told("account_id"), told("transaction_id"), told("amount"), told("at")],
     key: 2,
     home: Home::Grows,
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static CREDITS: Table = Table {
@@ -187,6 +201,7 @@ pub(crate) static CREDITS: Table = Table {
     columns: &[told("account_id"), told("transaction_id"), told("amount")],
     key: 2,
     home: Home::Passes("a credit goes when it is gathered into the balance, which is no event"),
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static REQUESTS: Table = Table {
@@ -201,6 +216,7 @@ pub(crate) static REQUESTS: Table = Table {
     ],
     key: 2,
     home: Home::Passes("answers are forgotten after a day, which is no event"),
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static OUTBOX: Table = Table {
@@ -216,6 +232,7 @@ pub(crate) static OUTBOX: Table = Table {
     ],
     key: 3,
     home: Home::Passes("a message goes when it was taken, which is no event"),
+    inserted: OnceLock::new(),
 };
 
 pub(crate) static AUDIT: Table = Table {
@@ -236,6 +253,7 @@ pub(crate) static AUDIT: Table = Table {
     ],
     key: 2,
     home: Home::Log,
+    inserted: OnceLock::new(),
 };
 
 /// All tables, those first that others refer to.

@@ -2,6 +2,7 @@
 //! with the database.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock};
 
 use crate::books::chain::{End, Entry, Sealer};
@@ -172,7 +173,12 @@ fn statements_of<'a>(
 /// The statement for one change.
 pub(crate) fn statement(change: &Change, incoming: Incoming) -> Statement<'_> {
     match change {
-        Change::Insert { table, row } => insert(table, table.told().zip(row.iter().map(Param::from))),
+        Change::Insert { table, row } => {
+            let sql = table
+                .inserted
+                .get_or_init(|| insert(table, table.told().map(|name| (name, Param::Null))).sql);
+            Statement { sql, params: row.iter().map(Param::from).collect() }
+        }
         Change::Set { table, key, to } => {
             let mut update = Update::default();
             update.set(to);
@@ -208,9 +214,15 @@ pub(crate) fn insert<'a>(
     table: &Table,
     columns: impl Iterator<Item = (&'static str, Param<'a>)>,
 ) -> Statement<'a> {
-    let (names, params): (Vec<_>, Vec<_>) = columns.unzip();
-    let places: Vec<_> = (1..=params.len()).map(|place| format!("?{place}")).collect();
-    let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
+    let (mut names, mut places, mut params) = (String::with_capacity(256), String::new(), Vec::new());
+    for (name, param) in columns {
+        params.push(param);
+        let (comma, place) = (if params.len() > 1 { ", " } else { "" }, params.len());
+        // Writing to a string does not fail.
+        let _ = write!(names, "{comma}{name}");
+        let _ = write!(places, "{comma}?{place}");
+    }
+    let sql = format!("INSERT INTO {} ({names}) VALUES ({places})", table.name);
     Statement { sql: kept(&sql), params }
 }
 
@@ -246,19 +258,22 @@ impl<'a> Update<'a> {
     }
 
     fn statement(self, table: &Table, key: &[Param<'a>]) -> Statement<'a> {
-        let mut sets = Vec::with_capacity(self.0.len());
+        let mut sql = String::with_capacity(256);
         let mut params = key.to_vec();
+        // Writing to a string does not fail.
+        let _ = write!(sql, "UPDATE {} SET ", table.name);
         for (column, assign) in self.0 {
+            let comma = if params.len() > key.len() { ", " } else { "" };
             let place = params.len() + 1;
-            let (set, param) = match assign {
-                Assign::To(value) => (format!("{column} = ?{place}"), value),
-                Assign::Plus(amount) => (format!("{column} = {column} + ?{place}"), Param::Int(amount)),
+            let (_, param) = match assign {
+                Assign::To(value) => (write!(sql, "{comma}{column} = ?{place}"), value),
+                Assign::Plus(amount) => {
+                    (write!(sql, "{comma}{column} = {column} + ?{place}"), Param::Int(amount))
+                }
             };
-            sets.push(set);
             params.push(param);
         }
-        let sql =
-            format!("UPDATE {} SET {} WHERE {}", table.name, sets.join(", "), matches(table, key.len()));
+        let _ = write!(sql, " WHERE {}", matches(table, key.len()));
         Statement { sql: kept(&sql), params }
     }
 }
