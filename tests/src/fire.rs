@@ -12,6 +12,7 @@
 //! | [`lockout`] | wrong guesses at one account, many at once |
 //! | [`stand_in`] | a server that answers and counts, to test the others with |
 //! | [`refusals`], [`telling`] | whether times tell what answers do not |
+//! | [`usage`] | what a process uses of memory and processors |
 //! | [`peer`] | OpenSSL and pgbench, for comparison |
 
 pub mod api;
@@ -27,6 +28,7 @@ pub mod serve;
 pub mod stand_in;
 pub mod telling;
 pub mod town;
+pub mod usage;
 pub mod wire;
 
 /// Whatever stops a test or a benchmark.

@@ -2,6 +2,7 @@
 //! Writes `bench/service.json` into the target folder; `scripts/bench` makes the summary of it.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod audit;
 mod client;
 mod growth;
 mod promises;
@@ -26,12 +27,13 @@ const ONLY: &str = "ONETAP_SERVICE_ONLY";
 const ROOM: u64 = 25;
 
 type Section = fn(&Place) -> Fallible<Vec<Row>>;
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("symmetric", throughput::symmetric),
     ("oaep", throughput::oaep),
     ("postgres", throughput::postgres),
     ("growth-sqlite", growth::sqlite),
     ("growth-pg", growth::postgres),
+    ("audit", audit::sqlite),
     ("lockout", promises::lockout),
     ("kills-sqlite", promises::kills_sqlite),
     ("kills-postgres", promises::kills_postgres),
@@ -40,8 +42,9 @@ const SECTIONS: [(&str, Section); 10] = [
 ];
 
 fn main() -> Fallible<()> {
-    // This program is its own child where a verifier serves.
+    // This program is its own child where a verifier serves, or verifies its log.
     child();
+    audit::child()?;
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target folder")?;
     let place = Place::new(&target.join("bench-data"))?;
     let only = std::env::var(ONLY).unwrap_or_default();

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_postgres_rig::Kept;
@@ -18,7 +19,7 @@ use onetap_server_verifier::http::clients::{
 use onetap_server_verifier::http::{Config, Server};
 use onetap_server_verifier::{Environment, InitOptions, ServiceError, Timestamp, Verifier};
 
-use super::Fallible;
+use super::{Fallible, usage};
 
 /// What the child reads its orders from.
 const ORDERS: &str = "ONETAP_FIRE_CHILD";
@@ -109,7 +110,7 @@ impl Program {
     }
 
     /// The command that starts it, killed when the thread that started it ends.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = orphan_ends_by("KILL", &self.path);
         command.args(&self.arguments);
         command
@@ -120,6 +121,7 @@ impl Program {
 #[derive(Debug)]
 pub struct Serving {
     process: Kept,
+    id: u32,
     address: SocketAddr,
     /// Kept open: a test harness speaks up after a minute, and ends if nobody can hear it.
     _output: BufReader<ChildStdout>,
@@ -135,12 +137,13 @@ impl Serving {
         let mut command = program.command();
         command.env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Kept::start(command)?;
+        let id = process.process().id();
         let output = process.process().stdout.take().ok_or("no output")?;
         let mut output = BufReader::new(output);
         let mut lines = output.by_ref().lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix(MARK)?.parse().ok());
         let address = address.ok_or("the serving process ended at once")?;
-        Ok(Self { process, address, _output: output })
+        Ok(Self { process, id, address, _output: output })
     }
 
     /// Where it listens.
@@ -162,14 +165,16 @@ impl Serving {
     ///
     /// # Errors
     /// It is gone.
-    pub fn resident(&mut self) -> Fallible<[u32; 2]> {
-        let status = Path::new("/proc").join(self.process.process().id().to_string()).join("status");
-        let status = std::fs::read_to_string(status)?;
-        let field = |name| -> Fallible<u32> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
-            Ok(line.trim().trim_end_matches(" kB").parse()?)
-        };
-        Ok([field("VmRSS:")?, field("VmHWM:")?])
+    pub fn resident(&self) -> Fallible<[u32; 2]> {
+        usage::resident(&self.id.to_string())
+    }
+
+    /// What it has used of the processors so far.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn processor_time(&self) -> Fallible<Duration> {
+        usage::processor_time(&self.id.to_string())
     }
 }
 
