@@ -1,8 +1,8 @@
 //! The projection: from an event to the changes of rows that it tells. Pure: deciding writes by it, checking and
 //! rebuilding read by it.
 
-use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::service::TransactionId;
+use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
+use onetap_apdu_spec::service::{Receipt, TransactionId};
 
 use crate::books::holds::{capture_id, reversal_id};
 use crate::books::tables::{
@@ -10,7 +10,10 @@ use crate::books::tables::{
     Table, WRONG_PASSWORDS,
 };
 use crate::books::{opening_id, to_json};
-use crate::domain::{CardState, Cell, EntryId, Event, HoldState, Legs, Life, Mark, StoreError, Timestamp};
+use crate::domain::{
+    AccountKind, CardState, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened, Ordered,
+    Policy, Settled, StoreError, Timestamp,
+};
 
 /// One change of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,30 +64,21 @@ struct Changes {
 
 impl Changes {
     fn tell(&mut self, event: &Event) -> Result<(), StoreError> {
-        let Place { account, sequence, at } = self.place;
+        let at = Cell::from(self.place.at.0);
         match event {
             Event::Initialised { operator, server, policy } => {
-                let (server, policy) = (server.ok_or(UNTOLD)?, policy.as_ref().ok_or(UNTOLD)?);
-                let row = vec![1_i64.into(), server.to_string().into(), operator.as_str().into()];
-                self.insert(&SERVER, [row, vec![to_json(policy)?.into(), false.into()]].concat());
-                self.open(Cell::Null, operator, Cell::Null, "operator", Cell::Null);
+                self.initialise(operator, server.ok_or(UNTOLD)?, policy.as_ref().ok_or(UNTOLD)?)?;
             }
             Event::TakenOver { table, columns, rows } => self.take_over(table, columns, rows)?,
             Event::Announcing { on } => self.set(&SERVER, [1_i64.into()], [("announces", (*on).into())]),
             Event::TerminalRegistered { terminal } => {
-                self.insert(&TERMINALS, vec![terminal.as_str().into(), at.0.into(), Cell::Null]);
+                self.insert(&TERMINALS, vec![terminal.as_str().into(), at, Cell::Null]);
             }
             Event::TerminalWithdrawn { terminal } => {
-                self.set(&TERMINALS, [terminal.as_str().into()], [("withdrawn_at", at.0.into())]);
+                self.set(&TERMINALS, [terminal.as_str().into()], [("withdrawn_at", at)]);
             }
             Event::AccountOpened { kind, opening_balance, opened } => {
-                let opened = opened.as_ref().ok_or(UNTOLD)?;
-                let (number, currency) = (opened.number.as_str().into(), opened.currency.code().into());
-                self.open(number, &opened.holder, currency, kind.name(), Cell::Null);
-                if let Some(from) = opened.equity {
-                    let legs = Legs { from, to: account };
-                    self.pay(&opening_id(account), legs, minor(*opening_balance)?);
-                }
+                self.account(*kind, minor(*opening_balance)?, opened.as_ref().ok_or(UNTOLD)?);
             }
             Event::EquityOpened { holder, currency, system } => {
                 let system = system.as_ref().map(|system| system.as_str()).into();
@@ -92,34 +86,13 @@ impl Changes {
             }
             Event::AccountClosed => self.own([("is_open", false.into())]),
             Event::AccountLinked { system } => self.own([("system", system.as_str().into())]),
-            Event::CardOrdered { card, order, .. } => {
-                let order = order.ok_or(UNTOLD)?;
-                self.order(*card, order.binding.signing_key, to_json(&order.binding)?, order)?;
-            }
+            Event::Unlocked { voided } => self.unlock(voided),
+            Event::CardOrdered { card, order, .. } => self.order(*card, order.ok_or(UNTOLD)?)?,
             Event::CardActivated { card, signing_key, older_until, public_key, .. } => {
-                let key = [account.into(), card.to_string().into(), (*signing_key).into()];
-                self.set(&CARD_KEYS, key, [("public_key", public_key.as_slice().into())]);
-                let until = older_until.map(|until| until.0);
-                let to = [
-                    ("state", CardState::Active.name().into()),
-                    ("newest_key", (*signing_key).into()),
-                    ("older_until", until.into()),
-                ];
-                self.card(*card, to);
+                self.activate(*card, *signing_key, *older_until, public_key);
             }
             Event::CardBlocked { card } => self.card(*card, [("state", CardState::Blocked.name().into())]),
-            Event::Executed { receipt, mark, payee, .. } => {
-                let (card, counter) = receipt.transaction.parts().ok_or(UNTOLD)?;
-                self.mark(card, mark);
-                self.own([("wrong_in_a_row", 0_i64.into())]);
-                let row = vec![account.into(), card.to_string().into(), counter.into(), sequence.into()];
-                self.insert(&TRANSACTIONS, row);
-                let amount = minor(receipt.amount)?;
-                match &receipt.accepted_for {
-                    Some(system) => self.hold(amount, (*payee).into(), system.as_str().into()),
-                    None => self.pay(&receipt.transaction, Legs { from: account, to: *payee }, amount),
-                }
-            }
+            Event::Executed { receipt, mark, payee, .. } => self.execute(receipt, mark, *payee)?,
             Event::Refused { card, why, mark, .. } => {
                 if why.follows_right_password() {
                     self.own([("wrong_in_a_row", 0_i64.into())]);
@@ -128,47 +101,32 @@ impl Changes {
             }
             Event::WrongPassword { card, in_a_row, locked, mark, .. } => {
                 self.marks(*card, mark.as_ref());
-                self.own([("wrong_in_a_row", (*in_a_row).into())]);
-                if let Some(cause) = locked {
-                    self.own([("locked_at", at.0.into()), ("lock_cause", cause.name().into())]);
-                }
-                self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
+                self.mistake(*in_a_row, *locked);
             }
             Event::Cancelled { card, mark, .. } => self.mark(*card, mark),
-            Event::Unlocked { voided } => {
-                let none = Cell::Null;
-                self.own([
-                    ("locked_at", none.clone()),
-                    ("lock_cause", none),
-                    ("wrong_in_a_row", 0_i64.into()),
-                ]);
-                self.list.push(Change::Delete { table: &WRONG_PASSWORDS, key: vec![account.into()] });
-                for card in voided {
-                    self.card(*card, [("mark_life", Life::Dead.name().into())]);
-                }
-            }
             Event::HoldPlaced { amount } => self.hold(minor(*amount)?, Cell::Null, Cell::Null),
-            Event::HoldReleased { hold, held } => self.close(*hold, minor(*held)?, HoldState::Released, None),
+            Event::HoldReleased { hold, held } => {
+                self.close(*hold, minor(*held)?, HoldState::Released, None);
+            }
             Event::HoldCaptured { hold, amount, held, to, .. } => {
-                let amount = minor(*amount)?;
+                let (amount, legs) = (minor(*amount)?, Legs { from: self.place.account, to: *to });
                 self.close(*hold, minor(*held)?, HoldState::Captured, Some((amount, *to)));
-                self.pay(&capture_id(*hold), Legs { from: account, to: *to }, amount);
+                self.pay(&capture_id(*hold), legs, amount);
             }
             Event::ExecutionSettled { transaction, settled } => {
-                let settled = settled.ok_or(UNTOLD)?;
-                let amount = minor(settled.amount)?;
-                self.close(settled.hold, amount, HoldState::Captured, Some((amount, settled.legs.to)));
-                self.pay(transaction, settled.legs, amount);
+                let Settled { hold, amount, legs } = settled.ok_or(UNTOLD)?;
+                let amount = minor(amount)?;
+                self.close(hold, amount, HoldState::Captured, Some((amount, legs.to)));
+                self.pay(transaction, legs, amount);
             }
             Event::ExecutionFailed { hold, held, .. } => {
                 self.close(hold.ok_or(UNTOLD)?, minor(*held)?, HoldState::Released, None);
             }
-            Event::Reversed { transaction, amount, legs } => {
-                if let Some(legs) = legs {
-                    self.pay(&reversal_id(transaction), *legs, minor(*amount)?);
-                }
+            Event::Reversed { transaction, amount, legs: Some(legs) } => {
+                self.pay(&reversal_id(transaction), *legs, minor(*amount)?);
             }
-            Event::Repeated { .. }
+            Event::Reversed { legs: None, .. }
+            | Event::Repeated { .. }
             | Event::CancellationRefused { .. }
             | Event::KeyRotated { .. }
             | Event::KeyRetired { .. }
@@ -177,6 +135,68 @@ impl Changes {
             | Event::MessageDiscarded { .. } => {}
         }
         Ok(())
+    }
+
+    fn initialise(&mut self, operator: &str, server: ServerId, policy: &Policy) -> Result<(), StoreError> {
+        let named = vec![1_i64.into(), server.to_string().into(), operator.into()];
+        self.insert(&SERVER, [named, vec![to_json(policy)?.into(), false.into()]].concat());
+        self.open(Cell::Null, operator, Cell::Null, "operator", Cell::Null);
+        Ok(())
+    }
+
+    fn account(&mut self, kind: AccountKind, opening_balance: i64, opened: &Opened) {
+        let (number, currency) = (opened.number.as_str().into(), opened.currency.code().into());
+        self.open(number, &opened.holder, currency, kind.name(), Cell::Null);
+        if let Some(from) = opened.equity {
+            let to = self.place.account;
+            self.pay(&opening_id(to), Legs { from, to }, opening_balance);
+        }
+    }
+
+    fn unlock(&mut self, voided: &[CardId]) {
+        let none = Cell::Null;
+        self.own([("locked_at", none.clone()), ("lock_cause", none), ("wrong_in_a_row", 0_i64.into())]);
+        self.list.push(Change::Delete { table: &WRONG_PASSWORDS, key: vec![self.place.account.into()] });
+        for card in voided {
+            self.card(*card, [("mark_life", Life::Dead.name().into())]);
+        }
+    }
+
+    fn activate(&mut self, card: CardId, key: KeyId, older_until: Option<Timestamp>, public_key: &[u8]) {
+        let row = [self.place.account.into(), card.to_string().into(), key.into()];
+        self.set(&CARD_KEYS, row, [("public_key", public_key.into())]);
+        let to = [
+            ("state", CardState::Active.name().into()),
+            ("newest_key", key.into()),
+            ("older_until", older_until.map(|until| until.0).into()),
+        ];
+        self.card(card, to);
+    }
+
+    /// Booked, or held until another system has booked it.
+    fn execute(&mut self, receipt: &Receipt, mark: &Mark, payee: i64) -> Result<(), StoreError> {
+        let Place { account, sequence, .. } = self.place;
+        let (card, counter) = receipt.transaction.parts().ok_or(UNTOLD)?;
+        self.mark(card, mark);
+        self.own([("wrong_in_a_row", 0_i64.into())]);
+        let row = vec![account.into(), card.to_string().into(), counter.into(), sequence.into()];
+        self.insert(&TRANSACTIONS, row);
+        let amount = minor(receipt.amount)?;
+        match &receipt.accepted_for {
+            Some(system) => self.hold(amount, payee.into(), system.as_str().into()),
+            None => self.pay(&receipt.transaction, Legs { from: account, to: payee }, amount),
+        }
+        Ok(())
+    }
+
+    /// One more wrong password, which perhaps locks the account.
+    fn mistake(&mut self, in_a_row: u32, locked: Option<LockCause>) {
+        let Place { account, sequence, at } = self.place;
+        self.own([("wrong_in_a_row", in_a_row.into())]);
+        if let Some(cause) = locked {
+            self.own([("locked_at", at.0.into()), ("lock_cause", cause.name().into())]);
+        }
+        self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
     }
 
     fn insert(&mut self, table: &'static Table, row: Vec<Cell>) {
@@ -205,21 +225,16 @@ impl Changes {
         self.insert(&ACCOUNTS, [named, begun].concat());
     }
 
-    fn order(
-        &mut self,
-        card: CardId,
-        key: u16,
-        binding: String,
-        order: crate::domain::Ordered,
-    ) -> Result<(), StoreError> {
+    fn order(&mut self, card: CardId, order: Ordered) -> Result<(), StoreError> {
         let (account, id) = (Cell::from(self.place.account), Cell::from(card.to_string()));
+        let key: Cell = order.binding.signing_key.into();
         if order.new {
-            let ordered = vec![account.clone(), id.clone(), CardState::Ordered.name().into(), key.into()];
+            let ordered = vec![account.clone(), id.clone(), CardState::Ordered.name().into(), key.clone()];
             let unmarked = vec![Cell::Null, Cell::Null, Cell::Null, Cell::Null, 0_i64.into()];
             self.insert(&CARDS, [ordered, unmarked].concat());
         }
-        let bits = u16::from(order.rsa_bits);
-        self.insert(&CARD_KEYS, vec![account, id, key.into(), binding.into(), bits.into(), Cell::Null]);
+        let (binding, bits) = (to_json(&order.binding)?, u16::from(order.rsa_bits));
+        self.insert(&CARD_KEYS, vec![account, id, key, binding.into(), bits.into(), Cell::Null]);
         Ok(())
     }
 
