@@ -34,6 +34,7 @@ pub mod aid;
 pub mod apdu;
 pub mod atr;
 pub mod class;
+pub mod clock;
 pub mod command;
 pub mod crypto;
 pub mod decode;

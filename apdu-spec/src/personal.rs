@@ -51,9 +51,9 @@ pub struct ConfirmationPolicy {
     pub key_up_to: u64,
     /// Up to here the PIN is enough (t2); above, PIN and key.
     pub pin_up_to: u64,
-    /// So many key-only payments since the last PIN …
+    /// Most key-only payments since the last PIN; the next one takes the PIN.
     pub key_only_count: u16,
-    /// … and so much in sum; beyond either the PIN is asked for.
+    /// Most that key-only payments since the last PIN may sum up to, in minor units; above it the PIN is taken.
     pub key_only_sum: u64,
 }
 

@@ -2,11 +2,12 @@
 //! one contact (P-04) and lets it go; [`Tapped::authorise`] makes the request once the holder has
 //! typed the verification password (P-16).
 
+use onetap_apdu_spec::account::Alias;
+use onetap_apdu_spec::clock::{Clock, SystemClock, Timestamp};
 use onetap_apdu_spec::header::ServerId;
+use onetap_apdu_spec::objects;
 use onetap_apdu_spec::rng::{OsRng, Rng};
-use onetap_apdu_spec::service::Timestamp;
-use onetap_apdu_spec::txn::{TerminalId, Transaction};
-use time::{OffsetDateTime, PrimitiveDateTime};
+use onetap_apdu_spec::txn::{FieldError, TerminalId, Transaction, TransactionError};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ProtocolError};
@@ -14,29 +15,6 @@ use crate::session::Session;
 use crate::source::Draft;
 use crate::tapped::Tapped;
 use crate::transport::{Disposition, Reader, Transport};
-
-/// Where the time in a transaction comes from.
-pub trait Clock: Send {
-    /// Now, UTC.
-    fn now(&self) -> PrimitiveDateTime;
-}
-
-/// The operating system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> PrimitiveDateTime {
-        let now = OffsetDateTime::now_utc();
-        PrimitiveDateTime::new(now.date(), now.time())
-    }
-}
-
-impl<F: Fn() -> PrimitiveDateTime + Send> Clock for F {
-    fn now(&self) -> PrimitiveDateTime {
-        self()
-    }
-}
 
 /// A terminal: its identification, its clock, its randomness.
 pub struct Terminal {
@@ -79,7 +57,7 @@ impl Terminal {
     /// Now, by its clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.now().assume_utc().into()
+        self.clock.now()
     }
 
     /// Exactly one contact, over by the deadline: connects, lets the card sign `draft`, takes all it owes, and releases
@@ -113,7 +91,7 @@ impl Terminal {
     fn session(&mut self, transport: &mut dyn Transport, draft: &Draft) -> Result<Tapped, Error> {
         let mut session = Session::select(transport)?;
         let payer = session.alias()?;
-        let transaction = self.complete(draft, payer).encode()?;
+        let transaction = self.complete(draft, payer)?.encode()?;
         let session = session.put_txn(transaction)?.get_signature()?;
         let operator = session.header().binding.server;
         if self.operator.is_some_and(|ours| ours != operator) {
@@ -122,9 +100,11 @@ impl Terminal {
         session.finish()
     }
 
-    fn complete(&mut self, draft: &Draft, payer: onetap_apdu_spec::account::Alias) -> Transaction {
+    fn complete(&mut self, draft: &Draft, payer: Alias) -> Result<Transaction, TransactionError> {
+        let unknown = TransactionError::Field { tag: objects::DATE, why: FieldError::Moment };
+        let at = self.now().date_time().ok_or(unknown)?;
         let mut unpredictable_number = [0; 4];
         self.rng.fill(&mut unpredictable_number);
-        draft.complete(payer, self.clock.now(), self.id.clone(), unpredictable_number)
+        Ok(draft.complete(payer, at, self.id.clone(), unpredictable_number))
     }
 }

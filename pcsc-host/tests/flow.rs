@@ -33,7 +33,7 @@ impl Rng for Fixed {
 }
 
 fn terminal() -> Terminal {
-    Terminal::with("TERM0001".parse().unwrap(), || datetime!(2026-07-01 12:00:00), Fixed)
+    Terminal::with("TERM0001".parse().unwrap(), || datetime!(2026-07-01 12:00:00).into(), Fixed)
 }
 
 fn soon() -> Deadline {

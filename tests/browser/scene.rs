@@ -60,7 +60,7 @@ impl Scene {
         let config = PanelConfig { clock: Some(clock.clone()), ..PanelConfig::default() };
         let panel = Panel::serve(Arc::clone(&card), config).unwrap();
         let id = "POS00001".parse().unwrap();
-        let terminal = Terminal::with(id, || datetime!(2026-07-01 12:00:00), Seeded(2));
+        let terminal = Terminal::with(id, || datetime!(2026-07-01 12:00:00).into(), Seeded(2));
         Self { panel, card, clock, terminal }
     }
 

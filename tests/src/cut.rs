@@ -91,9 +91,9 @@ pub struct Report {
 pub struct Violation {
     /// After how many entries of the log the power was cut.
     pub point: usize,
-    /// What of the rest arrived …
+    /// What of the rest arrived.
     pub arrived: Arrived,
-    /// … as this seed decides.
+    /// The seed that decided what arrived.
     pub seed: u64,
     /// What is wrong.
     pub wrong: Wrong,

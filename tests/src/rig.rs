@@ -21,7 +21,7 @@ use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::Tag;
 use onetap_apdu_spec::txn::Transaction;
-use onetap_applet::card::{Clock as _, Millis, PreparedKey, VirtualClock};
+use onetap_applet::card::{CardTime as _, Millis, PreparedKey, VirtualClock};
 use onetap_applet::nvm::{IMAGE_LEN, Image, MemoryImage, PAGE_LEN};
 use onetap_applet::{
     Card, CardError, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key, KeyRefused, PIN_MAX, PIN_MIN,

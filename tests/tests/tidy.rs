@@ -84,6 +84,23 @@ fn nothing_is_left_open() {
     }
 }
 
+/// A sentence that is spread over several fields or constants tells nothing where one of them is shown alone.
+#[test]
+fn a_doc_comment_is_no_part_of_another_ones_sentence() {
+    let doc = |line: &str| Some(line.trim().strip_prefix("///")?.trim().to_owned());
+    for (path, text) in all_sources() {
+        let lines: Vec<_> = text.lines().map(doc).collect();
+        for (number, line) in lines.iter().enumerate() {
+            let Some(line) = line else { continue };
+            let (first, last) =
+                (number == 0 || lines[number - 1].is_none(), !matches!(lines.get(number + 1), Some(Some(_))));
+            let goes_on = first && (line.starts_with('…') || line.starts_with("and "));
+            let stops_short = last && line.ends_with(['…', ',']);
+            assert!(!goes_on && !stops_short, "{}:{}: {line}", path.display(), number + 1);
+        }
+    }
+}
+
 /// The crate `rsa` decrypts in a time that depends on the key (RUSTSEC-2023-0071).
 #[test]
 fn no_program_has_an_rsa_that_time_tells_about() {

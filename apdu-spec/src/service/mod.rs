@@ -15,13 +15,12 @@ mod base64;
 mod problem;
 mod request;
 mod standing;
-mod timestamp;
 
+pub use crate::clock::Timestamp;
 pub use answer::{Answer, NotASystemName, Receipt, Resolution, SystemName, TransactionId, TransactionRecord};
 pub use problem::{Problem, ProblemKind};
 pub use request::{AuthorisationRequest, Cancellation, IdempotencyKey, NotAKey, PasswordObject};
 pub use standing::{Role, Standing};
-pub use timestamp::Timestamp;
 
 /// Where an [`AuthorisationRequest`] is sent; the answer is an [`Answer`].
 pub const AUTHORISATIONS: &str = "/v1/authorisations";

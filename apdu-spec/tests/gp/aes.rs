@@ -9,19 +9,19 @@ fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()
 }
 
-/// NIST SP 800-38A appendix F.2 and SP 800-38B appendix D: the keys …
+/// The keys of NIST SP 800-38A appendix F.2 and SP 800-38B appendix D, whose answers stand below.
 const KEYS: [&str; 3] = [
     "2b7e151628aed2a6abf7158809cf4f3c",
     "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
     "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
 ];
-/// … two blocks of CBC …
+/// The two blocks in CBC, under each of the keys.
 const CBC: [&str; 3] = [
     "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2",
     "4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a",
     "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d",
 ];
-/// … and the MACs of nothing and of the first block.
+/// The MACs of nothing and of the first block, under each of the keys.
 const CMAC: [[&str; 2]; 3] = [
     ["bb1d6929e95937287fa37d129b756746", "070a16b46b4d4144f79bdd9dd04a287c"],
     ["d17ddf46adaacde531cac483de7a9367", "9e99a7bf31e710900662f65e617c5184"],

@@ -1,10 +1,11 @@
 //! What a card gets from the world.
 
+use onetap_apdu_spec::clock::SystemClock;
 use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, default_provider};
 use onetap_apdu_spec::rng::{OsRng, Rng};
 use zeroize::Zeroizing;
 
-use super::clock::{Clock, SystemClock};
+use super::time::CardTime;
 
 /// What a card gets from the world: with the same seed, keys and clock, one run replays another.
 pub struct Environment {
@@ -12,8 +13,8 @@ pub struct Environment {
     pub crypto: &'static dyn Crypto,
     /// Where symmetric keys and joint passwords come from.
     pub rng: Box<dyn Rng>,
-    /// The card's battery-backed clock.
-    pub clock: Box<dyn Clock>,
+    /// The time that the card's battery keeps.
+    pub clock: Box<dyn CardTime>,
     /// Where RSA keys come from.
     pub keys: Box<dyn KeyMaker>,
 }

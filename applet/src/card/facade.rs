@@ -8,9 +8,9 @@ use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{CardState, CardStatus};
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::clock::Millis;
 use super::event::{Event, Observer, Watchers};
 use super::power::{Interface, Power};
+use super::time::Millis;
 use crate::runtime::{Fault, Runtime};
 use crate::signing::controller::{Controller, KeyRefused};
 use crate::signing::display::Screen;

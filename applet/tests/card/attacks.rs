@@ -124,7 +124,7 @@ fn attack_alias_of_another_contact() {
     assert_eq!(rig.card.state(), CardState::Idle);
 }
 
-/// A stolen card pays small amounts by the key alone: capped in number …
+/// A stolen card pays small amounts by the key alone: these payments are capped in number.
 #[test]
 fn attack_stolen_card_many_small_payments() {
     let mut rig = Rig::new();
@@ -143,7 +143,7 @@ fn attack_stolen_card_many_small_payments() {
     rig.confirm();
 }
 
-/// … and in sum.
+/// Key-only payments are capped in sum.
 #[test]
 fn attack_stolen_card_up_to_the_threshold_each_time() {
     let mut rig = Rig::new();

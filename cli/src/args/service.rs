@@ -64,11 +64,11 @@ pub(crate) struct Serve {
 pub(crate) enum LogLevel {
     /// What failed
     Error,
-    /// … and what was turned away
+    /// What failed or was turned away
     Warn,
-    /// … and what operators and admins did
+    /// As warn, and what operators and admins did
     Info,
-    /// … and each request
+    /// As info, and each request
     Debug,
 }
 

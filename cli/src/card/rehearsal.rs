@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use onetap_apdu_spec::clock::SystemClock;
 use onetap_apdu_spec::rng::SeededRng;
-use onetap_applet::card::{Clock as _, Millis, SystemClock, VirtualClock};
+use onetap_applet::card::{CardTime as _, Millis, VirtualClock};
 use onetap_applet::front::panel::{MemoryMachine, PanelConfig};
 use onetap_applet::nvm::{Image as _, ImageFile, MemoryImage};
 use onetap_applet::{Card, CardError, Environment, SharedCard};

@@ -21,9 +21,9 @@ use crate::exit::Failure;
 use crate::interrupt;
 use crate::output::Output;
 
-/// A burst is so many seconds' worth of requests of a client …
+/// Seconds' worth of requests that a client may send in one burst.
 const CLIENT_BURST: u32 = 2;
-/// … and so many of a card.
+/// Seconds' worth of requests that may come from one card in one burst.
 const CARD_BURST: u32 = 10;
 
 pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {

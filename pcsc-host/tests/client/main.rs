@@ -13,7 +13,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use onetap_apdu_spec::service::{AuthorisationRequest, IdempotencyKey};
+use onetap_apdu_spec::service::{AuthorisationRequest, IdempotencyKey, Timestamp};
 use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::http::{Credentials, HttpConfig, HttpService};
 use onetap_pcsc_host::{
@@ -95,6 +95,6 @@ fn ends_in_time(limit: Duration, mut wait: impl FnMut()) -> bool {
 }
 
 /// The server's clock that the tests go by.
-fn moment() -> time::PrimitiveDateTime {
-    datetime!(2026-07-01 12:00:00)
+fn moment() -> Timestamp {
+    datetime!(2026-07-01 12:00:00).into()
 }

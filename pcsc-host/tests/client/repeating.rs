@@ -234,7 +234,7 @@ fn another_server_or_terminal_tells_nothing_of_an_attempt() {
 #[test]
 fn of_a_damaged_entry_the_id_and_the_moment_it_was_written_are_enough() {
     let place = payment(Suite::default()).0.place();
-    let written = Timestamp(moment().assume_utc().unix_timestamp());
+    let written = moment();
     let ask =
         |time, record| look_up(&service(&clerk(time, record).url()), &place, written, &soon(), &mut |_| ());
     assert!(matches!(ask(written.0, None), Err(Unresolved::NotYet { .. })));

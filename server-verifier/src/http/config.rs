@@ -30,7 +30,7 @@ pub struct Config {
     pub max_connections: usize,
     /// Operations at the private key at a time; by default as many as there are processors.
     pub private_key_parallel: usize,
-    /// … and so many more in line.
+    /// Most operations that wait for the private key; more are refused.
     pub private_key_queue: usize,
     /// Threads of the runtime; by default as many as there are processors.
     pub threads: usize,

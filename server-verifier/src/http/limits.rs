@@ -37,9 +37,9 @@ impl Rate {
 
 /// Above this, a table of keys is cleaned before its time.
 const MAX_KEYS: usize = 100_000;
-/// So many wrong tokens at once from one address, then one in each of …
+/// Wrong tokens that one address may send at once.
 const WRONG_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-/// … these.
+/// Time after which it may send one more.
 const WRONG_PERIOD: Duration = Duration::from_secs(6);
 
 type Keyed<K> = DefaultKeyedRateLimiter<K>;

@@ -10,17 +10,17 @@ use super::disk::{Arrived, Files};
 use super::load::{Actor, Deed, LATER, Mark, State, Story, environment};
 use crate::fuzz::mutate::Dice;
 
-/// So many of an account's deeds are repeated at each image …
+/// How many of an account's last deeds are repeated at each image.
 const LAST: usize = 2;
-/// … and of the others one in so many.
+/// Of the earlier deeds, one in so many is repeated.
 const ONE_IN: usize = 4;
 
-/// What is known when the power is cut: of each actor, how many deeds were …
+/// What is known when the power is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Known {
-    /// … begun …
+    /// Deeds begun, of each actor.
     pub(super) begun: Vec<usize>,
-    /// … and answered.
+    /// Deeds answered, of each actor.
     pub(super) acknowledged: Vec<usize>,
     /// The same of the payment that is made on what a cut left.
     pub(super) later_begun: bool,

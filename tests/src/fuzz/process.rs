@@ -291,7 +291,7 @@ impl Play {
             && status.state == CardState::Idle
             && status.unconfirmed < MAX_UNCONFIRMED
             && !status.pin_blocked
-            && onetap_applet::card::Clock::now(&self.clock).is_some();
+            && onetap_applet::card::CardTime::now(&self.clock).is_some();
         let message = alias.and_then(|alias| transaction(alias, amount));
         let bytes = message.as_ref().map_or(&[0][..], TransactionMessage::bytes);
         let response = self.send(Name::PutTxn, None, bytes, Form::Extended);

@@ -9,7 +9,7 @@ use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_applet::card::{Clock as _, Millis, VirtualClock};
+use onetap_applet::card::{CardTime as _, Millis, VirtualClock};
 use onetap_applet::nvm::{Cut, MemoryImage, TearSwitch, TearingImage};
 use onetap_applet::{Card, CardError, KeyRefused, Screen as Display};
 

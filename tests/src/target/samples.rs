@@ -16,9 +16,9 @@ pub const CURRENCY: &str = "EUR";
 pub const KEY_UP_TO: u64 = 2_500;
 /// Up to here the PIN does (t2).
 pub const PIN_UP_TO: u64 = 50_000;
-/// So many payments go by the key alone …
+/// Most payments that go by the key alone.
 pub const KEY_ONLY_COUNT: u16 = 5;
-/// … and so many cents.
+/// Most cents that payments by the key alone sum up to.
 pub const KEY_ONLY_SUM: u64 = 10_000;
 /// The holder's PIN.
 pub const PIN: &str = "2468";

@@ -162,7 +162,7 @@ impl Player {
     fn tap(&mut self) -> Played {
         let transaction = self.transaction.clone();
         self.come()?;
-        let at = transaction.at;
+        let at = transaction.at.into();
         let mut terminal = Terminal::with(transaction.terminal.clone(), move || at, Fixed);
         let mut reader = OnStage(self.card.card());
         let mut recording = self.recorder.over(&mut reader);

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use onetap_apdu_spec::clock::SystemClock;
 use onetap_apdu_spec::command::CardState;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use super::history::{History, Marks, Recorder, Told};
 use super::keys::Press;
 use super::machine::Machine;
 use super::{Field, PanelConfig};
-use crate::card::{Card, Clock as _, Millis, SharedCard, SystemClock, VirtualClock};
+use crate::card::{Card, CardTime as _, Millis, SharedCard, VirtualClock};
 use crate::front::lock;
 use crate::signing::controller::{DEAD_TIME_MS, KeyRefused};
 use crate::signing::display::Screen;

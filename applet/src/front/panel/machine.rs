@@ -1,6 +1,6 @@
 //! The card's memory as a whole: taken out and put back, as a person at a debugger would.
 
-use crate::card::{Card, CardError, Clock as _, Environment, Millis, VirtualClock};
+use crate::card::{Card, CardError, CardTime as _, Environment, Millis, VirtualClock};
 use crate::nvm::MemoryImage;
 
 /// Why there is no snapshot, or none can be put back.

@@ -23,7 +23,7 @@ pub use stored::StoredClients;
 
 /// Bytes of a token's secret.
 const SECRET: usize = 32;
-/// … and its length as base64url.
+/// Characters of a token's secret in base64url.
 const SECRET_TEXT: usize = 43;
 const MAX_ID: usize = 64;
 

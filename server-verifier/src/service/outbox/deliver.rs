@@ -16,9 +16,9 @@ use crate::service::error::ServiceError;
 pub struct DeliveryRules {
     /// So many failures in a row make a dead letter.
     pub attempts: u32,
-    /// Seconds to wait after the first failure; twice as long after each further one, with jitter …
+    /// Seconds to wait after the first failure; twice as long after each further one, with jitter.
     pub first_wait: u32,
-    /// … up to so many seconds.
+    /// Most seconds to wait between two attempts.
     pub longest_wait: u32,
     /// Messages claimed at once, each of another account.
     pub batch: u32,

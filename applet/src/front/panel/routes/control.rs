@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::card::{Clock as _, Millis, VirtualClock};
+use crate::card::{CardTime as _, Millis, VirtualClock};
 use crate::front::panel::automation::RuleSet;
 use crate::front::panel::hub::Hub;
 use onetap_page::Problem;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use onetap_apdu_spec::clock::SystemClock;
+
 /// A moment: milliseconds since the clock's own zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Millis(pub u64);
@@ -17,17 +19,14 @@ impl Millis {
     }
 }
 
-/// A source of time.
-pub trait Clock: Send {
-    /// The time, or `None` if the battery was lost: then whatever is pending is void.
+/// The time that the card's battery keeps, without a date.
+pub trait CardTime: Send {
+    /// Reads the time; `None` if the battery was lost: then whatever is pending is void.
     fn now(&self) -> Option<Millis>;
 }
 
-/// The machine's clock (Unix time, so that it goes on while the process does not).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
+/// The machine's clock in milliseconds of Unix time, so that the card's time goes on while the process does not.
+impl CardTime for SystemClock {
     fn now(&self) -> Option<Millis> {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         u64::try_from(elapsed.as_millis()).ok().map(Millis)
@@ -64,7 +63,7 @@ impl VirtualClock {
     }
 }
 
-impl Clock for VirtualClock {
+impl CardTime for VirtualClock {
     fn now(&self) -> Option<Millis> {
         let now = self.0.load(Ordering::SeqCst);
         (now != LOST).then_some(Millis(now))

@@ -1,9 +1,11 @@
-//! Moments as they travel and as they are stored.
+//! Moments as they travel and as they are stored, and the clock as an input, as randomness is
+//! ([`rng`](crate::rng)), so that one seed replays one run. The time that a card keeps for itself is another: it has
+//! no date.
 
 use std::fmt;
 
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 /// A moment, UTC, in whole seconds since 1970. Its text form is RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -36,6 +38,44 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
+impl From<PrimitiveDateTime> for Timestamp {
+    /// The moment of a date and time in UTC.
+    fn from(moment: PrimitiveDateTime) -> Self {
+        moment.assume_utc().into()
+    }
+}
+
+impl Timestamp {
+    /// Date and time in UTC; `None` outside of the years -9999 to 9999.
+    #[must_use]
+    pub fn date_time(self) -> Option<PrimitiveDateTime> {
+        let moment = OffsetDateTime::from_unix_timestamp(self.0).ok()?;
+        Some(PrimitiveDateTime::new(moment.date(), moment.time()))
+    }
+}
+
+/// Where terminal and server take date and time from.
+pub trait Clock: Send + Sync {
+    /// Reads the clock.
+    fn now(&self) -> Timestamp;
+}
+
+/// The operating system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        OffsetDateTime::now_utc().into()
+    }
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +85,7 @@ mod tests {
         let moment = Timestamp(1_790_000_000);
         assert_eq!(moment.to_string(), "2026-09-21T14:13:20Z");
         assert_eq!(Timestamp::try_from(moment.to_string()), Ok(moment));
+        assert_eq!(moment.date_time().map(Timestamp::from), Some(moment));
+        assert_eq!(Timestamp(i64::MAX).date_time(), None);
     }
 }
