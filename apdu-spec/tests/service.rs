@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::service::{
     Answer, AuthorisationRequest, Cancellation, IdempotencyKey, Problem, ProblemKind, Resolution, Role,
     Standing, TransactionId, TransactionRecord,
@@ -119,5 +120,80 @@ fn an_idempotency_key_has_1_to_64_printable_characters_and_no_spaces() {
     }
     for bad in ["", "a b", "é", "a\n", &"k".repeat(65)] {
         assert!(bad.parse::<IdempotencyKey>().is_err(), "{bad:?}");
+    }
+}
+
+/// The texts of docs/data-model.md, as stored logs have them.
+#[test]
+fn an_id_of_a_transaction_is_one_of_four_texts() {
+    let card: CardId = "0123456789abcdef".parse().unwrap();
+    let capture = TransactionId::Capture { account: 17, sequence: 4 };
+    for (text, id) in [
+        ("0123456789abcdef00000001", TransactionId::of(card, 1)),
+        ("0123456789abcdefffffffff", TransactionId::of(card, u32::MAX)),
+        ("capture-17-4", capture.clone()),
+        ("reversal-capture-17-4", capture.reversal().unwrap()),
+        ("reversal-0123456789abcdef0000000a", TransactionId::of(card, 10).reversal().unwrap()),
+        ("opening-9223372036854775807", TransactionId::Opening { account: i64::MAX }),
+    ] {
+        assert_eq!(text.parse(), Ok(id.clone()), "{text}");
+        assert_eq!(json!(id), json!(text));
+        assert_eq!(serde_json::from_value::<TransactionId>(json!(text)).unwrap(), id);
+    }
+}
+
+#[test]
+fn a_text_that_is_no_id_of_a_transaction_is_refused() {
+    for text in [
+        "",
+        "0123456789abcdef0000001",
+        "0123456789abcdef000000001",
+        "0123456789ABCDEF00000001",
+        "0123456789abcdef0000000A",
+        "0123456789abcdef+0000001",
+        "capture-",
+        "capture-17",
+        "capture-0-4",
+        "capture-17-04",
+        "capture-+17-4",
+        "capture-17-4-1",
+        "opening-",
+        "opening-0",
+        "opening--1",
+        "reversal-",
+        "reversal-opening-17",
+        "reversal-reversal-capture-17-4",
+        " capture-17-4",
+        "Capture-17-4",
+    ] {
+        assert!(text.parse::<TransactionId>().is_err(), "{text:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_id_of_a_transaction_reads_back(
+        card: [u8; 8],
+        counter: u32,
+        account in 1..=i64::MAX,
+        sequence in 1..=i64::MAX,
+        kind in 0..5,
+    ) {
+        let (signed, capture) = (TransactionId::of(CardId(card), counter), TransactionId::Capture { account, sequence });
+        let id = match kind {
+            0 => signed,
+            1 => capture,
+            2 => signed.reversal().unwrap(),
+            3 => capture.reversal().unwrap(),
+            _ => TransactionId::Opening { account },
+        };
+        proptest::prop_assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn a_text_that_is_read_is_written_as_it_was(text in "(reversal-|opening-|capture-)*[0-9a-f+-]{1,24}") {
+        if let Ok(id) = text.parse::<TransactionId>() {
+            proptest::prop_assert_eq!(id.to_string(), text);
+        }
     }
 }

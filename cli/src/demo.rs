@@ -223,7 +223,7 @@ impl<'o> Story<'o> {
                 let paid = self.money(receipt.amount);
                 self.tell(&format!(
                     "Server  EXECUTED: {paid} to {}, receipt {}",
-                    receipt.payee_name, receipt.transaction.0
+                    receipt.payee_name, receipt.transaction
                 ))?;
             }
             _ => self.tell(&format!("Server  {}", name.to_uppercase()))?,

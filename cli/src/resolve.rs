@@ -19,7 +19,7 @@ pub(crate) fn remind(online: &Online, out: Output) -> Result<(), Failure> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&str> = waiting.iter().map(|id| id.0.as_str()).collect();
+    let ids: Vec<String> = waiting.iter().map(ToString::to_string).collect();
     let prose = format!("nobody was told the outcome of earlier payments: {}", ids.join(", "));
     out.result(&json!({ "unresolved": waiting }), format!("{prose}\n  what to do: onetap pay --resolve"))
 }

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use onetap_apdu_spec::foreign::Shown;
 use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::service::{
@@ -207,7 +206,7 @@ pub enum Unresolved {
         from: Timestamp,
     },
     /// Another server or terminal was asked than the one it was sent to, or from.
-    #[error("transaction {} was sent to server {} by terminal {}", Shown(&.0.id.0), .0.server, .0.terminal.as_str())]
+    #[error("transaction {} was sent to server {} by terminal {}", .0.id, .0.server, .0.terminal.as_str())]
     Elsewhere(Place),
 }
 
@@ -287,7 +286,7 @@ fn own(id: &TransactionId, receipt: &Receipt) -> Result<(), ServiceError> {
     if receipt.transaction == *id {
         return Ok(());
     }
-    let other = Shown(&receipt.transaction.0);
+    let other = &receipt.transaction;
     Err(ServiceError::NotTheService(format!("asked for transaction {id}, it answered for {other}")))
 }
 

@@ -282,7 +282,7 @@ impl Journal for FileJournal {
 fn place_named(path: &Path) -> Option<Place> {
     let name = path.file_name()?.to_str()?.strip_suffix(ENDING)?.strip_suffix('.')?;
     let [server, terminal, id] = name.split('-').collect::<Vec<_>>().try_into().ok()?;
-    let id = TransactionId(id.to_owned());
-    id.parts()?;
+    let id: TransactionId = id.parse().ok()?;
+    id.signed()?;
     Some(Place { server: server.parse().ok()?, terminal: terminal.parse().ok()?, id })
 }

@@ -228,7 +228,7 @@ fn an_account_kept_elsewhere_cannot_be_held_captured_or_linked_again() {
         LedgerError::Payee
     );
     let receipt = executed(world.send(&world.card(SUITE).tap(top_up(&world, &purse, 5)).request));
-    let (card, _) = receipt.transaction.parts().unwrap();
+    let (card, _) = receipt.transaction.signed().unwrap();
     let entries = verifier.log(Some(&world.ada)).unwrap();
     let accepted = entries.iter().find(|e| matches!(e.event, Event::Executed { .. })).unwrap();
     let id: EntryId = format!("2-{}", accepted.sequence).parse().unwrap();

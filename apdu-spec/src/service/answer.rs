@@ -1,13 +1,12 @@
 //! What the server answers once it has decided.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::transaction_id::TransactionId;
 use crate::account::AccountNumber;
-use crate::header::CardId;
 use crate::money::Currency;
 use crate::txn::{TerminalId, TransactionType};
 
@@ -102,35 +101,6 @@ pub struct TransactionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub payer: Option<AccountNumber>,
-}
-
-/// Identifies one signed transaction: the card's id and its counter value, 24 hexadecimal digits. A card
-/// signs, and the server executes, each counter value at most once, so the id is known before anything is sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TransactionId(pub String);
-
-impl TransactionId {
-    /// The id of what `card` signed with `counter`.
-    #[must_use]
-    pub fn of(card: CardId, counter: u32) -> Self {
-        Self(format!("{card}{counter:08x}"))
-    }
-
-    /// The card and the counter value.
-    #[must_use]
-    pub fn parts(&self) -> Option<(CardId, u32)> {
-        let (card, counter) = self.0.split_at_checked(16)?;
-        let canonical = counter.len() == 8 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let counter = u32::from_str_radix(counter, 16).ok().filter(|_| canonical)?;
-        Some((card.parse().ok()?, counter))
-    }
-}
-
-impl fmt::Display for TransactionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Another system that keeps accounts: 1 to 32 of a-z, 0-9 and `-`.

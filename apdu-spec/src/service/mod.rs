@@ -15,12 +15,14 @@ mod base64;
 mod problem;
 mod request;
 mod standing;
+mod transaction_id;
 
 pub use crate::clock::Timestamp;
-pub use answer::{Answer, NotASystemName, Receipt, Resolution, SystemName, TransactionId, TransactionRecord};
+pub use answer::{Answer, NotASystemName, Receipt, Resolution, SystemName, TransactionRecord};
 pub use problem::{Problem, ProblemKind};
 pub use request::{AuthorisationRequest, Cancellation, IdempotencyKey, NotAKey, PasswordObject};
 pub use standing::{Role, Standing};
+pub use transaction_id::{NotATransactionId, TransactionId};
 
 /// Where an [`AuthorisationRequest`] is sent; the answer is an [`Answer`].
 pub const AUTHORISATIONS: &str = "/v1/authorisations";

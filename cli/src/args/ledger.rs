@@ -52,7 +52,6 @@ pub(crate) enum Ledger {
         #[command(flatten)]
         act: Act,
         /// Which transaction
-        #[arg(value_parser = transaction)]
         transaction: TransactionId,
     },
     /// Say that another system keeps the books of a stored value
@@ -71,7 +70,6 @@ pub(crate) enum Ledger {
         #[command(flatten)]
         act: Act,
         /// Which transaction
-        #[arg(value_parser = transaction)]
         transaction: TransactionId,
         /// It has not booked it, and why
         #[arg(long, value_name = "REASON")]
@@ -124,10 +122,6 @@ pub(crate) struct Act {
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
-}
-
-fn transaction(text: &str) -> Result<TransactionId, std::convert::Infallible> {
-    Ok(TransactionId(text.to_owned()))
 }
 
 impl Act {

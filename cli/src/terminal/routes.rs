@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::stream;
-use onetap_apdu_spec::service::{Answer, TransactionId};
+use onetap_apdu_spec::service::Answer;
 use onetap_page::body::{Json, Octets, Params, read};
 use onetap_page::{File, Problem, Site};
 use onetap_pcsc_host::attempt::Unresolved;
@@ -176,9 +176,11 @@ fn line(entry: &Entry) -> Value {
 }
 
 async fn resolve(State(desk): Wanted, Path(id): Path<String>) -> Answered {
-    let resolved = blocking(move || desk.resolve(&TransactionId(id))).await?.map_err(|why| failed(&why))?;
+    let not_here = || Problem::new(StatusCode::NOT_FOUND, "not-here", "no such payment waits to be resolved");
+    let id = id.parse().map_err(|_| not_here())?;
+    let resolved = blocking(move || desk.resolve(&id)).await?.map_err(|why| failed(&why))?;
     match resolved {
-        None => Err(Problem::new(StatusCode::NOT_FOUND, "not-here", "no such payment waits to be resolved")),
+        None => Err(not_here()),
         Some(Ok(conclusion)) => Ok(axum::Json(resolution(&conclusion))),
         Some(Err(why)) => Err(still_unknown(&why)),
     }

@@ -139,7 +139,7 @@ fn a_refusal_is_an_answer() {
 
 #[test]
 fn a_receipt_of_another_transaction_is_no_receipt() {
-    let id = payment(Suite::default()).0.id().0;
+    let id = payment(Suite::default()).0.id().to_string();
     let other = receipt().replace(&id, "00000000000000ff00000001");
     let lie = json(200, &format!(r#"{{"outcome": "executed", "receipt": {other}}}"#));
     let cancel = Cancel::new();
@@ -242,7 +242,7 @@ fn of_a_damaged_entry_the_id_and_the_moment_it_was_written_are_enough() {
     assert!(
         matches!(ask(written.0, Some(receipt())), Ok(End::Executed(receipt)) if receipt.transaction == place.id)
     );
-    let other = receipt().replace(&place.id.0, "00000000000000ff00000001");
+    let other = receipt().replace(&place.id.to_string(), "00000000000000ff00000001");
     let cancel = Cancel::new();
     let server = clerk(written.0, Some(other));
     let deadline = soon().cancelled_by(&cancel);

@@ -21,12 +21,7 @@ pub(crate) struct Hold {
 
 /// The id of the transaction that capturing a hold posts.
 pub(crate) fn capture_id(hold: HoldId) -> TransactionId {
-    TransactionId(format!("capture-{hold}"))
-}
-
-/// The id of the transaction that reverses another.
-pub(crate) fn reversal_id(transaction: &TransactionId) -> TransactionId {
-    TransactionId(format!("reversal-{transaction}"))
+    TransactionId::Capture { account: hold.account, sequence: hold.sequence }
 }
 
 /// A holder's account, which nobody else may decide on until the transaction ends; others may still credit it.

@@ -3,7 +3,7 @@
 //! for each other system settles with it.
 
 use onetap_apdu_spec::money::Currency;
-use onetap_apdu_spec::service::{SystemName, TransactionId};
+use onetap_apdu_spec::service::SystemName;
 
 use crate::books::chain::Sealer;
 use crate::books::sql::{Sql, params};
@@ -25,11 +25,6 @@ impl Incoming {
     pub(crate) fn at(db: &dyn Sql) -> Self {
         if db.locks_rows() { Self::Credit } else { Self::Balance }
     }
-}
-
-/// The id of an account's opening balance.
-pub(crate) fn opening_id(account: i64) -> TransactionId {
-    TransactionId(format!("opening-{account}"))
 }
 
 /// The row that the next account is to have. The operator's row is locked, so that nobody else takes it.

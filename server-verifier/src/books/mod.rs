@@ -17,4 +17,3 @@ pub(crate) mod takeover;
 pub(crate) mod write;
 
 pub(crate) use accounts::*;
-pub(crate) use ledger::opening_id;

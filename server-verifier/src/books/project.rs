@@ -4,12 +4,12 @@
 use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::service::{Receipt, TransactionId};
 
-use crate::books::holds::{capture_id, reversal_id};
+use crate::books::holds::capture_id;
 use crate::books::tables::{
     ACCOUNTS, AUDIT, CARD_KEYS, CARDS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS, TRANSACTIONS,
     Table, WRONG_PASSWORDS,
 };
-use crate::books::{opening_id, to_json};
+use crate::books::to_json;
 use crate::domain::{
     AccountKind, CardState, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened, Ordered,
     Policy, Settled, StoreError, Timestamp,
@@ -123,7 +123,7 @@ impl Changes {
                 self.close(hold.ok_or(UNTOLD)?, minor(*held)?, HoldState::Released, None);
             }
             Event::Reversed { transaction, amount, legs: Some(legs) } => {
-                self.pay(&reversal_id(transaction), *legs, minor(*amount)?);
+                self.pay(&transaction.reversal().ok_or(UNTOLD)?, *legs, minor(*amount)?);
             }
             Event::Reversed { legs: None, .. }
             | Event::Repeated { .. }
@@ -149,7 +149,7 @@ impl Changes {
         self.open(number, &opened.holder, currency, kind.name(), Cell::Null);
         if let Some(from) = opened.equity {
             let to = self.place.account;
-            self.pay(&opening_id(to), Legs { from, to }, opening_balance);
+            self.pay(&TransactionId::Opening { account: to }, Legs { from, to }, opening_balance);
         }
     }
 
@@ -176,7 +176,7 @@ impl Changes {
     /// Booked, or held until another system has booked it.
     fn execute(&mut self, receipt: &Receipt, mark: &Mark, payee: i64) -> Result<(), StoreError> {
         let Place { account, sequence, .. } = self.place;
-        let (card, counter) = receipt.transaction.parts().ok_or(UNTOLD)?;
+        let (card, counter) = receipt.transaction.signed().ok_or(UNTOLD)?;
         self.mark(card, mark);
         self.own([("wrong_in_a_row", 0_i64.into())]);
         let row = vec![account.into(), card.to_string().into(), counter.into(), sequence.into()];

@@ -2,7 +2,6 @@
 
 use crate::books;
 use crate::books::accounts::RowLock;
-use crate::books::holds::reversal_id;
 use crate::books::holds::{hold, lock_account};
 use crate::books::ledger::equity_account;
 use crate::books::sql::{Sql, params};
@@ -35,12 +34,12 @@ impl Desk<'_> {
         self.reasoned()?;
         let at = self.now();
         self.write(|db| {
+            let reversal = transaction.reversal().ok_or(LedgerError::CannotReverse)?;
             let booked = self.booked(db, transaction, at)?;
             let [payer, payee] = lock_both(db, booked.from, booked.to)?;
             if payer.is_some_and(|payer| !payer.open) {
                 return Err(ServiceError::AccountClosed);
             }
-            let reversal = reversal_id(transaction);
             let amount = amount_of(db, transaction, &reversal, booked.to)?;
             let payee = match payee {
                 Some(mut payee) => {
@@ -89,15 +88,12 @@ impl Desk<'_> {
         transaction: &TransactionId,
         at: Timestamp,
     ) -> Result<Booked, ServiceError> {
-        if let Some(captured) = transaction.0.strip_prefix("capture-") {
-            let entry: HoldId = captured.parse().map_err(|_| ServiceError::NoSuchTransaction)?;
+        if let TransactionId::Capture { account, sequence } = *transaction {
+            let entry = HoldId { account, sequence };
             let to =
                 hold(db, entry)?.filter(|hold| hold.state == HoldState::Captured && hold.system.is_none());
             let to = to.and_then(|hold| hold.payee).ok_or(ServiceError::NoSuchTransaction)?;
             return Ok(Booked { entry, from: entry.account, to, elsewhere: false });
-        }
-        if transaction.parts().is_none() {
-            return Err(LedgerError::CannotReverse.into());
         }
         let entry = entry_of(db, transaction)?;
         let Some(hold) = hold(db, entry)? else {
@@ -135,9 +131,9 @@ fn amount_of(
     to: i64,
 ) -> Result<i64, ServiceError> {
     let sql = "SELECT amount FROM entries WHERE account_id = ?1 AND transaction_id = ?2";
-    if db.first(sql, &params![to, &reversal.0], |row| row.int(0))?.is_some() {
+    if db.first(sql, &params![to, &reversal.to_string()], |row| row.int(0))?.is_some() {
         return Err(LedgerError::AlreadyReversed.into());
     }
-    let amount = db.first(sql, &params![to, &transaction.0], |row| row.int(0))?;
+    let amount = db.first(sql, &params![to, &transaction.to_string()], |row| row.int(0))?;
     Ok(amount.ok_or(StoreError::BadRow { what: "entry" })?)
 }

@@ -134,7 +134,7 @@ pub(super) fn stand_in(account: &Account, settling: i64, payee: i64) -> Legs {
 
 /// The entry that has a card's transaction.
 pub(crate) fn entry_of(db: &mut dyn Sql, transaction: &TransactionId) -> Result<EntryId, ServiceError> {
-    let (card, counter) = transaction.parts().ok_or(ServiceError::NoSuchTransaction)?;
+    let (card, counter) = transaction.signed().ok_or(ServiceError::NoSuchTransaction)?;
     let (account, _) = books::account_of_card(db, card)?.ok_or(ServiceError::NoSuchTransaction)?;
     let sequence = decision::executed_entry(db, account, card, counter)?;
     Ok(EntryId { account, sequence: sequence.ok_or(ServiceError::NoSuchTransaction)? })

@@ -107,7 +107,7 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError::NoSuchTransaction`] if it was not executed.
     pub fn transaction(&self, id: &TransactionId) -> Result<TransactionRecord, ServiceError> {
-        let (card, counter) = id.parts().ok_or(ServiceError::NoSuchTransaction)?;
+        let (card, counter) = id.signed().ok_or(ServiceError::NoSuchTransaction)?;
         self.store.read(|db| {
             let found = books::account_of_card(db, card)?;
             let (account, payer) = found.ok_or(ServiceError::NoSuchTransaction)?;

@@ -29,7 +29,7 @@ impl From<&Outcome> for Said {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Executed(receipt) => {
-                let (card, counter) = receipt.transaction.parts().unwrap();
+                let (card, counter) = receipt.transaction.signed().unwrap();
                 Self::Executed(CAST.card(card), counter, receipt.executed_at.0)
             }
             Outcome::Cancelled => Self::Cancelled,

@@ -50,7 +50,7 @@ pub fn check(tables: &Tables) -> Result<(), Violation> {
 fn replay(tables: &mut Tables, account: usize, place: usize, at: Timestamp, event: &Event) {
     if let Some(mark) = event.mark() {
         let card = match event {
-            Event::Executed { receipt, .. } => receipt.transaction.parts().map(|(card, _)| card),
+            Event::Executed { receipt, .. } => receipt.transaction.signed().map(|(card, _)| card),
             Event::Refused { card, .. }
             | Event::WrongPassword { card, .. }
             | Event::Cancelled { card, .. } => Some(*card),
@@ -62,7 +62,7 @@ fn replay(tables: &mut Tables, account: usize, place: usize, at: Timestamp, even
     match event {
         Event::Executed { mark, receipt, .. } => {
             row.wrong_in_a_row = 0;
-            let card = CAST.card(receipt.transaction.parts().unwrap().0);
+            let card = CAST.card(receipt.transaction.signed().unwrap().0);
             tables.executed.push(Executed { card, counter: mark.counter, place });
         }
         Event::Refused { .. } if event.answer() != Some(Answer::Refused) => {

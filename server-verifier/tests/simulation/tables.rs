@@ -274,7 +274,7 @@ impl Tables {
             self.wrong[account].push(decided.at);
         }
         if let Some((payee, id, amount)) = &decided.execution {
-            let (_, counter) = id.parts().unwrap();
+            let (_, counter) = id.signed().unwrap();
             self.executed.push(Executed { card: decided.card, counter, place });
             self.entries.push((account, Some(id.clone()), -amount));
             self.entries.push((*payee, Some(id.clone()), *amount));

@@ -216,15 +216,15 @@ pub(crate) async fn capture(
 
 /// Posts the opposite of an executed transaction, or of a captured hold, once.
 #[utoipa::path(post, path = "/v1/transactions/{id}/reverse", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = PostedBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+    responses((status = 200, body = PostedBody), (status = 400, description = "Not an id", body = ProblemBody, content_type = "application/problem+json"), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn reverse(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
-    Path(id): Path<String>,
+    Path(id): Path<TransactionId>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    let reversed = blocking(move || hub.verifier.desk(act).reverse(&TransactionId(id)));
+    let reversed = blocking(move || hub.verifier.desk(act).reverse(&id));
     let transaction = reversed.await?;
     tracing::info!(client = caller.name(), by = %transaction, "transaction reversed");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
@@ -232,27 +232,27 @@ pub(crate) async fn reverse(
 
 /// How far an executed transaction is: booked here, or accepted, settled or failed elsewhere.
 #[utoipa::path(get, path = "/v1/transactions/{id}/settlement", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = SettlementBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+    responses((status = 200, body = SettlementBody), (status = 400, description = "Not an id", body = ProblemBody, content_type = "application/problem+json"), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn settlement(
     _caller: Caller<Read>,
     State(hub): State<Arc<Hub>>,
-    Path(id): Path<String>,
+    Path(id): Path<TransactionId>,
 ) -> Result<Response, Problem> {
-    let settlement = blocking(move || hub.verifier.settlement(&TransactionId(id))).await?;
+    let settlement = blocking(move || hub.verifier.settlement(&id)).await?;
     Ok(answer(StatusCode::OK, &SettlementBody::from(settlement)))
 }
 
 /// Records what another system says of a transaction that was accepted for it. Saying the same again changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/transactions/{id}/settle", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = SettlementBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+    responses((status = 200, body = SettlementBody), (status = 400, description = "Not an id", body = ProblemBody, content_type = "application/problem+json"), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn settle(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
-    Path(id): Path<String>,
+    Path(id): Path<TransactionId>,
     Json(body): Json<VerdictBody>,
 ) -> Result<Response, Problem> {
-    let (id, (verdict, reason)) = (TransactionId(id), body.checked()?);
+    let (verdict, reason) = body.checked()?;
     let act = caller.act(&reason);
     let settled = blocking(move || {
         hub.verifier.desk(act).settle(&id, &verdict)?;

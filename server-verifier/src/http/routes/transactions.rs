@@ -20,10 +20,9 @@ use onetap_apdu_spec::service::{TransactionId, TransactionRecord};
 pub(crate) async fn show(
     caller: Caller<Ask>,
     State(hub): State<Arc<Hub>>,
-    Path(id): Path<String>,
+    Path(id): Path<TransactionId>,
 ) -> Result<Response, Problem> {
-    let id = TransactionId(id);
-    if id.parts().is_none() {
+    if id.signed().is_none() {
         return Err(Problem::malformed("a transaction's id has 24 digits of 0-9 and a-f"));
     }
     let mut found = blocking(move || hub.verifier.transaction(&id)).await?;
