@@ -4,9 +4,16 @@
 use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
 use subtle::ConstantTimeEq as _;
 
-use crate::books::project::Place;
 use crate::books::sql::{Row, Statement, params};
 use crate::domain::{StoreError, Timestamp};
+
+/// Where an entry stands in the log, and when it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) account: i64,
+    pub(crate) sequence: i64,
+    pub(crate) at: Timestamp,
+}
 
 /// One entry as it is stored.
 #[derive(Debug, Clone, Copy)]

@@ -11,22 +11,6 @@ use crate::books::write::Telling;
 use crate::books::{OPERATOR, end_of_chain};
 use crate::domain::{Act, Actor, Event, StoreError, Timestamp};
 
-/// How who is paid gets the money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Incoming {
-    /// Into the balance.
-    Balance,
-    /// As a credit, to be gathered into the balance later: the row of who is paid need not be locked.
-    Credit,
-}
-
-impl Incoming {
-    /// Where rows are locked one by one, many pay to one account at the same time.
-    pub(crate) fn at(db: &dyn Sql) -> Self {
-        if db.locks_rows() { Self::Credit } else { Self::Balance }
-    }
-}
-
 /// The row that the next account is to have. The operator's row is locked, so that nobody else takes it.
 pub(crate) fn next_account(db: &mut dyn Sql) -> Result<i64, StoreError> {
     end_of_chain(db, OPERATOR)?;

@@ -4,7 +4,7 @@
 use onetap_apdu_spec::header::ServerId;
 
 use crate::books;
-use crate::books::project::Place;
+use crate::books::chain::Place;
 use crate::books::sql::{Row, Sql, Statement, params};
 use crate::domain::{DeadLetter, EntryId, Message, MessageState, MessageView, StoreError, Timestamp, Topic};
 

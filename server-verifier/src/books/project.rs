@@ -4,6 +4,7 @@
 use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::service::{Receipt, TransactionId};
 
+use crate::books::chain::Place;
 use crate::books::holds::capture_id;
 use crate::books::tables::{
     ACCOUNTS, AUDIT, CARD_KEYS, CARDS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS, TRANSACTIONS,
@@ -28,14 +29,6 @@ pub(crate) enum Change {
     Delete { table: &'static Table, key: Vec<Cell> },
     /// Money comes in to an account that need not be locked.
     Credit { account: i64, transaction: String, amount: i64 },
-}
-
-/// Where an entry stands in the log, and when it was written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) account: i64,
-    pub(crate) sequence: i64,
-    pub(crate) at: Timestamp,
 }
 
 const UNTOLD: StoreError = StoreError::BadRow { what: "event that lacks what it changes" };

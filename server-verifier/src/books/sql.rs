@@ -4,6 +4,8 @@
 //! Integers are 64 bits wide, text is UTF-8, everything else is bytes.
 
 use crate::domain::{Cell, StoreError};
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,3 +254,24 @@ macro_rules! params {
     ($($value:expr),* $(,)?) => { [$($crate::books::sql::Param::from($value)),*] };
 }
 pub(crate) use params;
+
+/// One copy of each statement's text, for as long as the program runs: the stores keep what they prepared by it. There are as
+/// many as there are shapes of changes.
+pub(crate) fn kept(sql: &str) -> &'static str {
+    static KEPT: RwLock<Option<HashSet<&'static str>>> = RwLock::new(None);
+    if let Some(known) =
+        KEPT.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|kept| kept.get(sql))
+    {
+        return known;
+    }
+    let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+    let kept = kept.get_or_insert_with(HashSet::new);
+    match kept.get(sql) {
+        Some(known) => known,
+        None => {
+            let text: &'static str = Box::leak(sql.to_owned().into_boxed_str());
+            kept.insert(text);
+            text
+        }
+    }
+}

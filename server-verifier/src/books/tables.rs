@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use crate::books::write::kept;
+use crate::books::sql::kept;
 
 /// A table.
 #[derive(Debug)]

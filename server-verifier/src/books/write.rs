@@ -1,18 +1,31 @@
 //! Writing an entry: the entry itself, the changes of rows that its event tells, and the end of the chain, in one exchange
 //! with the database.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
 
-use crate::books::chain::{End, Entry, Sealer};
-use crate::books::ledger::Incoming;
+use crate::books::chain::{End, Entry, Place, Sealer};
 use crate::books::outbox;
-use crate::books::project::{Change, Place, project, request};
-use crate::books::sql::{Param, Sql, Statement, params};
+use crate::books::project::{Change, project, request};
+use crate::books::sql::{Param, Sql, Statement, kept, params};
 use crate::books::tables::{ACCOUNTS, Table};
 use crate::books::{end_of_chain, to_json};
 use crate::domain::{Act, Cell, Event, StoreError, Timestamp, Topic};
+
+/// How who is paid gets the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    /// Into the balance.
+    Balance,
+    /// As a credit, to be gathered into the balance later: the row of who is paid need not be locked.
+    Credit,
+}
+
+impl Incoming {
+    /// Where rows are locked one by one, many pay to one account at the same time.
+    pub(crate) fn at(db: &dyn Sql) -> Self {
+        if db.locks_rows() { Self::Credit } else { Self::Balance }
+    }
+}
 
 /// What is to be told.
 #[derive(Debug, Clone, Copy)]
@@ -282,25 +295,4 @@ impl<'a> Update<'a> {
 fn matches(table: &Table, columns: usize) -> String {
     let names = table.columns.iter().take(columns).enumerate();
     names.map(|(place, column)| format!("{} = ?{}", column.name, place + 1)).collect::<Vec<_>>().join(" AND ")
-}
-
-/// One copy of each statement's text, for as long as the program runs: the stores keep what they prepared by it. There are as
-/// many as there are shapes of changes.
-pub(crate) fn kept(sql: &str) -> &'static str {
-    static KEPT: RwLock<Option<HashSet<&'static str>>> = RwLock::new(None);
-    if let Some(known) =
-        KEPT.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|kept| kept.get(sql))
-    {
-        return known;
-    }
-    let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
-    let kept = kept.get_or_insert_with(HashSet::new);
-    match kept.get(sql) {
-        Some(known) => known,
-        None => {
-            let text: &'static str = Box::leak(sql.to_owned().into_boxed_str());
-            kept.insert(text);
-            text
-        }
-    }
 }
