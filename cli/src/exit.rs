@@ -16,7 +16,6 @@ use onetap_pcsc_host::source::SourceError;
 use onetap_pcsc_host::{
     Error as HostError, KeyboardError, PaymentError, ProtocolError, ReaderError, Step, Stopped,
 };
-use onetap_server_verifier::http::clients::TokenError;
 use onetap_server_verifier::http::{ServeError, TlsError};
 use onetap_server_verifier::outbox::WebhookError;
 use onetap_server_verifier::{KeyFileError, ServiceError};
@@ -81,8 +80,6 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Webhook(#[from] WebhookError),
     #[error(transparent)]
-    Token(#[from] TokenError),
-    #[error(transparent)]
     Card(#[from] CardError),
     #[error(transparent)]
     Key(#[from] KeyRefused),
@@ -132,7 +129,6 @@ impl Failure {
             | Self::Serve(ServeError::Listen { .. } | ServeError::Tls(_))
             | Self::Webhook(_)
             | Self::Tls(_)
-            | Self::Token(_)
             | Self::Page(PageError::Listen { .. })
             | Self::Credentials { .. }
             | Self::Journal(_)

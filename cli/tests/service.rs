@@ -7,9 +7,10 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
-use support::{LONG, Running, account, bank, fails, ok, ok_json, until};
+use support::{LONG, Running, account, bank, fails, ok, ok_json, onetap, until};
 
 /// Status and body of a request to the service.
 fn ask(addr: &str, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
@@ -91,6 +92,70 @@ fn clients_are_added_once_listed_without_secrets_and_withdrawn_once() {
     let withdraw = ["verifier", "client", "withdraw", "--db", "bank", "audit"];
     ok(folder, &withdraw);
     assert_eq!(fails(folder, &withdraw).0, 2);
+}
+
+/// Serves with its log going to `errors`: an act is answered and done once, and SIGTERM ends the service with 0.
+fn serves_without_a_log(errors: impl Into<Stdio>, before_the_end: impl FnOnce(&str, &str)) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let (operator, auditor) =
+        (client(folder, "desk-1", &["operator"]), client(folder, "audit", &["auditor"]));
+    let serve = ["--json", "verifier", "serve", "--db", "bank", "--log", "debug"];
+    let mut running = Running::with_errors(&mut onetap(folder, &serve), errors);
+    let addr = running.json()["listening"].as_str().unwrap().to_owned();
+    let open = r#"{"holder": "Grace Hopper", "currency": "EUR", "kind": "current"}"#;
+    assert_eq!(ask(&addr, "POST", "/v1/accounts", &operator, open).0, 201);
+    assert_eq!(ok(folder, &["verifier", "account", "--db", "bank"]).lines().count(), 1);
+    before_the_end(&addr, &auditor);
+    running.signal("TERM");
+    assert!(running.end().success());
+}
+
+fn lost_lines(addr: &str, auditor: &str) -> u64 {
+    let metrics = ask(addr, "GET", "/metrics", auditor, "").1;
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("onetap_log_lines_lost_total "));
+    lost.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_is_lost_and_counted_and_nothing_else_is() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    serves_without_a_log(writer, |addr, auditor| {
+        until("a lost line", || (lost_lines(addr, auditor) > 0).then_some(()));
+    });
+}
+
+#[test]
+fn a_log_on_a_full_disk_is_lost_and_counted_and_nothing_else_is() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    serves_without_a_log(full, |addr, auditor| {
+        until("a lost line", || (lost_lines(addr, auditor) > 0).then_some(()));
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_no_answer_up() {
+    const MORE_THAN_WAIT: usize = 5_000;
+    let (_unread, writer) = std::io::pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    // Fills the pipe and whatever room comes free in it, until nobody can read it any more.
+    std::thread::spawn(move || while filler.write_all(&[b' '; 4_096]).is_ok() {});
+    serves_without_a_log(writer, |addr, auditor| {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let mut sender = stream.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+            sender.write_all(request.repeat(MORE_THAN_WAIT).as_bytes()).unwrap();
+            sender.write_all(request.replace("x\r\n", "x\r\nconnection: close\r\n").as_bytes()).unwrap();
+        });
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), MORE_THAN_WAIT + 1);
+        assert!(lost_lines(addr, auditor) > 0);
+    });
 }
 
 #[test]

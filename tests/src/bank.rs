@@ -2,17 +2,14 @@
 //! docs/terminal.md pays at it.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::SharedCard;
 use onetap_applet::card::VirtualClock;
 use onetap_pcsc_host::{Cards, Deadline, Reader, ReaderError};
-use onetap_server_verifier::Timestamp;
-use onetap_server_verifier::http::clients::{
-    ClientRecord, Clients as _, Credential, MemoryClients, Role, Token,
-};
+use onetap_server_verifier::Act;
+use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::http::{Config, Server, TlsFiles};
 
 use crate::fire::Fallible;
@@ -43,24 +40,18 @@ impl Bank {
     pub fn open(folder: &Path) -> Fallible<Self> {
         let World { server: verifier, card, clock, payee, .. } =
             World::new(folder, Suite::default(), Route::InProcess)?;
-        let (token, hash) = Token::make(&TERMINAL.parse()?)?;
-        let clients = MemoryClients::default();
-        clients.add(&ClientRecord {
-            id: TERMINAL.parse()?,
-            role: Role::Terminal(TERMINAL.parse()?),
-            credential: Credential::Token(hash),
-            added_at: Timestamp(0),
-            withdrawn_at: None,
-        })?;
+        let new = NewClient::with_token(TERMINAL.parse()?, Role::Terminal(TERMINAL.parse()?));
+        let (client, token) = new.make(verifier.now());
+        verifier.desk(Act::of_program("test", "set-up")).add_client(&client)?;
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let [certificates, key] = ["bank.pem", "bank.key"].map(|name| folder.join(name));
         std::fs::write(&certificates, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let tls = TlsFiles { certificates, key, client_ca: None, require_client_certificate: false };
         let config = Config { tls: Some(tls), ..Config::default() };
-        let server = Server::start(verifier, Arc::new(clients), config)?;
+        let server = Server::start(verifier, config)?;
         let url = format!("https://localhost:{}", server.addr().port());
-        let token = token.expose().to_owned();
+        let token = token.ok_or("no token")?.expose().to_owned();
         Ok(Self { url, ca: made.cert.pem(), token, payee, card, clock, _server: server })
     }
 

@@ -14,12 +14,15 @@
 //! | [`cut`] | the power cut at every access to the verifier's files |
 //! | [`model`] | random operations against a model of the card |
 //! | [`fire`] | the verifier under load, killed, and behind a network that fails |
+//! | [`crowd`] | strangers at the verifier's door, and honest clients among them |
 //! | [`losses`] | payments lost between terminal and server, and resolved |
 //! | [`rig`] | a card at hand for these: memory, clock, keys |
 
 #[cfg(feature = "service")]
 pub mod bank;
 pub mod conform;
+#[cfg(feature = "service")]
+pub mod crowd;
 #[cfg(feature = "service")]
 pub mod cut;
 pub mod embedded;

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use onetap_conformance::crowd::{self, Crowd};
 use onetap_conformance::fire::client::Client;
 use onetap_conformance::fire::proxy::Proxy;
 use onetap_conformance::fire::scene::{SYMMETRIC, Scene};
@@ -60,6 +61,32 @@ fn a_verifier_on_sqlite_killed_at_any_instant_keeps_what_it_acknowledged() {
 fn a_verifier_on_postgresql_killed_at_any_instant_keeps_what_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     killed(postgres(folder.path()));
+}
+
+/// Megabytes that the service may take, whoever comes.
+const MEMORY: f64 = 60.0;
+
+#[test]
+fn whoever_comes_the_service_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(sqlite(folder.path()), 2);
+    let crowd = Crowd::gather(&scene.books.open().unwrap(), 250).unwrap();
+    let mut serving = scene.serve().unwrap();
+    crowd.come_at_once(serving.address()).unwrap();
+    crowd::try_tokens(serving.address(), 5_000, 500).unwrap();
+    let [_, most] = serving.resident().unwrap().map(|kib| f64::from(kib) * 1.024e-3);
+    assert!(most <= MEMORY, "{most:.1} MB");
+}
+
+#[test]
+fn honest_clients_are_served_while_one_address_is_silent_and_another_tries_tokens() {
+    const REQUESTS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(sqlite(folder.path()), 2);
+    let crowd = Crowd::gather(&scene.books.open().unwrap(), 16).unwrap();
+    let serving = scene.serve().unwrap();
+    let served = crowd.served_among_strangers(serving.address(), 3_000, REQUESTS).unwrap();
+    assert!(served * 100 >= REQUESTS * 99, "{served} of {REQUESTS}");
 }
 
 fn guessed(books: Books) {

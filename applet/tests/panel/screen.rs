@@ -3,7 +3,7 @@
 use onetap_applet::DEAD_TIME_MS;
 use serde_json::json;
 
-use crate::bench::{Bench, LARGE, PIN, SMALL};
+use crate::bench::{Answer, Bench, LARGE, PIN, SMALL};
 
 #[test]
 fn a_payment_is_read_and_confirmed_over_the_panel_alone() {
@@ -48,24 +48,43 @@ fn a_pin_is_typed_and_a_refused_key_says_why_and_how_far_it_came() {
     assert_eq!(bench.screen()["state"], "revealed");
 }
 
+/// The three forms of the screen, whose answers nobody may store.
+fn forms(bench: &Bench) -> [Answer; 3] {
+    [("png", "image/png"), ("svg", "image/svg+xml"), ("", "application/json")].map(|(ending, media_type)| {
+        let path = if ending.is_empty() { "/v1/screen".to_owned() } else { format!("/v1/screen.{ending}") };
+        let answer = bench.get(&path);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(media_type)));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        answer
+    })
+}
+
 #[test]
 fn pictures_show_the_screen_and_nothing_is_kept_by_anyone() {
     let bench = Bench::new();
-    let blank = (bench.get("/v1/screen.png"), bench.get("/v1/screen.svg"));
+    let blank = forms(&bench);
     bench.tap(SMALL);
-    let shown = (bench.get("/v1/screen.png"), bench.get("/v1/screen.svg"));
-    for (answer, media_type) in [(&shown.0, "image/png"), (&shown.1, "image/svg+xml")] {
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some(media_type)));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-    }
-    assert!(shown.0.body.starts_with(b"\x89PNG") && shown.1.body.starts_with(b"<svg"));
-    assert_ne!(blank.0.body, shown.0.body);
-    assert_ne!(blank.1.body, shown.1.body);
-    assert_eq!(bench.get("/v1/screen.svg").body, shown.1.body, "the same dots each time");
-    assert!(bench.get("/v1/screen.png?scale=8").body.len() > shown.0.body.len());
+    let payment = forms(&bench);
+    assert!(payment[0].body.starts_with(b"\x89PNG") && payment[1].body.starts_with(b"<svg"));
+    assert_eq!(bench.get("/v1/screen.svg").body, payment[1].body, "the same dots each time");
+    assert!(bench.get("/v1/screen.png?scale=8").body.len() > payment[0].body.len());
     for bad in ["0", "9", "-1", "x", ""] {
         assert_eq!(bench.get(&format!("/v1/screen.png?scale={bad}")).refusal(400), "bad-request");
     }
+
+    bench.post("/v1/keys", &json!({ "keys": ["read"] }));
+    bench.pass(DEAD_TIME_MS);
+    bench.post("/v1/keys", &json!({ "keys": ["confirm"] }));
+    let password = forms(&bench);
+    assert_eq!(password[2].json()["state"], "revealed");
+    bench.post("/v1/keys", &json!({ "keys": ["cancel"] }));
+    let after = forms(&bench);
+    for form in 0..2 {
+        let bodies = [&blank, &payment, &password].map(|forms| &forms[form].body);
+        assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[2] != bodies[0]);
+        assert_eq!(after[form].body, blank[form].body, "the password is not in the picture any more");
+    }
+    assert_eq!(after[2].json()["blank"], true);
 }
 
 /// The server waits out the debounce and the dead time; here both pass on the card's own clock, from

@@ -1,11 +1,12 @@
 //! The command line of the verifier as a service.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::txn::TerminalId;
-use onetap_server_verifier::http::clients::{ClientId, RoleName};
+use onetap_server_verifier::domain::client::{ClientId, RoleName};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -39,6 +40,15 @@ pub(crate) struct Serve {
     /// Most connections at a time
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections: usize,
+    /// Most connections of one source, an IPv4 address or an IPv6 /64; half of all if left out. Raise it behind a proxy or NAT
+    #[arg(long, value_name = "N")]
+    pub(crate) source_connections: Option<usize>,
+    /// Most connections of one source over which no request has come yet; a quarter of all if left out
+    #[arg(long, value_name = "N")]
+    pub(crate) source_silent: Option<usize>,
+    /// Wrong credentials of one source a minute, and at once; right ones are never refused
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(crate) wrong_credentials: NonZeroU32,
     /// Threads that answer; as many as there are processors if left out
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
@@ -83,6 +93,9 @@ pub(crate) enum Client {
         db: PathBuf,
         /// Which client
         id: ClientId,
+        /// Why, for the audit log
+        #[arg(long, env = "ONETAP_REASON")]
+        reason: String,
     },
     /// List the clients
     List {
@@ -111,6 +124,9 @@ pub(crate) struct AddClient {
     /// Make a token besides the certificate; it must show both then
     #[arg(long, requires = "cert")]
     pub(crate) token: bool,
+    /// Why, for the audit log
+    #[arg(long, env = "ONETAP_REASON")]
+    pub(crate) reason: String,
 }
 
 /// What a client may do.

@@ -4,16 +4,13 @@ mod authority;
 mod crew;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::world::{PAYEE, PAYER, Route, TERMINAL, World};
-use onetap_server_verifier::http::clients::{
-    ClientId, Clients as _, NewClient, Role, RoleName, StoredClients,
-};
-use onetap_server_verifier::{Clock as _, SystemClock, Verifier};
+use onetap_server_verifier::domain::client::{NewClient, Role};
+use onetap_server_verifier::{Act, Verifier};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -104,7 +101,7 @@ struct Stage {
 impl Stage {
     fn set(at: &Path, suite: Suite) -> Result<Self, Failure> {
         let World { server, payee, .. } = World::new(at, suite, Route::InProcess)?;
-        write(&at.join("terminal.token"), &token(server)?, Secrecy::OwnerOnly)?;
+        write(&at.join("terminal.token"), &token(&server)?, Secrecy::OwnerOnly)?;
         let authority = Authority::new()?;
         let (certificate, key) = authority.issue("127.0.0.1")?;
         write(&at.join("ca.pem"), &authority.pem(), Secrecy::Public)?;
@@ -154,15 +151,13 @@ fn holder_reads(crew: &Crew, out: Output) -> Result<String, Failure> {
 }
 
 /// The terminal's token at this server.
-fn token(server: Arc<Verifier>) -> Result<String, Failure> {
+fn token(server: &Verifier) -> Result<String, Failure> {
     let wrong =
         |why: &dyn std::fmt::Display| Failure::NotAsExpected(format!("the scenario itself is wrong: {why}"));
-    let id: ClientId = "till-1".parse().map_err(|why| wrong(&why))?;
+    let id = "till-1".parse().map_err(|why| wrong(&why))?;
     let terminal = TERMINAL.parse().map_err(|why| wrong(&why))?;
-    let role = Role::new(RoleName::Terminal, Some(terminal)).map_err(|why| wrong(&why))?;
-    let new = NewClient { id, role, certificate: None, token: true };
-    let (record, token) = new.make(SystemClock.now())?;
-    StoredClients::new(server).add(&record)?;
+    let (client, token) = NewClient::with_token(id, Role::Terminal(terminal)).make(server.now());
+    server.desk(Act::of_program("demo", "the shop's till")).add_client(&client)?;
     token.map(|token| token.expose().to_owned()).ok_or_else(|| wrong(&"no token was made"))
 }
 

@@ -1,16 +1,14 @@
 //! `onetap verifier client`: who may ask the service.
 
 use std::path::Path;
-use std::sync::Arc;
 
+use onetap_server_verifier::ServiceError;
+use onetap_server_verifier::domain::client::{ClientId, ClientRecord, Credential, NewClient, Role};
 use onetap_server_verifier::http::certificate_fingerprint;
-use onetap_server_verifier::http::clients::{
-    ClientId, ClientRecord, Clients as _, Credential, NewClient, Role, StoredClients,
-};
-use onetap_server_verifier::{Clock as _, SystemClock};
 use serde_json::json;
 
 use super::open;
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -18,9 +16,9 @@ use crate::output::Output;
 pub(crate) fn run(command: &args::Client, out: Output) -> Result<(), Failure> {
     match command {
         args::Client::Add(options) => add(options, out),
-        args::Client::Withdraw { db, id } => withdraw(db, id, out),
+        args::Client::Withdraw { db, id, reason } => withdraw(db, id, reason, out),
         args::Client::List { db } => {
-            for record in clients(db)?.list()? {
+            for record in open(db)?.clients()? {
                 out.result(&object(&record), line(&record))?;
             }
             Ok(())
@@ -28,12 +26,8 @@ pub(crate) fn run(command: &args::Client, out: Output) -> Result<(), Failure> {
     }
 }
 
-fn clients(db: &Path) -> Result<StoredClients, Failure> {
-    Ok(StoredClients::new(Arc::new(open(db)?)))
-}
-
 fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
-    let clients = clients(&options.db)?;
+    let server = open(&options.db)?;
     let role = Role::new(options.role.into(), options.terminal.clone());
     let role =
         role.map_err(|_| Failure::Usage("give --terminal with --role terminal, and only then".into()))?;
@@ -41,11 +35,8 @@ fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
     let certificate =
         options.cert.as_deref().map(|path| certificate_fingerprint(crypto, path)).transpose()?;
     let new = NewClient { id: options.id.clone(), role, certificate, token: options.token };
-    let (record, token) = new.make(SystemClock.now())?;
-    if !clients.add(&record)? {
-        let what = format!("the name {} or the certificate was used before; choose another", record.id);
-        return Err(Failure::Usage(what));
-    }
+    let (record, token) = new.make(server.now());
+    server.desk(act(None, &options.reason)).add_client(&record).map_err(usage)?;
     let mut object = object(&record);
     let Some(token) = token else {
         return out.result(&object, format!("client {} added; it shows its certificate", record.id));
@@ -57,12 +48,17 @@ fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
     )
 }
 
-fn withdraw(db: &Path, id: &ClientId, out: Output) -> Result<(), Failure> {
-    if !clients(db)?.withdraw(id, SystemClock.now())? {
-        let what = format!("there is no client {id}, or it is withdrawn already");
-        return Err(Failure::Usage(format!("{what}; `onetap verifier client list` shows them")));
-    }
+fn withdraw(db: &Path, id: &ClientId, reason: &str, out: Output) -> Result<(), Failure> {
+    open(db)?.desk(act(None, reason)).withdraw_client(id).map_err(usage)?;
     out.result(&json!({ "withdrawn": id }), format!("{id} is withdrawn"))
+}
+
+/// A name that cannot be used is wrong usage.
+fn usage(error: ServiceError) -> Failure {
+    match error {
+        ServiceError::ClientExists | ServiceError::NoSuchClient => Failure::Usage(error.to_string()),
+        other => other.into(),
+    }
 }
 
 fn object(record: &ClientRecord) -> serde_json::Value {
@@ -70,6 +66,7 @@ fn object(record: &ClientRecord) -> serde_json::Value {
         "client": record.id,
         "role": record.role.name(),
         "terminal": record.role.terminal(),
+        "needs_new_token": record.credential.is_outdated(),
         "certificate": record.credential.certificate().map(hex::encode),
         "added_at": record.added_at,
         "withdrawn_at": record.withdrawn_at,
@@ -79,6 +76,7 @@ fn object(record: &ClientRecord) -> serde_json::Value {
 fn line(record: &ClientRecord) -> String {
     let terminal = record.role.terminal().map_or("", |terminal| terminal.as_str());
     let shows = match record.credential {
+        _ if record.credential.is_outdated() => "needs a new token: withdraw it, add it under another name",
         Credential::Token(_) => "token",
         Credential::Certificate(_) => "certificate",
         Credential::Both(..) => "certificate and token",

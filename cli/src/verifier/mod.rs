@@ -5,6 +5,7 @@ mod client;
 mod housekeeping;
 pub(crate) mod keys;
 mod ledger;
+mod log;
 mod serve;
 
 use std::path::Path;
@@ -51,7 +52,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         args::Verifier::Client(command) => client::run(command, out),
         args::Verifier::Ledger(command) => ledger::run(command, out),
         args::Verifier::Outbox(command) => ledger::outbox(command, out),
-        args::Verifier::Log { db, account } => log(&open(db)?, account.as_ref(), out),
+        args::Verifier::Log { db, account } => log_entries(&open(db)?, account.as_ref(), out),
     }
 }
 
@@ -160,7 +161,7 @@ pub(crate) fn balance(minor: i64, currency: Currency) -> String {
 }
 
 /// The log first, then whether it and the ledger hold.
-fn log(server: &Verifier, account: Option<&AccountNumber>, out: Output) -> Result<(), Failure> {
+fn log_entries(server: &Verifier, account: Option<&AccountNumber>, out: Output) -> Result<(), Failure> {
     for entry in server.log(account)? {
         out.result(&entry, entry_line(&entry)?)?;
     }

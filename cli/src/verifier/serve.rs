@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use onetap_server_verifier::http::clients::StoredClients;
 use onetap_server_verifier::http::{Config, Rate, Server, Shutdown, TlsFiles};
 use onetap_server_verifier::outbox::{self, WebhookConfig};
 use onetap_server_verifier::{Background, Verifier};
 use serde_json::json;
-use tracing::Level;
 
 use super::housekeeping::keep_house;
+use super::log::Log;
 use super::open;
 use crate::act::act;
-use crate::args::{LogLevel, Serve};
+use crate::args::Serve;
 use crate::exit::Failure;
 use crate::interrupt;
 use crate::output::Output;
@@ -27,22 +26,25 @@ const CLIENT_BURST: u32 = 2;
 const CARD_BURST: u32 = 10;
 
 pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
-    start_log(options.log);
+    let log = Log::start(options.log)?;
     let verifier = Arc::new(announcing(options)?);
     let _outbox = webhook(options, &verifier)?;
     let _housekeeping = keep_house(Arc::clone(&verifier), options.checkpoints.clone())?;
-    let clients = Arc::new(StoredClients::new(Arc::clone(&verifier)));
     let (tell, told) = channel();
     interrupt::watch(move || {
         // Nobody listens any more only when the service has ended already.
         let _ = tell.send(());
     })?;
-    let server = Server::start(verifier, clients, config(options))?;
+    let server = Server::start(verifier, config(options, &log))?;
     announce(options, &server, out)?;
     // Ends with an error only if nobody could tell it to stop: then it stops, too.
     let _ = told.recv();
     match server.shutdown() {
-        Shutdown::Complete => out.say("stopped"),
+        Shutdown::Complete => {
+            // It has ended in order, whether or not anybody reads so.
+            let _ = out.say("stopped");
+            Ok(())
+        }
         Shutdown::CutOff => {
             let what = "requests were still under way when the time for stopping was over";
             Err(Failure::NotAsExpected(format!("{what}; their idempotency keys tell what became of them")))
@@ -77,7 +79,7 @@ fn announce(options: &Serve, server: &Server, out: Output) -> Result<(), Failure
     out.result(&json!({ "listening": address, "url": url }), format!("listening at {url}"))
 }
 
-fn config(options: &Serve) -> Config {
+fn config(options: &Serve, log: &Log) -> Config {
     let rate = |per_second: u32, seconds: u32| {
         let per_second = NonZeroU32::new(per_second)?;
         let burst = per_second.saturating_mul(NonZeroU32::new(seconds)?);
@@ -90,9 +92,13 @@ fn config(options: &Serve) -> Config {
         insecure_plain_http: options.insecure_plain_http,
         client_rate: rate(options.client_rate, CLIENT_BURST),
         card_rate: rate(options.card_rate, CARD_BURST),
-        max_connections: options.max_connections.max(1),
+        max_connections: options.max_connections,
+        source_connections: options.source_connections.unwrap_or(options.max_connections / 2),
+        source_silent: options.source_silent.unwrap_or(options.max_connections / 4),
+        wrong_per_minute: options.wrong_credentials,
         threads: options.threads.unwrap_or(default.threads),
         shutdown_time: Duration::from_secs(options.shutdown_time),
+        lost_log_lines: Arc::clone(&log.lost),
         ..default
     }
 }
@@ -105,17 +111,4 @@ fn tls(options: &Serve) -> Option<TlsFiles> {
         client_ca: options.client_ca.as_deref().map(Path::to_owned),
         require_client_certificate: options.require_client_cert,
     })
-}
-
-/// JSON lines on standard error.
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-    };
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level);
-    // Fails only if there is a log already.
-    let _ = log.with_writer(std::io::stderr).with_target(false).try_init();
 }

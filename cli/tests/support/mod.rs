@@ -144,9 +144,14 @@ impl Running {
     }
 
     pub(crate) fn of(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::with_errors(command, Stdio::piped())
+    }
+
+    /// With its standard error somewhere else.
+    pub(crate) fn with_errors(command: &mut Command, errors: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
-        let err = lines(child.stderr.take().unwrap());
+        let err = child.stderr.take().map_or_else(|| channel().1, lines);
         Self { child, out, err }
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 mod cancellation;
 pub(crate) mod chain;
 pub(crate) mod check;
+pub(crate) mod clients;
 pub(crate) mod decision;
 pub(crate) mod holds;
 pub(crate) mod ledger;

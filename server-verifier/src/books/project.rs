@@ -3,14 +3,16 @@
 
 use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::service::{Receipt, TransactionId};
+use onetap_apdu_spec::txn::TerminalId;
 
 use crate::books::chain::Place;
 use crate::books::holds::capture_id;
 use crate::books::tables::{
-    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS, TRANSACTIONS,
-    Table, WRONG_PASSWORDS,
+    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENTS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS,
+    TRANSACTIONS, Table, WRONG_PASSWORDS,
 };
 use crate::books::to_json;
+use crate::domain::client::{ClientId, Role};
 use crate::domain::{
     AccountKind, CardState, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened, Ordered,
     Policy, Settled, StoreError, Timestamp,
@@ -69,6 +71,13 @@ impl Changes {
             }
             Event::TerminalWithdrawn { terminal } => {
                 self.set(&TERMINALS, [terminal.as_str().into()], [("withdrawn_at", at)]);
+            }
+            Event::ClientAdded { client, role, terminal, secret, certificate } => {
+                let role = Role::new(*role, terminal.clone()).map_err(|_| UNTOLD)?;
+                self.client(client, &role, secret.as_deref(), certificate.as_deref())?;
+            }
+            Event::ClientWithdrawn { client } => {
+                self.set(&CLIENTS, [client.as_str().into()], [("withdrawn_at", at)]);
             }
             Event::AccountOpened { kind, opening_balance, opened } => {
                 self.account(*kind, minor(*opening_balance)?, opened.as_ref().ok_or(UNTOLD)?);
@@ -190,6 +199,25 @@ impl Changes {
             self.own([("locked_at", at.0.into()), ("lock_cause", cause.name().into())]);
         }
         self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
+    }
+
+    /// A client, with the digests of its token's secret and of its certificate in hexadecimal.
+    fn client(
+        &mut self,
+        client: &ClientId,
+        role: &Role,
+        secret: Option<&str>,
+        certificate: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let certificate = certificate.map(hex::decode).transpose().map_err(|_| UNTOLD)?;
+        let named = vec![client.as_str().into(), role.name().into()];
+        let shows = vec![
+            role.terminal().map(TerminalId::as_str).into(),
+            secret.into(),
+            certificate.as_deref().into(),
+        ];
+        self.insert(&CLIENTS, [named, shows, vec![self.place.at.0.into(), Cell::Null]].concat());
+        Ok(())
     }
 
     fn insert(&mut self, table: &'static Table, row: Vec<Cell>) {

@@ -1,11 +1,16 @@
 //! A thread that does something again and again, until it is told to stop.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// Work in a thread of its own, until this is dropped, or stopped by [`Background::stop`].
+/// Pause before the next round after one that panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// Work in a thread of its own, until this is dropped, or stopped by [`Background::stop`]. A round that panics is told in the
+/// log, and the next one comes.
 #[derive(Debug)]
 pub struct Background {
     stop: Option<Sender<()>>,
@@ -23,10 +28,14 @@ impl Background {
         mut round: impl FnMut() -> Duration + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
+        let thread_name = name.to_owned();
         let work = move || {
             let mut pause = first;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                pause = round();
+                pause = catch_unwind(AssertUnwindSafe(&mut round)).unwrap_or_else(|_panic| {
+                    tracing::error!(thread = thread_name, "a round of background work has panicked");
+                    AFTER_PANIC
+                });
             }
         };
         let thread = Builder::new().name(name.to_owned()).spawn(work)?;
@@ -41,7 +50,7 @@ impl Background {
     fn end(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been seen on standard error; there is nothing left to stop.
+            // It ends without a panic: those of its rounds are caught.
             let _ended = thread.join();
         }
     }
@@ -75,6 +84,20 @@ mod tests {
         background.stop();
         while heard.try_recv().is_ok() {}
         assert_eq!(heard.try_recv(), Err(TryRecvError::Disconnected), "the thread is gone");
+    }
+
+    #[test]
+    fn it_goes_on_after_a_round_that_panics() {
+        let (say, heard) = channel();
+        let mut rounds = 0;
+        let background = Background::start("test", Duration::ZERO, move || {
+            rounds += 1;
+            assert_ne!(rounds, 1, "on purpose");
+            let _gone = say.send(rounds);
+            Duration::from_millis(1)
+        });
+        assert_eq!(heard.recv(), Ok(2));
+        drop(background);
     }
 
     #[test]

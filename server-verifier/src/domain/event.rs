@@ -8,6 +8,7 @@ use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 
+use crate::domain::client::{ClientId, RoleName};
 use crate::domain::{AccountKind, Actor, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Timestamp};
 
 /// One entry of the log, for the operator. Holds no secrets.
@@ -62,6 +63,16 @@ pub enum Event {
     TerminalRegistered { terminal: TerminalId },
     /// A terminal may not send requests any more.
     TerminalWithdrawn { terminal: TerminalId },
+    /// A client may ask: `secret` is the SHA-256 of its token's secret, `certificate` that of its certificate, in hexadecimal.
+    ClientAdded {
+        client: ClientId,
+        role: RoleName,
+        terminal: Option<TerminalId>,
+        secret: Option<String>,
+        certificate: Option<String>,
+    },
+    /// A client may not ask any more.
+    ClientWithdrawn { client: ClientId },
     /// An account was opened with a balance in minor units, which came from an equity account.
     AccountOpened {
         kind: AccountKind,

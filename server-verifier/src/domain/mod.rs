@@ -5,6 +5,7 @@ mod actor;
 mod background;
 mod card;
 mod cell;
+pub mod client;
 mod error;
 mod event;
 mod hold;

@@ -8,19 +8,16 @@ use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use onetap_apdu_spec::txn::TerminalId;
 
-use super::Hub;
-use super::clients::ClientId;
-use super::identity::Access;
-use super::identity::Peer;
-use super::identity::Principal;
-use super::problem::Kind;
-use super::problem::Problem;
+use super::hub::Hub;
+use super::identity::{Peer, Principal};
+use super::problem::{Kind, Problem};
+use crate::domain::client::{ClientId, Role};
 use crate::domain::{Act, Actor};
 use crate::service::Client;
 
 /// What a handler is for.
 pub(crate) trait Right: Send {
-    fn held_by(access: &Access) -> bool;
+    fn held_by(role: &Role) -> bool;
 }
 
 /// Running accounts and cards.
@@ -35,32 +32,32 @@ pub(crate) struct Administer;
 pub(crate) struct Ask;
 
 impl Right for Operate {
-    fn held_by(access: &Access) -> bool {
-        matches!(access, Access::Operator)
+    fn held_by(role: &Role) -> bool {
+        matches!(role, Role::Operator)
     }
 }
 
 impl Right for Open {
-    fn held_by(access: &Access) -> bool {
-        matches!(access, Access::Operator | Access::Admin)
+    fn held_by(role: &Role) -> bool {
+        matches!(role, Role::Operator | Role::Admin)
     }
 }
 
 impl Right for Read {
-    fn held_by(access: &Access) -> bool {
-        matches!(access, Access::Operator | Access::Auditor | Access::Admin)
+    fn held_by(role: &Role) -> bool {
+        matches!(role, Role::Operator | Role::Auditor | Role::Admin)
     }
 }
 
 impl Right for Administer {
-    fn held_by(access: &Access) -> bool {
-        matches!(access, Access::Admin)
+    fn held_by(role: &Role) -> bool {
+        matches!(role, Role::Admin)
     }
 }
 
 impl Right for Ask {
-    fn held_by(access: &Access) -> bool {
-        matches!(access, Access::Terminal(_)) || Read::held_by(access)
+    fn held_by(role: &Role) -> bool {
+        matches!(role, Role::Terminal(_)) || Read::held_by(role)
     }
 }
 
@@ -73,31 +70,28 @@ pub(crate) struct Caller<R> {
 impl<R> Caller<R> {
     /// Its name, for the record.
     pub(crate) fn name(&self) -> &str {
-        self.principal.id.as_str()
+        self.principal.record.id.as_str()
     }
 
     /// An act of this client, with a reason.
     pub(crate) fn act(&self, reason: &str) -> Act {
         let name = self.name().to_owned();
-        let by = match &self.principal.access {
-            Access::Terminal(client) => Actor::Terminal(client.terminal().clone()),
-            Access::Admin => Actor::Admin(name),
-            Access::Operator | Access::Auditor => Actor::Operator(name),
+        let by = match self.role() {
+            Role::Terminal(terminal) => Actor::Terminal(terminal.clone()),
+            Role::Admin => Actor::Admin(name),
+            Role::Operator | Role::Auditor => Actor::Operator(name),
         };
         Act::new(by, reason)
     }
 
     /// Its role.
-    pub(crate) fn access(&self) -> &Access {
-        &self.principal.access
+    pub(crate) fn role(&self) -> &Role {
+        &self.principal.record.role
     }
 
     /// The terminal that it is, if it is one.
     pub(crate) fn terminal(&self) -> Option<&TerminalId> {
-        match &self.principal.access {
-            Access::Terminal(client) => Some(client.terminal()),
-            _ => None,
-        }
+        self.role().terminal()
     }
 }
 
@@ -105,7 +99,7 @@ impl<R: Right> FromRequestParts<Arc<Hub>> for Caller<R> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
         let principal = identify(hub, parts).await?;
-        if R::held_by(&principal.access) {
+        if R::held_by(&principal.record.role) {
             Ok(Self { principal, right: PhantomData })
         } else {
             Err(not_allowed(&principal))
@@ -129,14 +123,14 @@ impl FromRequestParts<Arc<Hub>> for Terminal {
 impl Terminal {
     pub(crate) async fn identify(hub: &Hub, parts: &Parts) -> Result<Self, Problem> {
         let principal = identify(hub, parts).await?;
-        match &principal.access {
-            Access::Terminal(client) => Ok(Self { client: client.clone(), principal }),
-            _ => Err(not_allowed(&principal)),
+        match &principal.terminal {
+            Some(client) => Ok(Self { client: client.clone(), principal }),
+            None => Err(not_allowed(&principal)),
         }
     }
 
     pub(crate) fn id(&self) -> &ClientId {
-        &self.principal.id
+        &self.principal.record.id
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -150,8 +144,11 @@ async fn identify(hub: &Hub, parts: &Parts) -> Result<Arc<Principal>, Problem> {
         return Err(Problem::new(Kind::NotAllowed, detail));
     }
     let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::not_authenticated)?;
-    let principal = hub.identity.identify(&parts.headers, peer, &hub.limits, &hub.metrics).await?;
-    hub.limits.client(&principal.id).inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+    let Some(principal) = hub.identity.identify(&parts.headers, peer).await? else {
+        hub.metrics.wrong_credentials.increment(1);
+        return Err(hub.limits.wrong_credentials(peer.address.into()));
+    };
+    hub.limits.client(&principal.record.id).inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
     Ok(principal)
 }
 
@@ -163,6 +160,6 @@ fn from_another_site(parts: &Parts) -> bool {
 }
 
 fn not_allowed(principal: &Principal) -> Problem {
-    tracing::warn!(client = %principal.id, "not allowed");
+    tracing::warn!(client = %principal.record.id, "not allowed");
     Problem::new(Kind::NotAllowed, "use a client with the role that docs/spec/http.md names for this")
 }

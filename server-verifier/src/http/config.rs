@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use super::doors::Room;
 use super::limits::Rate;
 
 /// How the service is run. [`Config::default`] listens on any free port of the loopback, without TLS.
@@ -22,20 +25,28 @@ pub struct Config {
     pub card_rate: Option<Rate>,
     /// Largest body of a request, in bytes.
     pub max_body: usize,
-    /// So long a body may take to come.
+    /// Longest time that a body may take to come.
     pub body_time: Duration,
-    /// So long a head may take to come, a connection may idle, a TLS handshake may take.
+    /// Longest time that a TLS handshake or a head may take to come, and that a connection may idle.
     pub head_time: Duration,
-    /// Most connections at a time; others wait.
+    /// Most connections at a time. In a full house the oldest silent connection makes room for a new one.
     pub max_connections: usize,
+    /// Most connections of one source: an IPv4 address, or the /64 network of an IPv6 address.
+    pub source_connections: usize,
+    /// Most silent connections of one source, over which no head has come yet. The oldest makes room for a new one.
+    pub source_silent: usize,
+    /// Wrong credentials of one source in a minute, and at once; more are told to wait. Right ones are never refused.
+    pub wrong_per_minute: NonZeroU32,
     /// Operations at the private key at a time; by default as many as there are processors.
     pub private_key_parallel: usize,
     /// Most operations that wait for the private key; more are refused.
     pub private_key_queue: usize,
     /// Threads of the runtime; by default as many as there are processors.
     pub threads: usize,
-    /// So long a shutdown waits for what is under way.
+    /// Longest time that a shutdown waits for what is under way.
     pub shutdown_time: Duration,
+    /// Counts the lines that whoever writes the log could not write; told in the metrics.
+    pub lost_log_lines: Arc<AtomicU64>,
 }
 
 /// PEM files for TLS.
@@ -49,6 +60,17 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
     /// Ends connections of clients that show no certificate.
     pub require_client_certificate: bool,
+}
+
+impl Config {
+    /// How many connections there may be.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            total: self.max_connections.max(1),
+            per_source: self.source_connections.max(1),
+            silent_per_source: self.source_silent.max(1),
+        }
+    }
 }
 
 const fn rate(per_second: u32, burst: u32) -> Option<Rate> {
@@ -71,10 +93,14 @@ impl Default for Config {
             body_time: Duration::from_secs(5),
             head_time: Duration::from_secs(10),
             max_connections: 1024,
+            source_connections: 512,
+            source_silent: 256,
+            wrong_per_minute: NonZeroU32::MIN.saturating_add(9),
             private_key_parallel: processors,
             private_key_queue: 256,
             threads: processors,
             shutdown_time: Duration::from_secs(10),
+            lost_log_lines: Arc::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use onetap_apdu_spec::service::JSON;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Hub;
+use super::hub::Hub;
 use super::problem::Kind;
 use super::problem::Problem;
 

@@ -1,18 +1,18 @@
-//! How often: for each client, for each card at a client, and for strangers who try tokens.
+//! How often: for each client, for each card at a client, and for wrong credentials from one source.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use onetap_apdu_spec::header::CardId;
 
-use super::clients::ClientId;
-use super::problem::Kind;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
+use super::source::Source;
+use crate::domain::client::ClientId;
+use crate::service::cache::Cache;
 
 /// So many a second in the long run, so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,104 +35,64 @@ impl Rate {
     }
 }
 
-/// Above this, a table of keys is cleaned before its time.
-const MAX_KEYS: usize = 100_000;
-/// Wrong tokens that one address may send at once.
-const WRONG_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-/// Time after which it may send one more.
-const WRONG_PERIOD: Duration = Duration::from_secs(6);
+/// Keys of each kind in memory, about 200 bytes each. Beyond that, whoever was quiet longest begins anew.
+const KEYS: usize = 20_000;
 
-type Keyed<K> = DefaultKeyedRateLimiter<K>;
+/// One limit, for each key on its own.
+struct Limit<K: Hash + Eq> {
+    quota: Quota,
+    buckets: Cache<K, Arc<DefaultDirectRateLimiter>>,
+}
+
+impl<K: Hash + Eq> Limit<K> {
+    fn new(quota: Quota) -> Self {
+        Self { quota, buckets: Cache::new(KEYS) }
+    }
+
+    fn check(&self, key: K, what: &'static str) -> Result<(), Problem> {
+        let bucket = self.buckets.get_or_put(key, || Arc::new(RateLimiter::direct(self.quota)));
+        bucket.check().map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            Problem::new(Kind::TooMany, what).after(whole_seconds(wait))
+        })
+    }
+}
 
 /// All limits of one service.
 pub(crate) struct Limits {
-    clients: Option<Keyed<ClientId>>,
+    clients: Option<Limit<ClientId>>,
     /// By client too: what a card has signed cannot be told before cryptography, and a client that makes up
     /// requests must not keep the card from paying elsewhere.
-    cards: Option<Keyed<(ClientId, CardId)>>,
-    wrong_tokens: Keyed<IpAddr>,
-    barred: Mutex<HashMap<IpAddr, Instant>>,
-    clock: DefaultClock,
+    cards: Option<Limit<(ClientId, CardId)>>,
+    wrong: Limit<Source>,
 }
 
 impl Limits {
-    pub(crate) fn new(client: Option<Rate>, card: Option<Rate>) -> Self {
-        let strangers = Quota::with_period(WRONG_PERIOD).map(|quota| quota.allow_burst(WRONG_BURST));
+    /// `wrong_per_minute` is how many wrong credentials a source may show in a minute, and at once.
+    pub(crate) fn new(client: Option<Rate>, card: Option<Rate>, wrong_per_minute: NonZeroU32) -> Self {
         Self {
-            clients: client.map(|rate| RateLimiter::keyed(rate.quota())),
-            cards: card.map(|rate| RateLimiter::keyed(rate.quota())),
-            wrong_tokens: RateLimiter::keyed(strangers.unwrap_or(Quota::per_minute(WRONG_BURST))),
-            barred: Mutex::default(),
-            clock: DefaultClock::default(),
+            clients: client.map(|rate| Limit::new(rate.quota())),
+            cards: card.map(|rate| Limit::new(rate.quota())),
+            wrong: Limit::new(Quota::per_minute(wrong_per_minute)),
         }
     }
 
     /// Before anything is done for a client.
     pub(crate) fn client(&self, id: &ClientId) -> Result<(), Problem> {
-        self.check(self.clients.as_ref(), id, "this client asks too often; wait, then repeat")
+        let Some(limit) = &self.clients else { return Ok(()) };
+        limit.check(id.clone(), "this client asks too often; wait, then repeat")
     }
 
     /// Before cryptography for a card.
     pub(crate) fn card(&self, client: &ClientId, card: CardId) -> Result<(), Problem> {
-        if self.cards.is_none() {
-            return Ok(());
-        }
-        let what = "this card is used too often here; wait, then repeat";
-        self.check(self.cards.as_ref(), &(client.clone(), card), what)
+        let Some(limit) = &self.cards else { return Ok(()) };
+        limit.check((client.clone(), card), "this card is used too often here; wait, then repeat")
     }
 
-    fn check<K: Clone + Eq + std::hash::Hash>(
-        &self,
-        limiter: Option<&Keyed<K>>,
-        key: &K,
-        what: &'static str,
-    ) -> Result<(), Problem> {
-        let Some(limiter) = limiter else { return Ok(()) };
-        limiter.check_key(key).map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
-            Problem::new(Kind::TooMany, what).after(whole_seconds(wait))
-        })
-    }
-
-    /// Before a token is looked at that was not seen lately.
-    pub(crate) fn stranger(&self, address: IpAddr) -> Result<(), Problem> {
-        let barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = barred.get(&address).map(|until| until.saturating_duration_since(Instant::now()));
-        match wait {
-            Some(wait) if !wait.is_zero() => {
-                let what = "too many wrong tokens from this address; wait, then repeat";
-                Err(Problem::new(Kind::TooMany, what).after(whole_seconds(wait)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// After a token that was wrong.
-    pub(crate) fn wrong_token(&self, address: IpAddr) {
-        if let Err(until) = self.wrong_tokens.check_key(&address) {
-            let wait = until.wait_time_from(self.clock.now());
-            let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
-            if barred.len() < MAX_KEYS {
-                barred.insert(address, Instant::now() + wait);
-            }
-        }
-    }
-
-    /// Forgets whoever has been quiet. Called every second; does little unless a table has grown or `all`.
-    pub(crate) fn tidy(&self, all: bool) {
-        tidy(self.clients.as_ref(), all);
-        tidy(self.cards.as_ref(), all);
-        tidy(Some(&self.wrong_tokens), all);
-        let now = Instant::now();
-        self.barred.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
-    }
-}
-
-fn tidy<K: Clone + Eq + std::hash::Hash>(limiter: Option<&Keyed<K>>, all: bool) {
-    let Some(limiter) = limiter else { return };
-    if all || limiter.len() > MAX_KEYS {
-        limiter.retain_recent();
-        limiter.shrink_to_fit();
+    /// After credentials that were wrong: what `source` is told. Right ones never come here.
+    pub(crate) fn wrong_credentials(&self, source: Source) -> Problem {
+        let what = "too many wrong credentials from this address; wait, then repeat";
+        self.wrong.check(source, what).map_or_else(Problem::closing, |()| Problem::not_authenticated())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers for Prometheus. Each is registered once; counting is an atomic addition.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -45,12 +46,14 @@ pub(crate) struct Metrics {
     latency: Histogram,
     responses: [Count; 4],
     pub(crate) connections: Gauge,
+    pub(crate) connections_shed: Count,
     pub(crate) private_key_queue: Gauge,
     pub(crate) rate_limited: Count,
     pub(crate) wrong_credentials: Count,
-    pub(crate) tokens_hashed: Count,
     pub(crate) handshakes_failed: Count,
     pub(crate) locked_accounts: Gauge,
+    log_lines_lost: Count,
+    lost_log_lines: Arc<AtomicU64>,
 }
 
 struct Registry(PrometheusRecorder);
@@ -95,7 +98,8 @@ impl Registry {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// `lost_log_lines` is counted elsewhere and told here.
+    pub(crate) fn new(lost_log_lines: Arc<AtomicU64>) -> Self {
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCIES);
         // Fails only for a list of buckets that is empty.
@@ -113,6 +117,11 @@ impl Metrics {
             latency: registry.histogram("onetap_authorisation_seconds", "From a request read to its answer"),
             responses: CLASSES.map(class),
             connections: registry.gauge("onetap_http_connections", "Open connections"),
+            connections_shed: registry.counter(
+                "onetap_http_connections_shed_total",
+                "Connections turned away, or ended to make room",
+                None,
+            ),
             private_key_queue: registry
                 .gauge("onetap_private_key_queue", "Requests at the private key, or waiting"),
             rate_limited: registry.counter("onetap_rate_limited_total", "Requests over a rate limit", None),
@@ -121,13 +130,14 @@ impl Metrics {
                 "Requests of nobody known",
                 None,
             ),
-            tokens_hashed: registry.counter("onetap_tokens_hashed_total", "Tokens verified by Argon2", None),
             handshakes_failed: registry.counter(
                 "onetap_tls_failures_total",
                 "TLS handshakes that failed",
                 None,
             ),
             locked_accounts: registry.gauge("onetap_locked_accounts", "Accounts locked now"),
+            log_lines_lost: registry.counter("onetap_log_lines_lost_total", "Log lines not written", None),
+            lost_log_lines,
             handle: registry.0.handle(),
         }
     }
@@ -153,6 +163,7 @@ impl Metrics {
 
     /// Prometheus's text format.
     pub(crate) fn render(&self) -> String {
+        self.log_lines_lost.scraped.absolute(self.lost_log_lines.load(Ordering::Relaxed));
         self.handle.render()
     }
 

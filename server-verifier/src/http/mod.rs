@@ -3,83 +3,56 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`clients`] | who may ask: roles, tokens, certificates |
+//! | `server`, `connection`, `tls` | connections: how they begin, how long they last, how they end |
+//! | `doors`, `source` | how many connections each source may hold |
 //! | `identity`, `caller` | from a request to its client; a handler's argument says which roles may come in |
-//! | `limits`, `work` | how often, and how much at the private key |
-//! | `json`, `problem` | bodies in and out; errors as problem+json (RFC 9457) |
-//! | `authorise`, `cancel`, `routes` | the handlers, and the OpenAPI made of them |
-//! | `server`, `tls` | connections: how many, how long, how they end |
-//! | `metrics` | numbers for Prometheus and the console |
+//! | `limits` | how often |
+//! | `hub` | all of these, for the handlers |
+//! | `work` | where it runs: what may block, and the private key |
+//! | `json`, `problem`, `parts` | bodies in and out; errors as problem+json (RFC 9457) |
+//! | `api` | the routes, and the OpenAPI document made of them |
+//! | `authorisations`, `cancellations`, `accounts`, `cards`, … | one resource each: its bodies and its handlers |
 //! | `inspection` | one verification of the books at a time, and what the last one found |
+//! | `metrics` | numbers for Prometheus and the console |
 //! | `console` | the operator's web page |
 
-mod authorise;
+mod accounts;
+mod api;
+mod audit;
+mod authorisations;
 mod caller;
-mod cancel;
-pub mod clients;
+mod cancellations;
+mod cards;
+mod checkpoints;
+mod clients;
 mod config;
+mod connection;
 mod console;
+mod doors;
+mod holds;
+mod hub;
 mod identity;
 mod inspection;
 mod json;
+mod ledger;
 mod limits;
+mod me;
 mod metrics;
+mod outbox;
+mod parts;
+mod probes;
 mod problem;
-mod routes;
 mod server;
+mod source;
+mod statistics;
+mod terminals;
 mod tls;
+mod transactions;
 mod work;
 
-use std::io;
-use std::sync::Arc;
-use std::time::Instant;
-
-use crate::service::Verifier;
-
+pub use api::openapi;
 pub use config::{Config, TlsFiles};
 pub use identity::RECHECK;
 pub use limits::Rate;
-pub use routes::openapi;
 pub use server::{ServeError, Server, Shutdown};
 pub use tls::{TlsError, certificate_fingerprint};
-
-/// Everything that handlers share.
-pub(crate) struct Hub {
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) clients: Arc<dyn clients::Clients>,
-    pub(crate) identity: Arc<identity::Authenticator>,
-    pub(crate) limits: limits::Limits,
-    pub(crate) private_key: work::PrivateKeyWork,
-    pub(crate) metrics: metrics::Metrics,
-    pub(crate) inspection: Arc<inspection::Inspection>,
-    pub(crate) started: Instant,
-    pub(crate) config: Config,
-}
-
-impl Hub {
-    /// # Errors
-    /// No threads are left.
-    pub(crate) fn start(
-        verifier: Arc<Verifier>,
-        clients: Arc<dyn clients::Clients>,
-        config: Config,
-    ) -> io::Result<Self> {
-        let metrics = metrics::Metrics::new();
-        let gauge = metrics.private_key_queue.clone();
-        Ok(Self {
-            identity: Arc::new(identity::Authenticator::new(Arc::clone(&verifier), Arc::clone(&clients))),
-            limits: limits::Limits::new(config.client_rate, config.card_rate),
-            private_key: work::PrivateKeyWork::start(
-                config.private_key_parallel,
-                config.private_key_queue,
-                gauge,
-            )?,
-            verifier,
-            clients,
-            metrics,
-            inspection: Arc::default(),
-            started: Instant::now(),
-            config,
-        })
-    }
-}

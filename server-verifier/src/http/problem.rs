@@ -9,9 +9,11 @@ use axum::response::{IntoResponse, Response};
 use onetap_apdu_spec::service::PROBLEM_JSON;
 pub(crate) use onetap_apdu_spec::service::{Problem as ProblemBody, ProblemKind as Kind};
 
-use super::clients::TokenError;
 use crate::domain::{LedgerError, StoreError};
 use crate::service::error::ServiceError;
+
+/// What a client is told of a failure inside.
+const SEE_LOG: &str = "the server's log has the reason; give its operator this request's id";
 
 /// An error on its way to the client. The request's id is put in where the answer leaves.
 #[derive(Debug, Clone)]
@@ -19,11 +21,13 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     retry_after: Option<u64>,
+    /// Ends the connection after the answer.
+    closes: bool,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None }
+        Self { kind, detail: detail.into(), retry_after: None, closes: false }
     }
 
     pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -40,8 +44,23 @@ impl Problem {
         Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
+    /// The connection ends after this answer.
+    pub(crate) fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// The code that was to answer has panicked; the log has the panic.
+    pub(crate) fn panicked() -> Self {
+        Self::new(Kind::Internal, SEE_LOG)
+    }
+
     pub(crate) fn busy(detail: &'static str) -> Self {
         Self::new(Kind::Busy, detail).after(1)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn status(&self) -> StatusCode {
@@ -51,7 +70,7 @@ impl Problem {
     /// The client learns nothing but that the log has it.
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "the server failed");
-        Self::new(Kind::Internal, "the server's log has the reason; give its operator this request's id")
+        Self::new(Kind::Internal, SEE_LOG)
     }
 
     /// The whole answer, once the request's id is known.
@@ -65,6 +84,9 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.kind == Kind::NotAuthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"onetap\""));
@@ -83,18 +105,15 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        ServiceError::from(error).into()
-    }
-}
-
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         use ServiceError as E;
         let kind = match &error {
-            E::NoSuchAccount | E::NoSuchCard | E::NoSuchTerminal | E::NoSuchTransaction => Kind::NotFound,
+            E::NoSuchAccount | E::NoSuchCard | E::NoSuchClient | E::NoSuchTerminal | E::NoSuchTransaction => {
+                Kind::NotFound
+            }
             E::AccountExists
+            | E::ClientExists
             | E::AccountNotEmpty
             | E::AccountClosed
             | E::NotLocked
@@ -124,9 +143,9 @@ impl From<ServiceError> for Problem {
     }
 }
 
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        Self::internal(&error)
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        ServiceError::from(error).into()
     }
 }
 
@@ -153,7 +172,7 @@ mod tests {
     #[test]
     fn each_error_has_its_kind_and_only_clients_errors_are_told() {
         for (problem, kind) in [
-            (Problem::from(TokenError), Kind::Internal),
+            (Problem::panicked(), Kind::Internal),
             (ServiceError::LedgerBroken { what: "sums" }.into(), Kind::Internal),
             (ServiceError::from(LedgerError::NoSuchHold).into(), Kind::NotFound),
             (ServiceError::from(LedgerError::AlreadyReversed).into(), Kind::Conflict),

@@ -11,8 +11,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 
-use super::clients::Fingerprint;
 use super::config::TlsFiles;
+use crate::domain::client::Fingerprint;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]

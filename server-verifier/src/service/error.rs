@@ -36,6 +36,12 @@ pub enum ServiceError {
     /// No such terminal.
     #[error("there is no such terminal; register it first")]
     NoSuchTerminal,
+    /// No such client, or it is withdrawn.
+    #[error("there is no such client, or it is withdrawn already; list the clients to see them")]
+    NoSuchClient,
+    /// The name or the certificate is taken.
+    #[error("the client's name or certificate was used before; choose another")]
+    ClientExists,
     /// The number is taken.
     #[error("an account with this number exists already; choose another number, or let one be made")]
     AccountExists,

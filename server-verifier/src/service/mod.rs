@@ -2,52 +2,50 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod authorise;
 pub(crate) mod backup;
+pub(crate) mod cache;
 pub(crate) mod cards;
 pub(crate) mod checkpoint;
+mod clients;
 pub(crate) mod desk;
 pub(crate) mod error;
 mod holds;
 mod keys;
+pub(crate) mod known;
 pub mod outbox;
 mod reversal;
 mod settlement;
 mod terminals;
 mod views;
 
-use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits};
-use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
-use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, IdempotencyKey};
+use onetap_apdu_spec::crypto::RsaBits;
+use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::txn::TerminalId;
 
 use crate::books;
 use crate::books::accounts::OPERATOR;
 use crate::books::chain::Sealer;
-use crate::books::decision::{Decider, Question};
+use crate::books::decision::Decider;
 use crate::books::sql::Sql;
 use crate::books::takeover::take_over;
 use crate::books::write::Telling;
-use crate::domain::{Act, Actor};
-use crate::domain::{Event, Policy, StoreError, Timestamp};
+use crate::domain::{Act, Actor, Event, Policy, StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
-use crate::rules::cancel::ProvenCancellation;
-use crate::rules::decide::{Attempt, Outcome};
-use crate::rules::verify::{
-    Enrolled, Malformed, NotAuthentic, Parsed, authenticate, authenticate_unopened, body_tag,
-};
+use crate::service::cache::Cache;
 use crate::service::error::ServiceError;
+use crate::service::known::Known;
+use crate::store::Store;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::WORKERS as POSTGRES_WORKERS;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Coming, Pending, Store};
 
 pub(crate) const DATABASE: &str = "verifier.db";
 /// Where the books are, if not in a file here.
@@ -98,38 +96,7 @@ pub struct Verifier {
     pub(crate) sealer: Sealer,
     pub(crate) store: Store,
     /// What of a card never changes once it is enrolled, by card and signing key.
-    cards: RwLock<HashMap<(CardId, KeyId), Arc<Known>>>,
-}
-
-/// An enrolled card, ready for use.
-#[derive(Debug)]
-struct Known {
-    /// Row of its account.
-    account: i64,
-    card: Enrolled,
-}
-
-/// The card that a request names.
-enum Claimed {
-    Enrolled(Arc<Known>),
-    /// There is none: a stand-in, so that the answer takes as long.
-    Unknown(Box<Enrolled>),
-}
-
-impl Claimed {
-    fn card(&self) -> &Enrolled {
-        match self {
-            Self::Enrolled(known) => &known.card,
-            Self::Unknown(decoy) => decoy,
-        }
-    }
-
-    fn account(&self) -> Option<i64> {
-        match self {
-            Self::Enrolled(known) => Some(known.account),
-            Self::Unknown(_) => None,
-        }
-    }
+    cards: Cache<(CardId, KeyId), Arc<Known>>,
 }
 
 impl Verifier {
@@ -211,7 +178,7 @@ impl Verifier {
 
     fn assemble(env: Environment, keys: ServerKeys, store: Store) -> Self {
         let Decider { policy, sealer, .. } = store.decider().clone();
-        Self { env, keys, policy, sealer, store, cards: RwLock::new(HashMap::new()) }
+        Self { env, keys, policy, sealer, store, cards: Cache::new(CACHED_CARDS) }
     }
 
     /// This operator's id, which every header must carry.
@@ -231,207 +198,6 @@ impl Verifier {
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
-
-    /// Judges one request of `client`, executes it if it holds, and returns when that is durable. Repeat a
-    /// request with the same `idempotency_key` to learn what became of it. Blocks; asynchronous code uses
-    /// [`Verifier::submit`].
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails: then nothing was decided, or the key tells.
-    pub fn authorise(
-        &self,
-        client: &Client,
-        idempotency_key: &str,
-        request: &AuthorisationRequest,
-    ) -> Result<Outcome, ServiceError> {
-        Ok(self.submit(client, idempotency_key, request)?.wait()?)
-    }
-
-    /// Begins to judge one request: does all cryptography in the caller's thread, before anything is
-    /// locked, and queues the decision. Only a request that an enrolled card has signed is queued.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails: then nothing was decided.
-    pub fn submit(
-        &self,
-        client: &Client,
-        idempotency_key: &str,
-        request: &AuthorisationRequest,
-    ) -> Result<Pending, ServiceError> {
-        self.submit_coming(None, client, idempotency_key, request)
-    }
-
-    /// Says that a request waits for the private key, or is at it, so that a commit waits for it a little.
-    pub(crate) fn under_way(&self) -> Option<Coming> {
-        self.store.under_way()
-    }
-
-    /// [`Verifier::submit`] of a request that is known to come.
-    pub(crate) fn submit_coming(
-        &self,
-        coming: Option<Coming>,
-        client: &Client,
-        idempotency_key: &str,
-        request: &AuthorisationRequest,
-    ) -> Result<Pending, ServiceError> {
-        let attempt = match self.attempt(client, idempotency_key, request)? {
-            Ok(attempt) => attempt,
-            Err(outcome) => return Ok(Pending::settled(outcome)),
-        };
-        // It has come: nobody need wait any more.
-        drop(coming);
-        self.ask(Question::Execute(attempt))
-    }
-
-    /// Makes sure that what a card has signed is never executed, or tells that it was: the end of an attempt of `client`
-    /// whose outcome it does not know. Takes no password and charges no try; the same cancellation again gets the same
-    /// answer. Blocks; asynchronous code uses [`Verifier::submit_cancellation`].
-    ///
-    /// # Errors
-    /// [`ServiceError::CannotCancel`] under a suite whose signature cannot be checked without the password;
-    /// [`ServiceError`] if the store fails: then repeat.
-    pub fn cancel(&self, client: &Client, cancellation: &Cancellation) -> Result<Outcome, ServiceError> {
-        Ok(self.submit_cancellation(client, cancellation)?.wait()?)
-    }
-
-    /// Begins to decide one cancellation: does all cryptography in the caller's thread, before anything is locked, and
-    /// queues the decision.
-    ///
-    /// # Errors
-    /// As [`Verifier::cancel`].
-    pub fn submit_cancellation(
-        &self,
-        client: &Client,
-        cancellation: &Cancellation,
-    ) -> Result<Pending, ServiceError> {
-        match self.proven(client, cancellation)? {
-            Ok(proven) => self.ask(Question::Cancel(proven)),
-            Err(outcome) => Ok(Pending::settled(outcome)),
-        }
-    }
-
-    fn ask(&self, question: Question) -> Result<Pending, ServiceError> {
-        match self.store.submit(question) {
-            Err(StoreError::Locked) => Ok(Pending::settled(Outcome::Busy)),
-            pending => Ok(pending?),
-        }
-    }
-
-    /// True if [`Verifier::submit`] may have to ask another machine about a card, so that asynchronous code must
-    /// not call it on a thread that serves others too.
-    #[must_use]
-    pub fn reads_remotely(&self) -> bool {
-        !matches!(self.store, Store::Sqlite(_))
-    }
-
-    /// The cryptography of one request: what is to be decided, or what is refused without a decision.
-    fn attempt(
-        &self,
-        client: &Client,
-        key: &str,
-        request: &AuthorisationRequest,
-    ) -> Result<Result<Attempt, Outcome>, ServiceError> {
-        let parsed = match check_key(key).and_then(|()| Parsed::new(request)) {
-            Ok(parsed) => parsed,
-            Err(malformed) => return Ok(Err(Outcome::Malformed(malformed))),
-        };
-        let binding = parsed.header().binding;
-        let claimed = self.claimed(binding)?;
-        let ring = self.keys.ring();
-        let server_key = ring.decryption(binding.server_key);
-        let authentic = authenticate(self.env.crypto, claimed.card(), server_key, parsed);
-        if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
-            return Err(CryptoError::Unavailable.into());
-        }
-        let admitted = self.policy.admits(binding.suite).is_ok();
-        let (Ok(authentic), Some(account), true) = (authentic, claimed.account(), admitted) else {
-            return Ok(Err(Outcome::Refused));
-        };
-        let now = self.env.clock.now();
-        Ok(Ok(Attempt {
-            account,
-            terminal: client.terminal.clone(),
-            key: key.to_owned(),
-            body: body_tag(self.env.crypto, &self.keys.requests, request),
-            now,
-            window_start: self.policy.window_start(now),
-            judged: authentic.judge(&request.verification_password),
-        }))
-    }
-
-    /// The cryptography of one cancellation. The policy on suites is not asked: what is cancelled is not executed.
-    fn proven(
-        &self,
-        client: &Client,
-        cancellation: &Cancellation,
-    ) -> Result<Result<ProvenCancellation, Outcome>, ServiceError> {
-        let parsed = match Parsed::cancellation(cancellation) {
-            Ok(parsed) => parsed,
-            Err(malformed) => return Ok(Err(Outcome::Malformed(malformed))),
-        };
-        if parsed.needs_password() {
-            return Err(ServiceError::CannotCancel);
-        }
-        let claimed = self.claimed(parsed.header().binding)?;
-        let evidence = authenticate_unopened(self.env.crypto, claimed.card(), parsed);
-        let (Ok(evidence), Some(account)) = (evidence, claimed.account()) else {
-            return Ok(Err(Outcome::Refused));
-        };
-        let (terminal, now) = (client.terminal.clone(), self.env.clock.now());
-        Ok(Ok(ProvenCancellation { account, terminal, now, evidence }))
-    }
-
-    /// The card that H names, or a stand-in.
-    fn claimed(&self, binding: Binding) -> Result<Claimed, ServiceError> {
-        Ok(match self.known_card(binding.card, binding.signing_key)? {
-            Some(known) => Claimed::Enrolled(known),
-            None => Claimed::Unknown(Box::new(self.decoy(binding)?)),
-        })
-    }
-
-    /// The enrolled card with its parsed keys. What is cached never changes; the card's state is read
-    /// under the lock.
-    fn known_card(&self, card: CardId, key: KeyId) -> Result<Option<Arc<Known>>, ServiceError> {
-        let id = (card, key);
-        if let Some(known) = self.cards.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Some(Arc::clone(known)));
-        }
-        let Some(row) = self.store.read(|db| books::enrolled(db, card, key))? else {
-            return Ok(None);
-        };
-        let Some(card_key) = self.bound_card_key(&row.binding)? else {
-            return Ok(None);
-        };
-        let card = Enrolled::new(self.env.crypto, row.binding, &row.public_key, card_key)?;
-        let known = Arc::new(Known { account: row.account, card });
-        let mut cards = self.cards.write().unwrap_or_else(PoisonError::into_inner);
-        if cards.len() >= CACHED_CARDS {
-            cards.clear();
-        }
-        cards.insert(id, Arc::clone(&known));
-        Ok(Some(known))
-    }
-
-    /// The key of an enrolled card; none if a key of the server that it is bound to is retired, in which
-    /// case it is blocked. Versions that another process has made are read from the file.
-    pub(crate) fn bound_card_key(&self, binding: &Binding) -> Result<Option<Key256>, ServiceError> {
-        if !self.keys.ring().serves(binding) {
-            self.keys.refresh(&self.env)?;
-        }
-        Ok(self.keys.ring().card_key(binding.card, binding.issuer_key)?)
-    }
-
-    /// Stands in for a card that is not enrolled, so that the answer takes about as long as for one that is:
-    /// no signature verifies under the server's own key.
-    fn decoy(&self, binding: Binding) -> Result<Enrolled, CryptoError> {
-        let ring = self.keys.ring();
-        let card_key = ring.stand_in_key(binding.card)?;
-        Enrolled::new(self.env.crypto, binding, ring.newest_server_key().1, card_key)
-    }
-}
-
-fn check_key(key: &str) -> Result<(), Malformed> {
-    if IdempotencyKey::fits(key) { Ok(()) } else { Err(Malformed::IdempotencyKey) }
 }
 
 /// Makes the directory, for its owner only.

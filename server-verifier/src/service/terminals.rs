@@ -58,13 +58,13 @@ impl Verifier {
 }
 
 /// How a terminal stands.
-enum Standing {
+pub(super) enum Standing {
     Unknown,
     Registered,
     Withdrawn,
 }
 
-fn standing(db: &mut dyn Sql, terminal: &TerminalId) -> Result<Standing, StoreError> {
+pub(super) fn standing(db: &mut dyn Sql, terminal: &TerminalId) -> Result<Standing, StoreError> {
     let sql = "SELECT withdrawn_at FROM terminals WHERE terminal_id = ?1";
     let row = db.first(sql, &params![terminal.as_str()], |row| row.opt_int(0))?;
     Ok(match row {

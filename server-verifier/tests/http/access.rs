@@ -1,15 +1,16 @@
 //! Who may come in: tokens, roles, rate limits.
 
 use std::num::NonZeroU32;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use onetap_server_verifier::Timestamp;
-use onetap_server_verifier::http::clients::Clients as _;
-use onetap_server_verifier::http::{RECHECK, Rate, openapi};
-use serde_json::Value;
+use onetap_server_verifier::http::{Rate, openapi};
+use onetap_server_verifier::{Act, Environment, Verifier};
+use serde_json::{Value, json};
 
 use crate::scene::{SYMMETRIC, Scene, authorisation, token};
-use crate::wire::{Answer, LONG, Request};
+use crate::support::World;
+use crate::wire::{Answer, Conn, LONG, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
 const ROLES: [(&str, &str, [bool; 4]); 39] = [
@@ -165,38 +166,140 @@ fn only_the_whole_token_is_a_token() {
     }
 }
 
+/// `SELECT name, secret_hash` must not show a token, and SHA-256 of its secret's characters must be there (checked with
+/// another library).
 #[test]
-fn a_token_is_hashed_once_and_then_remembered() {
-    let scene = Scene::new();
-    for _ in 0..20 {
-        assert_eq!(scene.get("op", "/v1/accounts").status, 200);
-    }
-    assert!(scene.get("op", "/metrics").text().contains("onetap_tokens_hashed_total 1\n"));
+fn a_token_is_stored_as_the_sha_256_of_its_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(folder.path()), |_| ());
+    let database = rusqlite::Connection::open(folder.path().join("verifier.db")).unwrap();
+    let sql = "SELECT secret_hash FROM clients WHERE client_id = 'op'";
+    let kept: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
+    let token = token("op").0;
+    let secret = token.split_once('.').unwrap().1;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+    assert_eq!(kept, hex::encode(digest));
+    assert_eq!(scene.get("op", "/v1/accounts").status, 200);
 }
 
 #[test]
-fn a_client_withdrawn_elsewhere_is_shut_out_within_seconds() {
-    let scene = Scene::new();
-    assert_eq!(scene.get("op", "/v1/accounts").status, 200);
-    assert!(scene.clients.withdraw(&"op".parse().unwrap(), Timestamp(1)).unwrap());
-    let start = Instant::now();
-    while scene.get("op", "/v1/accounts").status != 401 {
-        assert!(start.elapsed() < LONG, "still in");
-        std::thread::yield_now();
-    }
-    assert!(start.elapsed() <= RECHECK * 2);
+fn a_token_that_an_earlier_version_made_is_refused_and_the_list_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(folder.path()), |_| ());
+    let database = rusqlite::Connection::open(folder.path().join("verifier.db")).unwrap();
+    let argon2 =
+        "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    database.execute("UPDATE clients SET secret_hash = ?1 WHERE client_id = 'op'", [argon2]).unwrap();
+    assert_eq!(scene.get("op", "/v1/accounts").problem(), "not-authenticated");
+    let clients = scene.get("aud", "/v1/clients").json();
+    let outdated = clients.as_array().unwrap().iter().filter(|client| client["needs_new_token"] == true);
+    assert_eq!(outdated.map(|client| client["client"].as_str().unwrap()).collect::<Vec<_>>(), ["op"]);
 }
 
 #[test]
-fn whoever_tries_tokens_must_wait_and_others_need_not() {
+fn adding_and_withdrawing_a_client_is_on_record_and_tells_all_of_its_row() {
     let scene = Scene::new();
-    assert_eq!(scene.get("op", "/v1/accounts").status, 200);
-    let wrong = format!("Bearer aud.{}", "A".repeat(43));
-    let barred = (0..30).map(|_| with_authorization(&scene, &[&wrong])).find(|answer| answer.status != 401);
-    let barred = barred.expect("never told to wait");
-    assert_eq!((barred.status, barred.problem().as_str()), (429, "too-many-requests"));
-    assert!((1..=6).contains(&barred.header("retry-after").unwrap().parse::<u64>().unwrap()));
-    assert_eq!(scene.get("op", "/v1/accounts").status, 200, "who is known is not touched");
+    let certificate = "ab".repeat(32);
+    let new = json!({"client": "till", "role": "terminal", "terminal": "TERM0001", "certificate": certificate,
+        "token": true, "reason": "a new till"});
+    let added = scene.post("adm", "/v1/clients", &new).json();
+    scene.post("adm", "/v1/clients/till/withdraw", &json!({ "reason": "left" }));
+    let secret = added["token"].as_str().unwrap().split_once('.').unwrap().1;
+    let secret = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes()));
+    let log = scene.get("aud", "/v1/audit?last=true&limit=2").json();
+    let fields =
+        |entry: &Value, names: &[&str]| names.iter().map(|name| entry[name].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        fields(&log["items"][0], &["event", "client", "role", "terminal", "secret", "certificate"]),
+        [
+            json!("client-added"),
+            json!("till"),
+            json!("terminal"),
+            json!("TERM0001"),
+            json!(secret),
+            json!(certificate)
+        ]
+    );
+    assert_eq!(
+        fields(&log["items"][1], &["event", "client", "by", "reason"]),
+        [json!("client-withdrawn"), json!("till"), json!("admin adm"), json!("left")]
+    );
+    scene.world.verifier.audit_verify().unwrap();
+}
+
+/// A second server on the same database, as another process has it.
+fn elsewhere(folder: &Path) -> Verifier {
+    Verifier::open(folder, Environment::system()).unwrap()
+}
+
+fn act() -> Act {
+    Act::of_program("elsewhere", "a test")
+}
+
+#[test]
+fn a_client_withdrawn_elsewhere_is_shut_out_within_five_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(folder.path()), |_| ());
+    let ask = Request::new("GET", "/v1/accounts").token(&token("op").0);
+    let mut kept = scene.conn();
+    assert_eq!(kept.exchange(&ask).status, 200);
+    elsewhere(folder.path()).desk(act()).withdraw_client(&"op".parse().unwrap()).unwrap();
+    let withdrawn = Instant::now();
+    while kept.exchange(&ask).status != 401 {
+        assert!(withdrawn.elapsed() < LONG, "still in");
+    }
+    assert!(withdrawn.elapsed() <= Duration::from_secs(5), "{:?}", withdrawn.elapsed());
+}
+
+#[test]
+fn a_terminal_withdrawn_elsewhere_takes_its_clients_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(folder.path()), |_| ());
+    elsewhere(folder.path()).desk(act()).withdraw_terminal(&"TERM0001".parse().unwrap()).unwrap();
+    assert_eq!(scene.get("pos", "/v1/me").status, 401, "not in memory yet");
+}
+
+#[test]
+fn a_client_withdrawn_here_is_out_at_its_next_request_on_a_kept_connection() {
+    let scene = Scene::new();
+    let ask = Request::new("GET", "/v1/accounts").token(&token("op").0);
+    let mut kept = scene.conn();
+    assert_eq!(kept.exchange(&ask).status, 200);
+    assert_eq!(scene.post("adm", "/v1/clients/op/withdraw", &json!({ "reason": "left" })).status, 200);
+    assert_eq!(kept.exchange(&ask).status, 401);
+    let terminal = Request::new("GET", "/v1/me").token(&token("pos").0);
+    assert_eq!(kept.exchange(&terminal).status, 200);
+    assert_eq!(
+        scene.post("adm", "/v1/terminals/TERM0001/withdraw", &json!({ "reason": "left" })).status,
+        200
+    );
+    assert_eq!(kept.exchange(&terminal).status, 401);
+}
+
+fn wrong(name: &str) -> Request {
+    Request::new("GET", "/v1/accounts").token(&format!("{name}.{}", "A".repeat(43)))
+}
+
+#[test]
+fn wrong_tokens_are_told_to_wait_and_right_ones_from_the_same_address_never_are() {
+    let scene = Scene::new();
+    let thief = || Conn::open_from([127, 0, 0, 2], scene.addr);
+    for name in ["op", "nobody"].into_iter().cycle().take(10) {
+        assert_eq!(thief().exchange(&wrong(name)).status, 401);
+    }
+    for name in ["op", "nobody"].into_iter().cycle().take(10) {
+        let told = thief().exchange(&wrong(name));
+        assert_eq!((told.status, told.problem().as_str()), (429, "too-many-requests"));
+        assert!((1..=6).contains(&told.header("retry-after").unwrap().parse::<u64>().unwrap()));
+        assert_eq!(told.header("connection"), Some("close"));
+    }
+    let other = Conn::open_from([127, 0, 0, 3], scene.addr).exchange(&wrong("op"));
+    assert_eq!(other.status, 401, "another source has a share of its own");
+    // None of these tokens was seen before.
+    for (name, path) in [("op", "/v1/accounts"), ("aud", "/v1/accounts"), ("pos", "/v1/me")] {
+        let right = thief().exchange(&Request::new("GET", path).token(&token(name).0));
+        assert_eq!(right.status, 200, "{name} from the address of the wrong ones");
+    }
 }
 
 fn rate(per_second: u32, burst: u32) -> Option<Rate> {

@@ -78,19 +78,27 @@ fn every_refusal_is_one_and_the_same_answer() {
     assert_eq!(scene.world.balances().1, 0);
 }
 
-/// What is refused at once, and what is refused after a commit, leave on the same beat.
+/// What is refused at once, and what is refused after a commit. Without padding the first takes far less than 2 ms; the
+/// fastest of many tells that, whatever else the machine does.
 #[test]
-fn a_refusal_does_not_leave_before_its_beat() {
+fn refusals_are_padded_so_that_latency_does_not_reveal_the_reason() {
     let scene = Scene::new();
     let mut card = scene.card(SYMMETRIC);
     let mut forged = card.tap(scene.world.payment(1_00)).request;
     *forged.signature_message.last_mut().unwrap() ^= 1;
-    let wrong = card.tap(scene.world.payment(1_00)).typed("WRONG234");
-    for (why, request) in [("bad signature", forged), ("wrong password", wrong)] {
+    let mut conn = scene.conn();
+    let mut fastest = Duration::MAX;
+    for round in 0..50 {
+        let request = authorisation(&format!("forged-{round}"), &forged);
         let asked = Instant::now();
-        assert_eq!(scene.authorise(&request).json()["outcome"], "refused", "{why}");
-        assert!(asked.elapsed() >= Duration::from_millis(2), "{why}");
+        assert_eq!(conn.exchange(&request).json()["outcome"], "refused");
+        fastest = fastest.min(asked.elapsed());
     }
+    assert!(fastest >= Duration::from_millis(2), "{fastest:?}");
+    let wrong = card.tap(scene.world.payment(1_00)).typed("WRONG234");
+    let asked = Instant::now();
+    assert_eq!(scene.authorise(&wrong).json()["outcome"], "refused");
+    assert!(asked.elapsed() >= Duration::from_millis(2));
 }
 
 /// An answer without what differs between any two: the request's id and the time; but with their lengths.

@@ -55,7 +55,7 @@ fn what_was_executed_is_told_with_the_receipt_of_the_answer_that_was_lost() {
 }
 
 #[test]
-fn every_refusal_of_a_cancellation_is_one_and_the_same_answer_on_its_beat() {
+fn every_refusal_of_a_cancellation_is_one_and_the_same_answer_padded() {
     let scene = Scene::new();
     let mut card = scene.card(SYMMETRIC);
     let tap = card.tap(scene.world.payment(1_00));

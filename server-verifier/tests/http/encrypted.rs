@@ -1,12 +1,12 @@
 //! TLS, clients' certificates, and what the log does not say.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use onetap_server_verifier::http::clients::{Clients, Credential, Role};
+use onetap_server_verifier::domain::client::{Credential, Role};
 use onetap_server_verifier::http::{Config, TlsError, TlsFiles, certificate_fingerprint};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -109,6 +109,30 @@ fn a_payment_over_tls_with_a_token() {
     assert!(plain.receive().is_none_or(|answer| answer.status != 200), "no HTTP beside TLS");
 }
 
+/// A TLS 1.2 client's hello (RFC 5246 §7.4.1.2), with suites that AWS-LC has and without `supported_versions` (RFC 8446 §4.2.1).
+/// The answer is the alert `protocol_version` (RFC 8446 §6.2): fatal 2, description 70.
+#[test]
+fn a_client_that_knows_no_tls_1_3_is_refused() {
+    let pki = Pki::new();
+    let scene = Scene::with(|config| config.tls = Some(TlsFiles { client_ca: None, ..pki.files(false) }));
+    let extensions: &[u8] = &[
+        0x00, 0x0A, 0x00, 0x04, 0x00, 0x02, 0x00, 0x17, // supported_groups: secp256r1
+        0x00, 0x0B, 0x00, 0x02, 0x01, 0x00, // ec_point_formats: uncompressed
+        0x00, 0x0D, 0x00, 0x04, 0x00, 0x02, 0x04, 0x03, // signature_algorithms: ecdsa_secp256r1_sha256
+    ];
+    let random = [7; 32];
+    let suites: &[u8] = &[0x00, 0x02, 0xC0, 0x2B]; // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+    let body = [&[0x03, 0x03], &random[..], &[0], suites, &[1, 0], &[0, extensions.len() as u8], extensions]
+        .concat();
+    let hello = [&[0x01, 0x00, 0x00, body.len() as u8], &body[..]].concat();
+    let record = [&[0x16, 0x03, 0x01, 0x00, hello.len() as u8], &hello[..]].concat();
+    let mut stream = tcp(scene.addr);
+    stream.write_all(&record).unwrap();
+    let mut alert = Vec::new();
+    stream.read_to_end(&mut alert).unwrap();
+    assert_eq!(alert, [0x15, 0x03, 0x03, 0x00, 0x02, 2, 70]);
+}
+
 #[test]
 fn a_certificate_is_the_client_that_it_was_registered_for() {
     let pki = Pki::new();
@@ -116,10 +140,10 @@ fn a_certificate_is_the_client_that_it_was_registered_for() {
     for name in ["operator", "unregistered", "with-token"] {
         pki.issue(&pki.issuer, name);
     }
-    let clients: &dyn Clients = &*scene.clients;
-    add_with(clients, "cert-op", Role::Operator, Credential::Certificate(pki.fingerprint("operator")));
+    let verifier = &scene.world.verifier;
+    add_with(verifier, "cert-op", Role::Operator, Credential::Certificate(pki.fingerprint("operator")));
     let both = Credential::Both(token("careful").1, pki.fingerprint("with-token"));
-    add_with(clients, "careful", Role::Operator, both);
+    add_with(verifier, "careful", Role::Operator, both);
     let status = |name, request: &Request| pki.ask(scene.addr, name, request).map(|answer| answer.status);
 
     assert_eq!(status(Some("operator"), &accounts()), Some(200));
@@ -163,8 +187,7 @@ fn files_that_are_no_certificates_are_named() {
         change(&mut files);
         let config = Config { tls: Some(files), ..Config::default() };
         let verifier = Arc::clone(&crate::support::World::new().verifier);
-        let clients = Arc::new(onetap_server_verifier::http::clients::MemoryClients::default());
-        match onetap_server_verifier::http::Server::start(verifier, clients, config) {
+        match onetap_server_verifier::http::Server::start(verifier, config) {
             Err(onetap_server_verifier::http::ServeError::Tls(error)) => error,
             other => panic!("{other:?}"),
         }
@@ -208,8 +231,13 @@ fn the_log_holds_no_secrets_at_any_level() {
     let mut broken = authorisation("k", &tap.typed("BROKEN99"));
     broken.body.truncate(broken.body.len() - 2);
     assert_eq!(scene.ask(&broken).status, 400);
-    let added =
-        scene.post("adm", "/v1/clients", &serde_json::json!({"client": "new", "role": "auditor"})).json();
+    let added = scene
+        .post(
+            "adm",
+            "/v1/clients",
+            &serde_json::json!({"client": "new", "role": "auditor", "reason": "an audit"}),
+        )
+        .json();
     let new = added["token"].as_str().unwrap();
     let order =
         scene.post("op", "/v1/cards", &serde_json::json!({"account": scene.world.ada.as_str()})).json();
@@ -224,5 +252,4 @@ fn the_log_holds_no_secrets_at_any_level() {
     for secret in secrets.into_iter().chain(tokens.iter().map(String::as_str)) {
         assert!(!secret.is_empty() && !logged.contains(secret), "a secret is logged");
     }
-    assert!(!logged.contains("argon2id"));
 }

@@ -102,18 +102,52 @@ fn pipelined_requests_are_answered_in_their_order() {
     }
 }
 
+fn health(conn: &mut Conn) -> u16 {
+    conn.exchange(&Request::new("GET", "/healthz")).status
+}
+
 #[test]
-fn connections_beyond_the_limit_wait_until_one_ends() {
-    let scene = Scene::with(|config| config.max_connections = 1);
-    let mut first = scene.conn();
-    assert_eq!(first.exchange(&Request::new("GET", "/healthz")).status, 200);
-    let mut second = scene.conn();
-    second.send(&Request::new("GET", "/healthz").bytes());
-    second.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    assert!(second.stream.read(&mut [0; 1]).is_err(), "nobody answers yet");
-    second.stream.set_read_timeout(Some(LONG)).unwrap();
-    drop(first);
-    assert_eq!(second.receive().unwrap().status, 200);
+fn silent_connections_of_one_source_end_from_the_oldest_on_and_others_are_served() {
+    let scene = Scene::with(|config| config.source_silent = 3);
+    let from = |last| Conn::open_from([127, 0, 0, last], scene.addr);
+    let mut spoke = from(2);
+    assert_eq!(health(&mut spoke), 200);
+    let mut silent: Vec<_> = (0..6).map(|_| from(2)).collect();
+    assert_eq!(health(&mut from(3)), 200);
+    for oldest in &mut silent[..3] {
+        assert_eq!(oldest.receive(), None, "ended to make room");
+    }
+    for newest in &mut silent[3..] {
+        assert_eq!(health(newest), 200);
+    }
+    assert_eq!(health(&mut spoke), 200, "who has spoken is not touched");
+}
+
+#[test]
+fn a_source_that_has_its_share_is_turned_away_and_others_are_not() {
+    let scene = Scene::with(|config| config.source_connections = 2);
+    let from = |last| Conn::open_from([127, 0, 0, last], scene.addr);
+    let mut share = [from(2), from(2)];
+    assert!(share.iter_mut().all(|conn| health(conn) == 200));
+    assert_eq!(from(2).receive(), None, "turned away at once");
+    assert_eq!(health(&mut from(3)), 200);
+    assert!(share.iter_mut().all(|conn| health(conn) == 200));
+    let shed = "onetap_http_connections_shed_total 1\n";
+    assert!(scene.get("aud", "/metrics").text().contains(shed));
+}
+
+#[test]
+fn a_full_house_ends_silent_connections_but_none_that_has_spoken() {
+    let scene = Scene::with(|config| config.max_connections = 2);
+    let from = |last| Conn::open_from([127, 0, 0, last], scene.addr);
+    let mut first = from(2);
+    assert_eq!(health(&mut first), 200);
+    let mut silent = from(3);
+    let mut second = from(4);
+    assert_eq!(health(&mut second), 200);
+    assert_eq!(silent.receive(), None, "ended to make room");
+    assert_eq!(from(5).receive(), None, "nobody is silent: turned away at once");
+    assert_eq!([health(&mut first), health(&mut second)], [200, 200]);
 }
 
 #[test]
@@ -190,8 +224,7 @@ fn a_client_that_never_ends_its_request_does_not_hold_the_service() {
 #[test]
 fn plain_http_stays_on_this_machine() {
     let scene = Scene::new();
-    let clients = std::sync::Arc::clone(&scene.clients);
     let config = Config { listen: "0.0.0.0:0".parse().unwrap(), ..Config::default() };
-    let refused = Server::start(std::sync::Arc::clone(&scene.world.verifier), clients, config);
+    let refused = Server::start(std::sync::Arc::clone(&scene.world.verifier), config);
     assert!(matches!(refused, Err(ServeError::Plain(_))));
 }

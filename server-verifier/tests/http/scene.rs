@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use onetap_apdu_spec::service::{AUTHORISATIONS, AuthorisationRequest, IDEMPOTENCY_KEY};
-use onetap_server_verifier::http::clients::{
-    ClientId, ClientRecord, Clients, Credential, MemoryClients, Role, Token,
-};
+use onetap_server_verifier::domain::client::{ClientRecord, Credential, Role, Secret, Token};
 use onetap_server_verifier::http::{Config, Server};
-use onetap_server_verifier::{Timestamp, Verifier};
+use onetap_server_verifier::{Act, Verifier};
 use serde_json::Value;
 
 use crate::support::{Card, World};
@@ -21,32 +19,31 @@ pub const RSA: &str = "a3+sha256+rsa-oaep+pkcs1";
 
 pub struct Scene {
     pub world: World,
-    pub clients: Arc<MemoryClients>,
     pub server: Option<Server>,
     pub addr: SocketAddr,
     keys: AtomicU64,
 }
 
-/// A token of a client of each name, its secret hashed once in a test run.
-pub fn token(id: &str) -> (String, String) {
-    static MADE: OnceLock<std::sync::Mutex<std::collections::HashMap<String, (String, String)>>> =
+/// The token of a client of this name, the same in all scenes of a test run.
+pub fn token(id: &str) -> (String, Secret) {
+    static MADE: OnceLock<std::sync::Mutex<std::collections::HashMap<String, (String, Secret)>>> =
         OnceLock::new();
     let mut made = MADE.get_or_init(Default::default).lock().unwrap();
     let make = || {
-        let (token, hash) = Token::make(&id.parse().unwrap()).unwrap();
-        (token.expose().to_owned(), hash)
+        let (token, secret) = Token::make(&id.parse().unwrap());
+        (token.expose().to_owned(), secret)
     };
     made.entry(id.to_owned()).or_insert_with(make).clone()
 }
 
-pub fn add(clients: &dyn Clients, id: &str, role: Role) {
-    add_with(clients, id, role, Credential::Token(token(id).1));
+pub fn add(verifier: &Verifier, id: &str, role: Role) {
+    add_with(verifier, id, role, Credential::Token(token(id).1));
 }
 
-pub fn add_with(clients: &dyn Clients, id: &str, role: Role, credential: Credential) {
-    let id: ClientId = id.parse().unwrap();
-    let record = ClientRecord { id, role, credential, added_at: Timestamp(0), withdrawn_at: None };
-    assert!(clients.add(&record).unwrap());
+pub fn add_with(verifier: &Verifier, id: &str, role: Role, credential: Credential) {
+    let id = id.parse().unwrap();
+    let client = ClientRecord { id, role, credential, added_at: verifier.now(), withdrawn_at: None };
+    verifier.desk(Act::of_program("test", "set-up")).add_client(&client).unwrap();
 }
 
 impl Scene {
@@ -63,15 +60,14 @@ impl Scene {
     pub fn around(world: World, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { client_rate: None, card_rate: None, ..Config::default() };
         change(&mut config);
-        let clients = Arc::new(MemoryClients::default());
-        add(&*clients, "pos", Role::Terminal("TERM0001".parse().unwrap()));
-        add(&*clients, "op", Role::Operator);
-        add(&*clients, "aud", Role::Auditor);
-        add(&*clients, "adm", Role::Admin);
         let verifier: Arc<Verifier> = Arc::clone(&world.verifier);
-        let server = Server::start(verifier, Arc::clone(&clients) as Arc<dyn Clients>, config).unwrap();
+        add(&verifier, "pos", Role::Terminal("TERM0001".parse().unwrap()));
+        add(&verifier, "op", Role::Operator);
+        add(&verifier, "aud", Role::Auditor);
+        add(&verifier, "adm", Role::Admin);
+        let server = Server::start(verifier, config).unwrap();
         let addr = server.addr();
-        Self { world, clients, server: Some(server), addr, keys: AtomicU64::new(0) }
+        Self { world, server: Some(server), addr, keys: AtomicU64::new(0) }
     }
 
     pub fn conn(&self) -> Conn {

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// Longer than anything here takes, on a busy machine too.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -51,7 +52,15 @@ pub struct Conn<S = TcpStream> {
 }
 
 pub fn tcp(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
+    tcp_from([127, 0, 0, 1], addr)
+}
+
+/// From another address of the loopback: another source to the service.
+pub fn tcp_from(source: [u8; 4], addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
@@ -60,6 +69,10 @@ pub fn tcp(addr: SocketAddr) -> TcpStream {
 impl Conn {
     pub fn open(addr: SocketAddr) -> Self {
         Self::over(tcp(addr))
+    }
+
+    pub fn open_from(source: [u8; 4], addr: SocketAddr) -> Self {
+        Self::over(tcp_from(source, addr))
     }
 }
 

@@ -13,10 +13,10 @@ use onetap_conformance::fire::client::{Client, Reply};
 use onetap_conformance::fire::scene::SYMMETRIC;
 use onetap_conformance::fire::town::Town;
 use onetap_server_verifier::EntryId;
-use onetap_server_verifier::http::clients::{ClientRecord, Clients, Credential, MemoryClients, Role, Token};
+use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::http::{Config, Server};
 use onetap_server_verifier::outbox::{Deliverer, DeliveryRules, Reply as Answered, Transport, Undelivered};
-use onetap_server_verifier::{Environment, InitOptions, Message, Timestamp, Verifier};
+use onetap_server_verifier::{Act, Environment, InitOptions, Message, Timestamp, Verifier};
 
 use crate::browser::Browser;
 
@@ -41,13 +41,12 @@ impl Desk {
         let verifier = Verifier::init(&folder.path().join("bank"), options, Environment::system()).unwrap();
         let verifier = Arc::new(verifier);
         let town = Town::found(&verifier, SYMMETRIC.parse().unwrap(), 3, 1, &mut |_| Ok(())).unwrap();
-        let clients = Arc::new(MemoryClients::default());
         let terminal = Role::Terminal(town.terminals()[0].clone());
         let roles =
             [("pos", terminal), ("olga", Role::Operator), ("arno", Role::Auditor), ("adam", Role::Admin)];
-        let tokens = roles.into_iter().map(|(name, role)| (name, add(&clients, name, role))).collect();
+        let tokens = roles.into_iter().map(|(name, role)| (name, add(&verifier, name, role))).collect();
         let config = Config { client_rate: None, card_rate: None, ..Config::default() };
-        let server = Server::start(Arc::clone(&verifier), clients, config).unwrap();
+        let server = Server::start(Arc::clone(&verifier), config).unwrap();
         let addr = server.addr();
         let desk = Self { browser, verifier, town, tokens, addr, keys: 0, _server: server, folder };
         desk.browser.open(&desk.url("/console"));
@@ -138,13 +137,10 @@ impl Transport for Deaf {
     }
 }
 
-fn add(clients: &MemoryClients, name: &str, role: Role) -> String {
-    let id = name.parse().unwrap();
-    let (token, hash) = Token::make(&id).unwrap();
-    let credential = Credential::Token(hash);
-    let record = ClientRecord { id, role, credential, added_at: Timestamp(0), withdrawn_at: None };
-    assert!(clients.add(&record).unwrap());
-    token.expose().to_owned()
+fn add(verifier: &Verifier, name: &str, role: Role) -> String {
+    let (client, token) = NewClient::with_token(name.parse().unwrap(), role).make(verifier.now());
+    verifier.desk(Act::of_program("test", "set-up")).add_client(&client).unwrap();
+    token.unwrap().expose().to_owned()
 }
 
 /// Waits until the element with this id says so.

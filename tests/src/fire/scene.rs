@@ -1,18 +1,14 @@
 //! Books, a town, and the terminals' tokens: all that a load needs.
 
-use std::time::Duration;
-
-use onetap_apdu_spec::service::{AUTHORISATIONS, AuthorisationRequest};
+use onetap_apdu_spec::service::AuthorisationRequest;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_server_verifier::{InitOptions, Policy};
 
 use super::Fallible;
 use super::api::authorise;
-use super::client::Client;
 use super::serve::{Books, Program, Serving, Tokens};
 use super::town::{Payment, Town};
-use super::wire;
 
 /// A symmetric suite: A3 with AES, which costs the server one signature to verify and nothing else worth naming.
 pub const SYMMETRIC: &str = "a3+sha256+aes-cbc-cmac";
@@ -69,27 +65,16 @@ impl Scene {
         let suite: Suite = suite.parse()?;
         let verifier = books.init(InitOptions { policy, ..InitOptions::new("Example Bank") })?;
         let town = Town::found(&verifier, suite, accounts, 1, before)?;
-        let tokens = Tokens::make(town.terminals())?;
+        let tokens = Tokens::make(&verifier, town.terminals())?;
         Ok(Self { books, town, tokens, program, keys: 0 })
     }
 
-    /// A process that serves these books, and has seen every token before.
+    /// A process that serves these books.
     ///
     /// # Errors
     /// It does not start.
     pub fn serve(&self) -> Fallible<Serving> {
-        let serving = Serving::start(&self.program, &self.books, &self.tokens)?;
-        let address = || Some(serving.address());
-        let mut client = Client::new(&address, Duration::from_secs(10), Duration::from_secs(30));
-        for terminal in self.town.terminals() {
-            let bearer = format!("Bearer {}", self.tokens.of(terminal));
-            let headers = [("authorization", bearer.as_str()), ("idempotency-key", "warm")];
-            let reply = client.ask(&wire::request("POST", AUTHORISATIONS, &headers, "{}"))?;
-            if reply.status != 400 {
-                return Err(format!("an empty request is answered with status {}", reply.status).into());
-            }
-        }
-        Ok(serving)
+        Serving::start(&self.program, &self.books)
     }
 
     /// What serves these books.

@@ -1,5 +1,5 @@
 //! A verifier serving in a process of its own: this program once more, as with `onetap verifier serve`, but without rate
-//! limits and with clients out of a file.
+//! limits.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,11 +13,9 @@ use std::time::Duration;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_postgres_rig::Kept;
 use onetap_postgres_rig::kept::orphan_ends_by;
-use onetap_server_verifier::http::clients::{
-    ClientId, ClientRecord, Clients as _, Credential, MemoryClients, Role, Token,
-};
+use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::http::{Config, Server};
-use onetap_server_verifier::{Environment, InitOptions, ServiceError, Timestamp, Verifier};
+use onetap_server_verifier::{Act, Environment, InitOptions, ServiceError, Verifier};
 
 use super::{Fallible, usage};
 
@@ -59,24 +57,22 @@ impl Books {
     }
 }
 
-/// The terminals' tokens, and what the server keeps of them.
+/// The terminals' tokens.
 #[derive(Debug, Clone, Default)]
-pub struct Tokens {
-    tokens: HashMap<TerminalId, String>,
-    kept: Vec<(TerminalId, String)>,
-}
+pub struct Tokens(HashMap<TerminalId, String>);
 
 impl Tokens {
-    /// One for each.
+    /// Adds a client for each terminal.
     ///
     /// # Errors
     /// Whatever the verifier says.
-    pub fn make(terminals: &[TerminalId]) -> Fallible<Self> {
+    pub fn make(verifier: &Verifier, terminals: &[TerminalId]) -> Fallible<Self> {
         let mut made = Self::default();
         for terminal in terminals {
-            let (token, hash) = Token::make(&client_id(terminal)?)?;
-            made.tokens.insert(terminal.clone(), token.expose().to_owned());
-            made.kept.push((terminal.clone(), hash));
+            let new = NewClient::with_token(terminal.as_str().parse()?, Role::Terminal(terminal.clone()));
+            let (client, token) = new.make(verifier.now());
+            verifier.desk(Act::of_program("test", "set-up")).add_client(&client)?;
+            made.0.insert(terminal.clone(), token.ok_or("no token")?.expose().to_owned());
         }
         Ok(made)
     }
@@ -84,12 +80,8 @@ impl Tokens {
     /// The token of a terminal; empty if it has none.
     #[must_use]
     pub fn of(&self, terminal: &TerminalId) -> &str {
-        self.tokens.get(terminal).map_or("", String::as_str)
+        self.0.get(terminal).map_or("", String::as_str)
     }
-}
-
-fn client_id(terminal: &TerminalId) -> Fallible<ClientId> {
-    Ok(terminal.as_str().parse()?)
 }
 
 /// How this program is started so that it calls [`child`].
@@ -132,8 +124,8 @@ impl Serving {
     ///
     /// # Errors
     /// It ended before.
-    pub fn start(program: &Program, books: &Books, tokens: &Tokens) -> Fallible<Self> {
-        let orders = serde_json::to_string(&Orders { books: books.clone(), clients: tokens.kept.clone() })?;
+    pub fn start(program: &Program, books: &Books) -> Fallible<Self> {
+        let orders = serde_json::to_string(books)?;
         let mut command = program.command();
         command.env(ORDERS, orders).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Kept::start(command)?;
@@ -178,12 +170,6 @@ impl Serving {
     }
 }
 
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Orders {
-    books: Books,
-    clients: Vec<(TerminalId, String)>,
-}
-
 /// Serves until it is killed, if there are orders for it; else returns at once.
 pub fn child() {
     let Ok(orders) = std::env::var(ORDERS) else { return };
@@ -195,19 +181,9 @@ pub fn child() {
 }
 
 fn serve(orders: &str) -> Fallible<()> {
-    let orders: Orders = serde_json::from_str(orders)?;
-    let clients = MemoryClients::default();
-    for (terminal, hash) in orders.clients {
-        clients.add(&ClientRecord {
-            id: client_id(&terminal)?,
-            role: Role::Terminal(terminal),
-            credential: Credential::Token(hash),
-            added_at: Timestamp(0),
-            withdrawn_at: None,
-        })?;
-    }
+    let books: Books = serde_json::from_str(orders)?;
     let config = Config { client_rate: None, card_rate: None, ..Config::default() };
-    let server = Server::start(Arc::new(orders.books.open()?), Arc::new(clients), config)?;
+    let server = Server::start(Arc::new(books.open()?), config)?;
     // The first line ends one that a test harness may have begun.
     let mut output = std::io::stdout().lock();
     writeln!(output, "\n{MARK}{}", server.addr())?;

@@ -9,9 +9,9 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::Hub;
-use crate::http::caller::{Caller, Read};
-use crate::http::json::answer;
+use super::caller::{Caller, Read};
+use super::hub::Hub;
+use super::json::answer;
 
 /// Counters of this process since its start. A rate is the difference of two readings, by their `uptime_ms`.
 #[derive(Serialize, ToSchema)]

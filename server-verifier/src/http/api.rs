@@ -1,17 +1,5 @@
 //! The routes, and the OpenAPI document made of the handlers' own types.
 
-mod accounts;
-mod audit;
-mod cards;
-mod checkpoints;
-mod ledger;
-mod outbox;
-mod parties;
-mod probes;
-mod statistics;
-mod transactions;
-pub(crate) mod wire;
-
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -23,13 +11,13 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Hub;
-use super::authorise;
-use super::cancel;
-use super::console;
+use super::hub::Hub;
 use super::json::answer_bytes;
-use super::problem::Kind;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
+use super::{
+    accounts, audit, authorisations, cancellations, cards, checkpoints, clients, console, holds, ledger, me,
+    outbox, probes, statistics, terminals, transactions,
+};
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
@@ -62,8 +50,8 @@ pub fn openapi() -> OpenApi {
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::new()
-        .routes(routes!(authorise::authorise))
-        .routes(routes!(cancel::cancel))
+        .routes(routes!(authorisations::authorise))
+        .routes(routes!(cancellations::cancel))
         .routes(routes!(transactions::show))
         .routes(routes!(accounts::list, accounts::open))
         .routes(routes!(accounts::show))
@@ -77,22 +65,22 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(cards::block))
         .routes(routes!(cards::replace))
         .routes(routes!(cards::rotate))
-        .routes(routes!(parties::register_terminal))
-        .routes(routes!(parties::withdraw_terminal))
-        .routes(routes!(parties::me))
-        .routes(routes!(parties::list_clients, parties::add_client))
-        .routes(routes!(parties::withdraw_client))
+        .routes(routes!(terminals::register_terminal))
+        .routes(routes!(terminals::withdraw_terminal))
+        .routes(routes!(me::me))
+        .routes(routes!(clients::list_clients, clients::add_client))
+        .routes(routes!(clients::withdraw_client))
         .routes(routes!(audit::entries))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::state))
         .routes(routes!(checkpoints::list, checkpoints::make))
         .routes(routes!(ledger::check))
-        .routes(routes!(ledger::holds))
-        .routes(routes!(ledger::release))
-        .routes(routes!(ledger::capture))
-        .routes(routes!(ledger::reverse))
-        .routes(routes!(ledger::settlement))
-        .routes(routes!(ledger::settle))
+        .routes(routes!(holds::holds))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::capture))
+        .routes(routes!(transactions::reverse))
+        .routes(routes!(transactions::settlement))
+        .routes(routes!(transactions::settle))
         .routes(routes!(outbox::list))
         .routes(routes!(outbox::requeue))
         .routes(routes!(outbox::discard))

@@ -9,15 +9,14 @@ use onetap_apdu_spec::account::AccountNumber;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::accounts::ReasonBody;
-use super::wire::Page;
-use super::wire::page_limit;
+use super::caller::{Caller, Operate, Read};
+use super::hub::Hub;
+use super::json::{Json, Path, Query, answer};
+use super::parts::Page;
+use super::parts::ReasonBody;
+use super::parts::page_limit;
+use super::problem::{Problem, ProblemBody};
 use crate::domain::{DeadLetter, EntryId, MessageState, MessageView, Timestamp, Topic};
-use crate::http::Hub;
-use crate::http::caller::{Caller, Operate, Read};
-use crate::http::identity::blocking;
-use crate::http::json::{Json, Path, Query, answer};
-use crate::http::problem::{Problem, ProblemBody};
 
 /// A message that was not taken yet.
 #[derive(Serialize, ToSchema)]
@@ -110,11 +109,11 @@ pub(crate) async fn list(
     if query.dead && query.after.is_some() {
         return Err(Problem::malformed("dead letters do not come in pages: leave `after` out"));
     }
-    let found = blocking(move || {
-        let backlog = hub.verifier.backlog()?;
+    let found = hub.verifier.run(move |verifier| {
+        let backlog = verifier.backlog()?;
         let messages: Vec<MessageBody> = match query.dead {
-            true => hub.verifier.dead_letters(limit)?.into_iter().map(MessageBody::from).collect(),
-            false => hub.verifier.messages(query.after, limit)?.into_iter().map(MessageBody::from).collect(),
+            true => verifier.dead_letters(limit)?.into_iter().map(MessageBody::from).collect(),
+            false => verifier.messages(query.after, limit)?.into_iter().map(MessageBody::from).collect(),
         };
         Ok((backlog, messages))
     });
@@ -134,7 +133,7 @@ pub(crate) async fn requeue(
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    blocking(move || hub.verifier.desk(act).requeue(message)).await?;
+    hub.verifier.run(move |verifier| verifier.desk(act).requeue(message)).await?;
     tracing::info!(client = caller.name(), %message, "dead letter sent again");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "requeued" }))
 }
@@ -149,7 +148,7 @@ pub(crate) async fn discard(
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    blocking(move || hub.verifier.desk(act).discard(message)).await?;
+    hub.verifier.run(move |verifier| verifier.desk(act).discard(message)).await?;
     tracing::info!(client = caller.name(), %message, "dead letter given up");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "discarded" }))
 }

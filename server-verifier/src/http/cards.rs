@@ -12,17 +12,37 @@ use onetap_apdu_spec::suite::Suite;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::accounts::ReasonBody;
-use super::wire::CardBody;
-use crate::domain::CardState;
-use crate::http::Hub;
-use crate::http::caller::{Caller, Operate, Read};
-use crate::http::identity::blocking;
-use crate::http::json::{Json, Path, answer};
-use crate::http::problem::{Problem, ProblemBody};
+use super::caller::{Caller, Operate, Read};
+use super::hub::Hub;
+use super::json::{Json, Path, answer};
+use super::parts::ReasonBody;
+use super::problem::{Problem, ProblemBody};
+use crate::domain::{CardState, CardView};
 use crate::service::Verifier;
 use crate::service::cards::CardOptions;
 use crate::service::error::ServiceError;
+
+/// A card.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Card)]
+pub(crate) struct CardBody {
+    #[schema(value_type = String)]
+    card: CardId,
+    /// What it signs
+    #[schema(value_type = String)]
+    suite: Suite,
+    /// `ordered`, `active` or `blocked`
+    #[schema(value_type = String)]
+    state: CardState,
+    /// Version of its newest signing key
+    signing_key: u16,
+}
+
+impl From<CardView> for CardBody {
+    fn from(view: CardView) -> Self {
+        Self { card: view.card, suite: view.suite, state: view.state, signing_key: view.signing_key }
+    }
+}
 
 /// A card to be made.
 #[derive(Deserialize, ToSchema)]
@@ -86,10 +106,10 @@ pub(crate) async fn order(
     Json(body): Json<NewCardBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act("");
-    let order = blocking(move || {
-        let currency = hub.verifier.account(&body.account)?.currency;
+    let order = hub.verifier.run(move |verifier| {
+        let currency = verifier.account(&body.account)?.currency;
         let options = CardOptions { suite: body.suite, ..CardOptions::new(currency) };
-        hub.verifier.desk(act).order_card(&body.account, &options)
+        verifier.desk(act).order_card(&body.account, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), card = %order.personalisation.binding.card, "card ordered");
@@ -105,7 +125,7 @@ pub(crate) async fn activate(
     Json(body): Json<StatementBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act("");
-    let card = blocking(move || hub.verifier.desk(act).activate_card(&body.statement)).await?;
+    let card = hub.verifier.run(move |verifier| verifier.desk(act).activate_card(&body.statement)).await?;
     tracing::info!(client = caller.name(), %card, "card activated");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Active }))
 }
@@ -118,7 +138,7 @@ pub(crate) async fn show(
     State(hub): State<Arc<Hub>>,
     Path(card): Path<CardId>,
 ) -> Result<Response, Problem> {
-    let (account, view) = blocking(move || hub.verifier.card(card)).await?;
+    let (account, view) = hub.verifier.run(move |verifier| verifier.card(card)).await?;
     Ok(answer(StatusCode::OK, &OwnedCardBody { account, card: view.into() }))
 }
 
@@ -132,7 +152,7 @@ pub(crate) async fn block(
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    blocking(move || hub.verifier.desk(act).block_card(card)).await?;
+    hub.verifier.run(move |verifier| verifier.desk(act).block_card(card)).await?;
     tracing::info!(client = caller.name(), %card, "card blocked");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Blocked }))
 }
@@ -162,9 +182,9 @@ pub(crate) async fn replace(
 ) -> Result<Response, Problem> {
     let suite = body.suite;
     let act = caller.act(&ReasonBody { reason: body.reason }.checked()?);
-    let order = blocking(move || {
-        let options = options(&hub.verifier, card, suite)?;
-        hub.verifier.desk(act).replace_card(card, &options)
+    let order = hub.verifier.run(move |verifier| {
+        let options = options(verifier, card, suite)?;
+        verifier.desk(act).replace_card(card, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), %card, by = %order.personalisation.binding.card, "card replaced");
@@ -193,9 +213,9 @@ pub(crate) async fn rotate(
     Json(body): Json<RotationBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act("");
-    let order = blocking(move || {
-        let options = options(&hub.verifier, card, body.suite)?;
-        hub.verifier.desk(act).rotate_card_key(card, &options)
+    let order = hub.verifier.run(move |verifier| {
+        let options = options(verifier, card, body.suite)?;
+        verifier.desk(act).rotate_card_key(card, &options)
     });
     let order = order.await?;
     tracing::info!(client = caller.name(), %card, "card's keys ordered");

@@ -7,19 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use onetap_apdu_spec::service::{Cancellation, Resolution};
-use onetap_apdu_spec::signed::SignatureMessage;
 
-use super::Hub;
-use super::authorise::rest_until_beat;
-use super::authorise::undecided;
+use super::authorisations::{pad, undecided};
 use super::caller::Terminal;
-use super::identity::blocking;
-use super::json::Json;
-use super::json::answer;
-use super::problem::Problem;
-use super::problem::ProblemBody;
+use super::hub::Hub;
+use super::json::{Json, answer};
+use super::problem::{Problem, ProblemBody};
 use crate::rules::decide::Outcome;
-use crate::rules::verify::Malformed;
+use crate::rules::verify::Parsed;
 
 /// Makes sure that what a card has signed is never executed, or tells that it was.
 ///
@@ -59,20 +54,13 @@ pub(crate) async fn cancel(
     Json(cancellation): Json<Cancellation>,
 ) -> Result<Response, Problem> {
     let start = Instant::now();
-    let outcome = match SignatureMessage::parse(&cancellation.signature_message) {
-        Err(error) => Outcome::Malformed(Malformed::Signature(error)),
-        Ok(message) => {
-            let limited = hub.limits.card(terminal.id(), message.header.binding.card);
-            limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
-            decide(&hub, &terminal, cancellation).await?
-        }
-    };
+    let outcome = decide(&hub, &terminal, &cancellation).await?;
     hub.metrics.cancelled(&outcome);
     let resolution = match outcome {
         Outcome::Executed(receipt) => Resolution::Executed { receipt },
         Outcome::Cancelled => Resolution::Cancelled,
         Outcome::Refused => {
-            rest_until_beat(start).await;
+            pad(start).await;
             Resolution::Refused
         }
         other => return Err(undecided(&other)),
@@ -81,9 +69,14 @@ pub(crate) async fn cancel(
 }
 
 /// Lets the verifier decide; no private key is needed.
-async fn decide(hub: &Arc<Hub>, terminal: &Terminal, cancellation: Cancellation) -> Result<Outcome, Problem> {
-    let (verifier, client) = (Arc::clone(&hub.verifier), terminal.client().clone());
-    let submit = move || verifier.submit_cancellation(&client, &cancellation);
-    let pending = if hub.verifier.reads_remotely() { blocking(submit).await? } else { submit()? };
-    Ok(pending.await?)
+async fn decide(hub: &Hub, terminal: &Terminal, cancellation: &Cancellation) -> Result<Outcome, Problem> {
+    let parsed = match Parsed::cancellation(cancellation) {
+        Ok(parsed) => parsed,
+        Err(malformed) => return Ok(Outcome::Malformed(malformed)),
+    };
+    let binding = parsed.header().binding;
+    let limited = hub.limits.card(terminal.id(), binding.card);
+    limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+    let claimed = hub.verifier.claimed(binding).await?;
+    Ok(hub.verifier.submit_cancellation(&claimed, terminal.client(), parsed)?.await?)
 }

@@ -7,11 +7,10 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use crate::http::Hub;
-use crate::http::caller::{Caller, Read};
-use crate::http::identity::blocking;
-use crate::http::json::answer_bytes;
-use crate::http::problem::{Problem, ProblemBody};
+use super::caller::{Caller, Read};
+use super::hub::Hub;
+use super::json::answer_bytes;
+use super::problem::{Problem, ProblemBody};
 
 /// The process runs.
 #[utoipa::path(get, path = "/healthz", tag = "service", security(()), responses((status = 200)))]
@@ -23,15 +22,14 @@ pub(crate) async fn health() -> Response {
 #[utoipa::path(get, path = "/readyz", tag = "service", security(()),
     responses((status = 200), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    blocking(move || hub.verifier.store.write(|_| Ok(()))).await?;
+    hub.verifier.run(move |verifier| verifier.store.write(|_| Ok(()))).await?;
     Ok(answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
 }
 
 /// Numbers in Prometheus's text format.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn numbers(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    let verifier = Arc::clone(&hub.verifier);
-    let locked = blocking(move || verifier.locked_count()).await?;
+    let locked = hub.verifier.run(move |verifier| verifier.locked_count()).await?;
     hub.metrics.locked_accounts.set(f64::from(u32::try_from(locked).unwrap_or(u32::MAX)));
     let mut response = Response::new(Body::from(hub.metrics.render()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -1,34 +1,27 @@
-//! Who may ask: clients with a role, and how each shows that it is the one.
-
-mod memory;
-mod stored;
+//! Who may ask the service: clients with a role, and how each shows that it is the one.
 
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use onetap_apdu_spec::crypto::{Digest, default_provider};
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::txn::TerminalId;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::domain::Timestamp;
-use crate::service::error::ServiceError;
 
-pub use memory::MemoryClients;
-pub use stored::StoredClients;
-
-/// Bytes of a token's secret.
+/// Bytes of a token's secret: 256 random bits, which nobody finds by trying, so that a fast hash of them is enough.
 const SECRET: usize = 32;
 /// Characters of a token's secret in base64url.
 const SECRET_TEXT: usize = 43;
+/// Longest name of a client, in characters.
 const MAX_ID: usize = 64;
 
 /// SHA-256 over a client certificate (DER).
-pub type Fingerprint = [u8; 32];
+pub type Fingerprint = Digest;
 
 /// A client's name: 1 to 64 letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -111,6 +104,17 @@ impl Role {
         }
     }
 
+    /// Its name, without the terminal.
+    #[must_use]
+    pub fn kind(&self) -> RoleName {
+        match self {
+            Self::Terminal(_) => RoleName::Terminal,
+            Self::Operator => RoleName::Operator,
+            Self::Auditor => RoleName::Auditor,
+            Self::Admin => RoleName::Admin,
+        }
+    }
+
     /// In one word.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -132,23 +136,63 @@ impl Role {
     }
 }
 
+/// What is kept of a token's secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    /// SHA-256 over the secret's characters.
+    Sha256(Digest),
+    /// A hash of an earlier version of this program. Nobody is let in by it.
+    Outdated,
+}
+
+impl Secret {
+    fn of(secret: &str) -> Self {
+        Self::Sha256(default_provider().sha256(&[secret.as_bytes()]))
+    }
+
+    /// Whether this is the secret of which it was made; in constant time.
+    #[must_use]
+    pub fn fits(&self, secret: &str) -> bool {
+        match (self, Self::of(secret)) {
+            (Self::Sha256(kept), Self::Sha256(shown)) => kept.ct_eq(&shown).into(),
+            _ => false,
+        }
+    }
+
+    /// Reads what [`Secret::fmt`] writes; anything else is of an earlier version.
+    #[must_use]
+    pub fn parse(kept: &str) -> Self {
+        let mut digest = Digest::default();
+        hex::decode_to_slice(kept, &mut digest).map_or(Self::Outdated, |()| Self::Sha256(digest))
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => f.write_str(&hex::encode(digest)),
+            Self::Outdated => f.write_str("outdated"),
+        }
+    }
+}
+
 /// How a client shows that it is the one. With both, it must show both.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// A bearer token; kept as its secret's Argon2id hash (PHC text).
-    Token(String),
+    /// A bearer token.
+    Token(Secret),
     /// A certificate of the operator's CA with this fingerprint.
     Certificate(Fingerprint),
     /// Token and certificate.
-    Both(String, Fingerprint),
+    Both(Secret, Fingerprint),
 }
 
 impl Credential {
-    /// The Argon2id hash of the token's secret.
+    /// What is kept of the token's secret.
     #[must_use]
-    pub fn secret_hash(&self) -> Option<&str> {
+    pub fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::Token(hash) | Self::Both(hash, _) => Some(hash),
+            Self::Token(secret) | Self::Both(secret, _) => Some(secret),
             Self::Certificate(_) => None,
         }
     }
@@ -160,6 +204,12 @@ impl Credential {
             Self::Certificate(fingerprint) | Self::Both(_, fingerprint) => Some(fingerprint),
             Self::Token(_) => None,
         }
+    }
+
+    /// True if its token is of an earlier version of this program, which lets nobody in: a new client is needed.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.secret() == Some(&Secret::Outdated)
     }
 }
 
@@ -182,10 +232,19 @@ pub struct ClientRecord {
     pub role: Role,
     /// How it shows that it is the one.
     pub credential: Credential,
-    /// Since when.
+    /// When it was added.
     pub added_at: Timestamp,
-    /// Until when; for good.
+    /// When it was withdrawn, for good.
     pub withdrawn_at: Option<Timestamp>,
+}
+
+/// What a client is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ClientKey {
+    /// Its name.
+    Name(ClientId),
+    /// The fingerprint of its certificate.
+    Certificate(Fingerprint),
 }
 
 /// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
@@ -202,85 +261,54 @@ pub struct NewClient {
 }
 
 impl NewClient {
-    /// What is to be kept of the client, and its token if it gets one. Hashes the token's secret: slow.
-    ///
-    /// # Errors
-    /// [`TokenError`].
-    pub fn make(self, added_at: Timestamp) -> Result<(ClientRecord, Option<Token>), TokenError> {
+    /// A client that shows a token only.
+    #[must_use]
+    pub fn with_token(id: ClientId, role: Role) -> Self {
+        Self { id, role, certificate: None, token: true }
+    }
+
+    /// What is to be kept of the client, and its token if it gets one.
+    #[must_use]
+    pub fn make(self, added_at: Timestamp) -> (ClientRecord, Option<Token>) {
         let Self { id, role, certificate, token } = self;
         let (credential, token) = match (certificate, token) {
             (Some(certificate), false) => (Credential::Certificate(certificate), None),
             (certificate, _) => {
-                let (token, hash) = Token::make(&id)?;
-                let credential = match certificate {
-                    Some(certificate) => Credential::Both(hash, certificate),
-                    None => Credential::Token(hash),
-                };
-                (credential, Some(token))
+                let (token, secret) = Token::make(&id);
+                let both = |certificate| Credential::Both(secret, certificate);
+                (certificate.map_or(Credential::Token(secret), both), Some(token))
             }
         };
-        Ok((ClientRecord { id, role, credential, added_at, withdrawn_at: None }, token))
+        (ClientRecord { id, role, credential, added_at, withdrawn_at: None }, token)
     }
 }
-
-/// A table of clients. All functions may block.
-pub trait Clients: Send + Sync {
-    /// The client of this name, withdrawn or not.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails.
-    fn find(&self, id: &ClientId) -> Result<Option<ClientRecord>, ServiceError>;
-
-    /// The client with this certificate, withdrawn or not.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails.
-    fn find_certificate(&self, fingerprint: &Fingerprint) -> Result<Option<ClientRecord>, ServiceError>;
-
-    /// Adds a client; a name or certificate is never used twice. False if it was.
-    ///
-    /// # Errors
-    /// [`ServiceError::NoSuchTerminal`]; [`ServiceError`] if the store fails.
-    fn add(&self, client: &ClientRecord) -> Result<bool, ServiceError>;
-
-    /// Withdraws a client for good. False if there is none, or it is withdrawn already.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails.
-    fn withdraw(&self, id: &ClientId, at: Timestamp) -> Result<bool, ServiceError>;
-
-    /// All clients by name.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the store fails.
-    fn list(&self) -> Result<Vec<ClientRecord>, ServiceError>;
-}
-
-/// Argon2 had no memory to work in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no token can be made: the system has no memory for Argon2; free about 20 MB, then repeat")]
-pub struct TokenError;
 
 /// A bearer token, `NAME.SECRET`: shown once, when it is made.
 pub struct Token(Zeroizing<String>);
 
 impl Token {
     /// A new token of a client, and what is to be kept of it.
-    ///
-    /// # Errors
-    /// [`TokenError`] if Argon2 fails, for want of memory.
-    pub fn make(id: &ClientId) -> Result<(Self, String), TokenError> {
+    #[must_use]
+    pub fn make(id: &ClientId) -> (Self, Secret) {
         let mut secret = Zeroizing::new([0; SECRET]);
         OsRng.fill(secret.as_mut());
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_ref()));
-        let hash = Argon2::default().hash_password(secret.as_bytes()).map_err(|_| TokenError)?;
-        Ok((Self(Zeroizing::new(format!("{id}.{}", secret.as_str()))), hash.to_string()))
+        let kept = Secret::of(&secret);
+        (Self(Zeroizing::new(format!("{id}.{}", secret.as_str()))), kept)
     }
 
     /// The token itself. For its owner only.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The two parts of a presented token; none if it cannot be one of ours.
+    #[must_use]
+    pub fn split(token: &str) -> Option<(ClientId, &str)> {
+        let (id, secret) = token.split_once('.')?;
+        let id = id.parse().ok()?;
+        (secret.len() == SECRET_TEXT).then_some((id, secret))
     }
 }
 
@@ -290,15 +318,26 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The two parts of a presented token; none if it cannot be one of ours.
-pub(crate) fn split(token: &str) -> Option<(ClientId, &str)> {
-    let (id, secret) = token.split_once('.')?;
-    let id = id.parse().ok()?;
-    (secret.len() == SECRET_TEXT).then_some((id, secret))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether the secret is the one that was hashed. Takes tens of milliseconds and about 19 MB.
-pub(crate) fn secret_fits(secret: &str, hash: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
-    Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()
+    /// SHA-256 of the 43 characters, by `printf %s … | sha256sum`.
+    #[test]
+    fn a_secret_is_kept_as_its_sha_256() {
+        let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        let kept = "ea866a757e4c38babfa8127cbe9a409d3e1f93a00ff1488ff735fcf917afffd0";
+        assert_eq!(Secret::of(secret).to_string(), kept);
+        assert!(Secret::parse(kept).fits(secret));
+        assert!(!Secret::parse(kept).fits("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9"));
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_lets_nobody_in() {
+        let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        for kept in ["$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA", "outdated", "", secret] {
+            let kept = Secret::parse(kept);
+            assert!(kept == Secret::Outdated && !kept.fits(secret) && !kept.fits("outdated"));
+        }
+    }
 }

@@ -8,23 +8,21 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use onetap_apdu_spec::service::{Answer, AuthorisationRequest, IDEMPOTENCY_KEY};
-use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::EncryptionMethod;
 
-use super::Hub;
 use super::caller::Terminal;
-use super::identity::blocking;
-use super::json;
-use super::json::answer;
-use super::problem::Kind;
-use super::problem::Problem;
-use super::problem::ProblemBody;
+use super::hub::Hub;
+use super::json::{self, answer};
+use super::problem::{Kind, Problem, ProblemBody};
 use crate::rules::decide::Outcome;
 use crate::rules::verify::Malformed;
+use crate::service::Verifier;
+use crate::service::authorise::Asked;
 
-/// A refusal leaves at a multiple of this after its request came, so that the time does not tell what was wrong
-/// either: the work for one reason differs from that for another by a hundredth of it (P-24).
-const BEAT: Duration = Duration::from_millis(2);
+/// Refusals are padded to the next multiple of this after their request came, so that latency does not reveal the reason
+/// (P-24): the work for one reason differs from that for another by a hundredth of it.
+const PERIOD: Duration = Duration::from_millis(2);
+
 /// Judges a transaction that a card has signed and its holder confirmed, and executes it at most once.
 ///
 /// An answer that was lost is asked for again with the same `Idempotency-Key` and body.
@@ -61,32 +59,23 @@ async fn judge(
     let key = idempotency_key(headers)?;
     let request: AuthorisationRequest = json::read(hub, headers, body).await?;
     let start = Instant::now();
-    let outcome = match SignatureMessage::parse(&request.signature_message) {
-        Err(error) => Outcome::Malformed(Malformed::Signature(error)),
-        Ok(message) => {
-            let binding = message.header.binding;
-            let limited = hub.limits.card(terminal.id(), binding.card);
-            limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
-            let uses_private_key = binding.suite.encryption() == EncryptionMethod::RsaOaep;
-            decide(hub, terminal, key, request, uses_private_key).await?
-        }
-    };
+    let outcome = decide(hub, terminal, key, request).await?;
     hub.metrics.authorised(&outcome, start.elapsed());
     if matches!(outcome, Outcome::Refused) {
-        rest_until_beat(start).await;
+        pad(start).await;
     }
     Ok(outcome)
 }
 
 /// Waits until a refusal of what came at `start` may leave.
-pub(super) async fn rest_until_beat(start: Instant) {
-    tokio::time::sleep_until(next_beat(start).into()).await;
+pub(super) async fn pad(start: Instant) {
+    tokio::time::sleep_until(end_of_period(start, start.elapsed()).into()).await;
 }
 
-/// The first beat after `start` that is not over.
-fn next_beat(start: Instant) -> Instant {
-    let beats = start.elapsed().as_nanos() / BEAT.as_nanos() + 1;
-    start + BEAT.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX))
+/// The first multiple of [`PERIOD`] after `start` for which more than `taken` has passed.
+fn end_of_period(start: Instant, taken: Duration) -> Instant {
+    let periods = taken.as_nanos() / PERIOD.as_nanos() + 1;
+    start + PERIOD.saturating_mul(u32::try_from(periods).unwrap_or(u32::MAX))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
@@ -126,15 +115,37 @@ async fn decide(
     terminal: &Terminal,
     key: String,
     request: AuthorisationRequest,
-    uses_private_key: bool,
 ) -> Result<Outcome, Problem> {
-    if !uses_private_key && !hub.verifier.reads_remotely() {
-        return Ok(hub.verifier.submit(terminal.client(), &key, &request)?.await?);
-    }
-    let (verifier, client) = (Arc::clone(&hub.verifier), terminal.client().clone());
-    let coming = if uses_private_key { verifier.under_way() } else { None };
-    let submit = move || verifier.submit_coming(coming, &client, &key, &request);
-    let pending =
-        if uses_private_key { hub.private_key.run(submit).await? } else { blocking(submit).await? };
+    let asked = match Asked::new(terminal.client(), &key, &request) {
+        Ok(asked) => asked,
+        Err(malformed) => return Ok(Outcome::Malformed(malformed)),
+    };
+    let binding = asked.binding();
+    let limited = hub.limits.card(terminal.id(), binding.card);
+    limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
+    let pending = if binding.suite.encryption() == EncryptionMethod::RsaOaep {
+        let (coming, client) = (hub.verifier.under_way(), terminal.client().clone());
+        let submit = move |verifier: &Verifier| verifier.submit_coming(coming, &client, &key, &request);
+        hub.private_key.run(&hub.verifier, submit).await?
+    } else {
+        let claimed = hub.verifier.claimed(binding).await?;
+        hub.verifier.submit(&claimed, asked)?
+    };
     Ok(pending.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_padded_to_the_next_multiple_of_two_milliseconds() {
+        let start = Instant::now();
+        for (taken, leaves) in
+            [(0, 2_000), (1, 2_000), (1_999, 2_000), (2_000, 4_000), (2_001, 4_000), (7_500, 8_000)]
+        {
+            let end = end_of_period(start, Duration::from_micros(taken));
+            assert_eq!(end - start, Duration::from_micros(leaves), "after {taken} µs");
+        }
+    }
 }

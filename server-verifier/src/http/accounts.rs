@@ -8,21 +8,82 @@ use axum::response::Response;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::txn::PayeeName;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::wire::AccountBody;
-use super::wire::LineBody;
-use super::wire::LockBody;
-use super::wire::Page;
-use super::wire::page_limit;
-use crate::domain::AccountKind;
-use crate::http::Hub;
-use crate::http::caller::{Caller, Open, Operate, Read};
-use crate::http::identity::{Access, blocking};
-use crate::http::json::{Json, Path, Query, answer};
-use crate::http::problem::{Kind, Problem, ProblemBody};
+use super::caller::{Caller, Open, Operate, Read};
+use super::cards::CardBody;
+use super::hub::Hub;
+use super::json::{Json, Path, Query, answer};
+use super::parts::{Page, ReasonBody, page_limit};
+use super::problem::{Kind, Problem, ProblemBody};
+use crate::domain::client::Role;
+use crate::domain::{AccountKind, AccountView, Lock, LockCause, StatementLine, Timestamp};
 use crate::service::accounts::AccountOptions;
+
+/// An account with its lock and its cards.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(crate) struct AccountBody {
+    #[schema(value_type = String)]
+    number: AccountNumber,
+    holder: String,
+    /// ISO 4217
+    #[schema(value_type = String)]
+    currency: Currency,
+    /// Digits of the currency's minor unit (ISO 4217)
+    exponent: u8,
+    /// `current` or `stored-value`
+    #[schema(value_type = String)]
+    kind: AccountKind,
+    /// Minor units
+    balance: i64,
+    /// So much of the balance is held: minor units
+    held: i64,
+    open: bool,
+    lock: LockBody,
+    cards: Vec<CardBody>,
+}
+
+/// Whether an account is locked, and how far it is from that.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LockState)]
+pub(crate) struct LockBody {
+    locked: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// `wrong-in-a-row` or `wrong-in-window`
+    #[schema(value_type = Option<String>)]
+    cause: Option<LockCause>,
+    /// Wrong passwords since the last right one
+    wrong_in_a_row: u32,
+    /// Wrong passwords within the policy's window
+    wrong_in_window: u32,
+}
+
+impl LockBody {
+    fn new(lock: Option<Lock>, wrong_in_a_row: u32, wrong_in_window: u32) -> Self {
+        let (since, cause) = (lock.map(|lock| lock.since), lock.map(|lock| lock.cause));
+        Self { locked: lock.is_some(), since, cause, wrong_in_a_row, wrong_in_window }
+    }
+}
+
+impl From<AccountView> for AccountBody {
+    fn from(view: AccountView) -> Self {
+        Self {
+            lock: LockBody::new(view.locked, view.wrong_in_a_row, view.wrong_in_window),
+            cards: view.cards.into_iter().map(CardBody::from).collect(),
+            number: view.number,
+            holder: view.holder,
+            currency: view.currency,
+            exponent: view.currency.exponent(),
+            kind: view.kind,
+            balance: view.balance,
+            held: view.held,
+            open: view.open,
+        }
+    }
+}
 
 /// An account to be opened.
 #[derive(Deserialize, ToSchema)]
@@ -47,28 +108,6 @@ pub(crate) struct NewAccountBody {
     #[serde(default)]
     #[schema(max_length = 500)]
     reason: String,
-}
-
-/// Why.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Reason)]
-pub(crate) struct ReasonBody {
-    /// For the audit log
-    #[schema(min_length = 1, max_length = 500)]
-    pub(super) reason: String,
-}
-
-/// Longest reason, in characters.
-const MAX_REASON: usize = 500;
-
-impl ReasonBody {
-    pub(super) fn checked(self) -> Result<String, Problem> {
-        if self.reason.chars().count() > MAX_REASON {
-            return Err(Problem::new(Kind::Unprocessable, "the reason may have at most 500 characters"));
-        }
-        Ok(self.reason)
-    }
 }
 
 /// Which accounts.
@@ -98,9 +137,9 @@ pub(crate) async fn list(
     if query.locked && query.after.is_some() {
         return Err(Problem::malformed("locked accounts do not come in pages: leave `after` out"));
     }
-    let found = blocking(move || match query.locked {
-        true => hub.verifier.locked_accounts(limit),
-        false => hub.verifier.accounts_page(query.after.as_ref(), limit),
+    let found = hub.verifier.run(move |verifier| match query.locked {
+        true => verifier.locked_accounts(limit),
+        false => verifier.accounts_page(query.after.as_ref(), limit),
     });
     let found = found.await?;
     let last = found.last().filter(|_| !query.locked).map(|account| account.number.to_string());
@@ -118,14 +157,14 @@ pub(crate) async fn open(
     let holder =
         PayeeName::new(&body.holder).map_err(|error| Problem::malformed(format!("holder: {error}")))?;
     let NewAccountBody { currency, kind, opening_balance, number, reason, .. } = body;
-    if opening_balance > 0 && !matches!(caller.access(), Access::Admin) {
+    if opening_balance > 0 && !matches!(caller.role(), Role::Admin) {
         return Err(Problem::new(Kind::NotAllowed, "an opening balance is an admin's act"));
     }
     let act = caller.act(&reason);
     let options = AccountOptions { holder, currency, kind, opening_balance, number };
-    let opened = blocking(move || {
-        let number = hub.verifier.desk(act).open_account(&options)?;
-        hub.verifier.account(&number)
+    let opened = hub.verifier.run(move |verifier| {
+        let number = verifier.desk(act).open_account(&options)?;
+        verifier.account(&number)
     });
     let opened = opened.await?;
     tracing::info!(client = caller.name(), account = %opened.number, "account opened");
@@ -137,8 +176,8 @@ pub(crate) async fn open(
     Ok(response)
 }
 
-async fn account(hub: Arc<Hub>, number: AccountNumber) -> Result<AccountBody, Problem> {
-    blocking(move || hub.verifier.account(&number)).await.map(AccountBody::from)
+async fn account(hub: &Hub, number: AccountNumber) -> Result<AccountBody, Problem> {
+    hub.verifier.run(move |verifier| verifier.account(&number)).await.map(AccountBody::from)
 }
 
 /// One account.
@@ -149,7 +188,7 @@ pub(crate) async fn show(
     State(hub): State<Arc<Hub>>,
     Path(number): Path<AccountNumber>,
 ) -> Result<Response, Problem> {
-    Ok(answer(StatusCode::OK, &account(hub, number).await?))
+    Ok(answer(StatusCode::OK, &account(&hub, number).await?))
 }
 
 /// Closes an account, which must be empty.
@@ -160,11 +199,10 @@ pub(crate) async fn close(
     State(hub): State<Arc<Hub>>,
     Path(number): Path<AccountNumber>,
 ) -> Result<Response, Problem> {
-    let (verifier, closed) = (Arc::clone(&hub.verifier), number.clone());
-    let act = caller.act("");
-    blocking(move || verifier.desk(act).close_account(&closed)).await?;
+    let (closed, act) = (number.clone(), caller.act(""));
+    hub.verifier.run(move |verifier| verifier.desk(act).close_account(&closed)).await?;
     tracing::info!(client = caller.name(), account = %number, "account closed");
-    Ok(answer(StatusCode::OK, &account(hub, number).await?))
+    Ok(answer(StatusCode::OK, &account(&hub, number).await?))
 }
 
 /// Whether an account is locked, and how far it is from that.
@@ -175,7 +213,7 @@ pub(crate) async fn lock(
     State(hub): State<Arc<Hub>>,
     Path(number): Path<AccountNumber>,
 ) -> Result<Response, Problem> {
-    Ok(answer(StatusCode::OK, &account(hub, number).await?.into_lock()))
+    Ok(answer(StatusCode::OK, &account(&hub, number).await?.lock))
 }
 
 /// Unlocks an account. On record is the client that asks, with its reason.
@@ -187,11 +225,28 @@ pub(crate) async fn unlock(
     Path(number): Path<AccountNumber>,
     Json(body): Json<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let (verifier, unlocked) = (Arc::clone(&hub.verifier), number.clone());
-    let act = caller.act(&body.checked()?);
-    blocking(move || verifier.desk(act).unlock(&unlocked)).await?;
+    let (unlocked, act) = (number.clone(), caller.act(&body.checked()?));
+    hub.verifier.run(move |verifier| verifier.desk(act).unlock(&unlocked)).await?;
     tracing::info!(client = caller.name(), account = %number, "account unlocked");
-    Ok(answer(StatusCode::OK, &account(hub, number).await?.into_lock()))
+    Ok(answer(StatusCode::OK, &account(&hub, number).await?.lock))
+}
+
+/// One line of a statement.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatementLine)]
+pub(crate) struct LineBody {
+    /// A transaction's id, or what the operator has booked
+    transaction: String,
+    /// Minor units; negative if it went out
+    amount: i64,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+impl From<StatementLine> for LineBody {
+    fn from(line: StatementLine) -> Self {
+        Self { transaction: line.transaction, amount: line.amount, at: line.at }
+    }
 }
 
 /// Which lines.
@@ -217,7 +272,7 @@ pub(crate) async fn statement(
     Query(query): Query<Lines>,
 ) -> Result<Response, Problem> {
     let limit = page_limit(query.limit)?;
-    let found = blocking(move || hub.verifier.statement(&number, &query.after, limit)).await?;
+    let found = hub.verifier.run(move |verifier| verifier.statement(&number, &query.after, limit)).await?;
     let last = found.last().map(|line| line.transaction.clone());
     Ok(answer(StatusCode::OK, &Page::new(found.into_iter().map(LineBody::from), last, limit)))
 }

@@ -9,17 +9,29 @@ use onetap_apdu_spec::account::AccountNumber;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::caller::{Caller, Read};
 use super::checkpoints::CheckpointBody;
-use super::wire::EntryBody;
-use super::wire::Page;
-use super::wire::page_limit;
-use crate::domain::Timestamp;
-use crate::http::Hub;
-use crate::http::caller::{Caller, Read};
-use crate::http::identity::blocking;
-use crate::http::inspection::{BooksBody, Running, VerificationBody};
-use crate::http::json::{Query, answer};
-use crate::http::problem::{Problem, ProblemBody};
+use super::hub::Hub;
+use super::inspection::{BooksBody, Running, VerificationBody};
+use super::json::{Query, answer};
+use super::parts::{Page, page_limit};
+use super::problem::{Problem, ProblemBody};
+use crate::domain::{LogEntry, Timestamp};
+
+/// An entry of the audit log. Which further fields it has depends on `event`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(crate) struct EntryBody {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    entry: LogEntry,
+}
+
+impl From<LogEntry> for EntryBody {
+    fn from(entry: LogEntry) -> Self {
+        Self { entry }
+    }
+}
 
 /// Which entries.
 #[derive(Deserialize, IntoParams)]
@@ -63,9 +75,9 @@ pub(crate) async fn entries(
     if query.last && query.after.is_some() {
         return Err(Problem::malformed("the last entries come after none: leave `after` out"));
     }
-    let found = blocking(move || match query.last {
-        true => hub.verifier.log_tail(query.account.as_ref(), limit),
-        false => hub.verifier.log_page(query.account.as_ref(), query.after.unwrap_or(0), limit),
+    let found = hub.verifier.run(move |verifier| match query.last {
+        true => verifier.log_tail(query.account.as_ref(), limit),
+        false => verifier.log_page(query.account.as_ref(), query.after.unwrap_or(0), limit),
     });
     let found = found.await?;
     let last = found.last().filter(|_| !query.last).map(|entry| entry.sequence.to_string());
@@ -80,7 +92,7 @@ pub(crate) async fn entries(
 pub(crate) async fn verify(caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
     let running = Running::begin(&hub.inspection, hub.verifier.now())?;
     let by = caller.name().to_owned();
-    let books = blocking(move || running.inspect(&hub.verifier, by)).await?;
+    let books = hub.verifier.run(move |verifier| running.inspect(verifier, by)).await?;
     Ok(answer(StatusCode::OK, &books))
 }
 
@@ -88,7 +100,7 @@ pub(crate) async fn verify(caller: Caller<Read>, State(hub): State<Arc<Hub>>) ->
 #[utoipa::path(get, path = "/v1/audit/state", tag = "audit", responses((status = 200, body = StateBody)))]
 pub(crate) async fn state(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
     let known = hub.inspection.known();
-    let found = blocking(move || hub.verifier.checkpoints(None, 1)).await?;
+    let found = hub.verifier.run(move |verifier| verifier.checkpoints(None, 1)).await?;
     let checkpoint = found.into_iter().next().map(CheckpointBody::from);
     let state = StateBody { running_since: known.running_since, last: known.last, checkpoint };
     Ok(answer(StatusCode::OK, &state))

@@ -8,14 +8,13 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::wire::Page;
-use super::wire::page_limit;
+use super::caller::{Administer, Caller, Read};
+use super::hub::Hub;
+use super::json::{Query, answer, answer_bytes};
+use super::parts::Page;
+use super::parts::page_limit;
+use super::problem::Problem;
 use crate::domain::Timestamp;
-use crate::http::Hub;
-use crate::http::caller::{Administer, Caller, Read};
-use crate::http::identity::blocking;
-use crate::http::json::{Query, answer, answer_bytes};
-use crate::http::problem::Problem;
 use crate::service::checkpoint::SignedCheckpoint;
 
 /// A checkpoint that was signed.
@@ -59,7 +58,7 @@ pub(crate) async fn list(
     Query(query): Query<Checkpoints>,
 ) -> Result<Response, Problem> {
     let limit = page_limit(query.limit)?;
-    let found = blocking(move || hub.verifier.checkpoints(query.after, limit)).await?;
+    let found = hub.verifier.run(move |verifier| verifier.checkpoints(query.after, limit)).await?;
     let last = found.last().map(|signed| signed.sequence.to_string());
     Ok(answer(StatusCode::OK, &Page::new(found.into_iter().map(CheckpointBody::from), last, limit)))
 }
@@ -73,9 +72,9 @@ pub(crate) async fn make(
     State(hub): State<Arc<Hub>>,
 ) -> Result<Response, Problem> {
     let act = caller.act("");
-    let made = blocking(move || {
+    let made = hub.verifier.run(move |verifier| {
         let mut file = Vec::new();
-        let checkpoint = hub.verifier.desk(act).checkpoint(&mut file)?;
+        let checkpoint = verifier.desk(act).checkpoint(&mut file)?;
         Ok((checkpoint, file))
     });
     let (checkpoint, file) = made.await?;

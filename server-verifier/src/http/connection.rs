@@ -1,0 +1,208 @@
+//! Connections: who gets one, how long it lasts, and the requests that come over it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use onetap_apdu_spec::rng::{OsRng, Rng as _};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::doors::{Eviction, Place};
+use super::hub::Hub;
+use super::identity::Peer;
+use super::problem::Problem;
+use super::{api, tls};
+
+/// Most bytes of a request's head.
+const MAX_HEAD: usize = 16 * 1024;
+/// Most header fields of a request.
+const MAX_HEADERS: usize = 64;
+/// Pause before retrying `accept` after it failed.
+const BREATH: Duration = Duration::from_millis(100);
+/// How long an answer may wait for a client that does not read it.
+const UNREAD: Duration = Duration::from_secs(30);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Accepts connections for ever. Whoever gets no place is turned away at once: nobody waits for another to leave.
+pub(super) async fn accept(
+    listener: &tokio::net::TcpListener,
+    tls: Option<&TlsAcceptor>,
+    front: &Front,
+    graceful: &GracefulShutdown,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let Some((place, eviction)) = front.hub.doors.enter(from.ip().into()) else { continue };
+                let guest = Guest { stream, from, place, front: front.clone(), watcher: graceful.watcher() };
+                tokio::spawn(guest.stay(tls.cloned(), eviction));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted");
+                front.hub.doors.make_room();
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// A connection that was accepted.
+struct Guest {
+    stream: TcpStream,
+    from: SocketAddr,
+    place: Place,
+    front: Front,
+    watcher: Watcher,
+}
+
+impl Guest {
+    /// Until it ends, or must make room for another.
+    async fn stay(self, tls: Option<TlsAcceptor>, eviction: Eviction) {
+        let conversation = async {
+            match tls {
+                None => self.plain().await,
+                Some(tls) => self.encrypted(tls).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = eviction.comes() => {}
+            () = conversation => {}
+        }
+    }
+
+    async fn plain(self) {
+        let peer = Peer { address: self.from.ip(), certificate: None };
+        converse(prepared(self.stream), self.front, peer, self.watcher, self.place).await;
+    }
+
+    async fn encrypted(self, tls: TlsAcceptor) {
+        let hub = &self.front.hub;
+        let shaken = tokio::time::timeout(hub.config.head_time, tls.accept(prepared(self.stream))).await;
+        let Ok(Ok(stream)) = shaken else {
+            hub.metrics.handshakes_failed.increment(1);
+            tracing::debug!(from = %self.from, "no TLS handshake");
+            return;
+        };
+        let certificate = tls::fingerprint(hub.crypto, stream.get_ref().1);
+        let peer = Peer { address: self.from.ip(), certificate };
+        converse(stream, self.front, peer, self.watcher, self.place).await;
+    }
+}
+
+/// Answers are small and wanted at once; one that nobody takes ends the connection.
+fn prepared(stream: TcpStream) -> TcpStream {
+    // Both only help: a connection without them works.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
+    stream
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    front: Front,
+    peer: Peer,
+    watcher: Watcher,
+    place: Place,
+) {
+    let head_time = front.hub.config.head_time;
+    let service = Conversation { front, peer: Arc::new(peer), place };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    // However it ended: the client is gone, or shall be.
+    if let Err(error) = pin!(watcher.watch(connection)).await {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// Where all requests come in.
+#[derive(Clone)]
+pub(super) struct Front {
+    router: Router,
+    hub: Arc<Hub>,
+    ids: Arc<Ids>,
+}
+
+impl Front {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self { router: api::router(Arc::clone(&hub)), hub, ids: Arc::new(Ids::new()) }
+    }
+}
+
+/// One connection's requests.
+struct Conversation {
+    front: Front,
+    peer: Arc<Peer>,
+    place: Place,
+}
+
+impl Service<Request<Incoming>> for Conversation {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.place.speaks();
+        request.extensions_mut().insert(Arc::clone(&self.peer));
+        let Front { router, hub, ids } = self.front.clone();
+        Box::pin(async move {
+            let mut router = router;
+            let answer = tower_service::Service::call(&mut router, request);
+            let Ok(response) = AssertUnwindSafe(answer)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_panic| Ok(Problem::panicked().into_response()));
+            let id = ids.next();
+            let mut response = match response.extensions().get::<Problem>() {
+                Some(problem) => problem.render(&id),
+                None => response,
+            };
+            hub.metrics.answered(response.status().as_u16());
+            tracing::debug!(request = id, status = response.status().as_u16(), "answered");
+            if let Ok(id) = HeaderValue::try_from(id) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Requests' ids: what tells this run from others, and a number.
+struct Ids {
+    run: u32,
+    next: AtomicU64,
+}
+
+impl Ids {
+    fn new() -> Self {
+        let mut run = [0; 4];
+        OsRng.fill(&mut run);
+        Self { run: u32::from_be_bytes(run), next: AtomicU64::new(1) }
+    }
+
+    /// 24 hexadecimal digits, always.
+    fn next(&self) -> String {
+        format!("{:08x}{:016x}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
