@@ -71,7 +71,7 @@ fn whoever_comes_the_service_stays_small() {
     let folder = tempfile::tempdir().unwrap();
     let scene = scene(sqlite(folder.path()), 2);
     let crowd = Crowd::gather(&scene.books.open().unwrap(), 250).unwrap();
-    let mut serving = scene.serve().unwrap();
+    let serving = scene.serve().unwrap();
     crowd.come_at_once(serving.address()).unwrap();
     crowd::try_tokens(serving.address(), 5_000, 500).unwrap();
     let [_, most] = serving.resident().unwrap().map(|kib| f64::from(kib) * 1.024e-3);
