@@ -7,7 +7,7 @@ use std::path::Path;
 use onetap_server_verifier::{ServiceError, restore as put_back};
 use serde_json::json;
 
-use super::open;
+use super::{open, open_to_read};
 use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
@@ -26,11 +26,11 @@ pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
             out.result(&written, prose)
         }
         args::Audit::Export { db, out: None } => {
-            open(db)?.export_log(&mut std::io::stdout().lock())?;
+            open_to_read(db)?.export_log(&mut std::io::stdout().lock())?;
             Ok(())
         }
         args::Audit::Export { db, out: Some(path) } => {
-            let server = open(db)?;
+            let server = open_to_read(db)?;
             let file = NewFile::create(path, Secrecy::OwnerOnly)?;
             let entries = file.fill(|out| Ok(server.export_log(out)?))?;
             out.result(&json!({ "entries": entries }), format!("{entries} entries in {}", path.display()))
@@ -39,7 +39,7 @@ pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
 }
 
 fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let server = open(db)?;
+    let server = open_to_read(db)?;
     server.audit_verify()?;
     server.ledger_check()?;
     let since = match checkpoint {
@@ -57,7 +57,7 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
 }
 
 pub(super) fn backup(db: &Path, to: &Path, out: Output) -> Result<(), Failure> {
-    open(db)?.backup(to)?;
+    open_to_read(db)?.backup(to)?;
     let prose = format!("copied to {}; the keys are not in it: keep a copy of keys.json, too", to.display());
     out.result(&json!({ "backup": to }), prose)
 }

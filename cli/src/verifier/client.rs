@@ -7,7 +7,7 @@ use onetap_server_verifier::domain::client::{ClientId, ClientRecord, Credential,
 use onetap_server_verifier::http::certificate_fingerprint;
 use serde_json::json;
 
-use super::open;
+use super::{open, open_to_read};
 use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
@@ -18,7 +18,7 @@ pub(crate) fn run(command: &args::Client, out: Output) -> Result<(), Failure> {
         args::Client::Add(options) => add(options, out),
         args::Client::Withdraw { db, id, reason } => withdraw(db, id, reason, out),
         args::Client::List { db } => {
-            for record in open(db)?.clients()? {
+            for record in open_to_read(db)?.clients()? {
                 out.result(&object(&record), line(&record))?;
             }
             Ok(())

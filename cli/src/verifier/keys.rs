@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use onetap_apdu_spec::crypto::Key256;
 use onetap_server_verifier::keys::{self, Passphrase, TokenPlace};
-use onetap_server_verifier::{Environment, KeyAccess, KeyProtection, KeySummary, Verifier};
+use onetap_server_verifier::{
+    Environment, KeyAccess, KeyProtection, KeySummary, ServiceError, StoreError, Verifier,
+};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -23,6 +25,20 @@ const MAX_SECRET: u64 = 1024;
 /// Opens the server's folder; what opens its keys is named by the environment's variables, or typed.
 pub(crate) fn open(db: &Path) -> Result<Verifier, Failure> {
     Ok(Verifier::open(db, environment(db, &from_variables())?)?)
+}
+
+/// Opens the server's folder for a command that only reads, also where nothing can be written. A database of an older
+/// schema is brought up to date first.
+pub(super) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
+    let opener = from_variables();
+    let old = match Verifier::open_read_only(db, environment(db, &opener)?) {
+        Err(error @ ServiceError::Store(StoreError::NotUpToDate { .. })) => error,
+        opened => return Ok(opened?),
+    };
+    match Verifier::open(db, environment(db, &opener)?) {
+        Err(ServiceError::Store(_)) => Err(old.into()),
+        opened => Ok(opened?),
+    }
 }
 
 /// For a new server.

@@ -4,7 +4,7 @@ use onetap_apdu_spec::money::{Currency, MoneyError, parse_minor};
 use onetap_server_verifier::Verdict;
 use serde_json::json;
 
-use super::keys::open;
+use super::keys::{open, open_to_read};
 use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
@@ -13,7 +13,7 @@ use crate::output::Output;
 pub(super) fn run(command: &args::Ledger, out: Output) -> Result<(), Failure> {
     match command {
         args::Ledger::Check { db } => {
-            open(db)?.ledger_check()?;
+            open_to_read(db)?.ledger_check()?;
             out.result(&json!({ "result": "holds" }), "the ledger holds")
         }
         args::Ledger::Hold { act, account, amount } => {
@@ -56,7 +56,7 @@ pub(super) fn run(command: &args::Ledger, out: Output) -> Result<(), Failure> {
 pub(super) fn outbox(command: &args::Outbox, out: Output) -> Result<(), Failure> {
     match command {
         args::Outbox::List { db } => {
-            let server = open(db)?;
+            let server = open_to_read(db)?;
             let backlog = server.backlog()?;
             out.result(&backlog, format!("{} messages wait, {} are dead", backlog.waiting, backlog.dead))?;
             for letter in server.dead_letters(onetap_server_verifier::MAX_PAGE)? {

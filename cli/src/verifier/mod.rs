@@ -25,7 +25,7 @@ use crate::args;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
-use keys::open;
+use keys::{open, open_to_read};
 
 pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> {
     match command {
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         args::Verifier::Client(command) => client::run(command, out),
         args::Verifier::Ledger(command) => ledger::run(command, out),
         args::Verifier::Outbox(command) => ledger::outbox(command, out),
-        args::Verifier::Log { db, account } => log_entries(&open(db)?, account.as_ref(), out),
+        args::Verifier::Log { db, account } => log_entries(&open_to_read(db)?, account.as_ref(), out),
     }
 }
 
@@ -104,18 +104,18 @@ fn activate(server: &Verifier, statement: &Path, out: Output) -> Result<(), Fail
 }
 
 fn account(options: &args::Account, out: Output) -> Result<(), Failure> {
-    let server = open(&options.db)?;
     if let Some(terminal) = &options.terminal {
-        server.desk(act(None, &options.reason)).register_terminal(terminal.clone())?;
+        open(&options.db)?.desk(act(None, &options.reason)).register_terminal(terminal.clone())?;
         return out
             .result(&json!({ "terminal": terminal }), format!("terminal {} may ask", terminal.as_str()));
     }
     if let Some(holder) = &options.open {
-        let opened =
-            server.desk(act(None, &options.reason)).open_account(&account_options(options, holder)?)?;
+        let opened = open(&options.db)?
+            .desk(act(None, &options.reason))
+            .open_account(&account_options(options, holder)?)?;
         return out.result(&json!({ "account": opened }), opened.to_string());
     }
-    for account in server.accounts()? {
+    for account in open_to_read(&options.db)?.accounts()? {
         out.result(&account, describe(&account))?;
     }
     Ok(())

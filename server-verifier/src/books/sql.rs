@@ -55,7 +55,8 @@ pub(crate) trait Sql {
         Ok(())
     }
 
-    /// Runs statements that give no rows, in this order, in as few exchanges as it can.
+    /// Runs statements that give no rows, and none of which reads or changes a row that another one writes: a store may run
+    /// them as one, and as late as the next statement or the commit.
     fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<(), StoreError> {
         for statement in statements {
             self.execute(statement.sql, &statement.params)?;

@@ -58,9 +58,31 @@ pub enum StoreError {
     /// No room on the disk, or the page limit is reached.
     #[error("the database or its disk is full; make room, then repeat the request")]
     Full,
-    /// The file or its directory cannot be written.
-    #[error("the database is read-only; give this user write access to the file and its directory")]
+    /// It cannot be written, or was opened for reading only.
+    #[error(
+        "the database can only be read here; give this user write access to it, and to its directory if it is a file"
+    )]
     ReadOnly,
+    /// An older schema where nothing can be written.
+    #[error(
+        "the database has schema version {found}, which must be brought to {known} before it is read; copy it to where it can be written and open it there"
+    )]
+    NotUpToDate {
+        /// Version of the database.
+        found: i64,
+        /// Version that this program reads.
+        known: i64,
+    },
+    /// The files under the database's name are other ones than those that are open.
+    #[error(
+        "the database's files were moved, removed or replaced while the server ran; stop it, put them back or restore the last backup, and start it again"
+    )]
+    Moved,
+    /// A long read keeps SQLite's log of changes from beginning anew.
+    #[error(
+        "the read was given up, since the changes written meanwhile fill more than 4 GiB; repeat it when fewer pay, or read a copy that `verifier backup` made"
+    )]
+    LogTooLong,
     /// The file cannot be opened.
     #[error("the database cannot be opened; check that its directory exists and may be entered")]
     CannotOpen,
@@ -91,9 +113,16 @@ pub enum StoreError {
         /// Oldest version that this program knows.
         known: i64,
     },
-    /// The server stopped before it answered.
-    #[error("the server stopped before it answered; repeat the request with the same idempotency key")]
+    /// What writes has ended, in an orderly way or not.
+    #[error(
+        "the store has stopped; if the server still runs, restart it, then repeat the request with the same idempotency key"
+    )]
     Stopped,
+    /// A panic in a decision.
+    #[error(
+        "a defect of this program ended the decision and nothing of it was written; report what standard error says"
+    )]
+    Defect,
     /// The database server cannot be reached, or the connection broke off.
     #[error(
         "the database server does not answer ({0}); check that it runs, then repeat the request with the same idempotency key"
@@ -127,6 +156,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(Code::DiskFull) => Self::Full,
             Some(Code::ReadOnly) => Self::ReadOnly,
             Some(Code::CannotOpen) => Self::CannotOpen,
+            Some(Code::OperationInterrupted) => Self::LogTooLong,
             Some(Code::DatabaseCorrupt) => Self::Damaged,
             Some(Code::NotADatabase) => Self::NotOneTap,
             _ => Self::Sqlite(Arc::new(error)),

@@ -22,7 +22,7 @@ pub(crate) async fn health() -> Response {
 #[utoipa::path(get, path = "/readyz", tag = "service", security(()),
     responses((status = 200), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    hub.verifier.run(move |verifier| verifier.store.write(|_| Ok(()))).await?;
+    hub.verifier.run(move |verifier| Ok(verifier.store.prove()?)).await?;
     Ok(answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
 }
 

@@ -56,7 +56,7 @@ impl Verifier {
     pub fn audit_verify(&self) -> Result<Audited, ServiceError> {
         let sql = "SELECT account_id, audit_sequence, audit_seal, audit_head FROM accounts
             WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
-        self.store.read(|db| {
+        self.store.read_long(|db| {
             let (mut from, mut told, mut cards) = (OPERATOR, Grown::default(), Cards::new());
             loop {
                 let ends = db

@@ -117,7 +117,7 @@ impl Desk<'_> {
         let at = self.now();
         let sql = "SELECT account_id, audit_sequence, audit_seal FROM accounts WHERE account_id >= ?1
             ORDER BY account_id LIMIT ?2";
-        let roots = self.verifier.store.read(|db| {
+        let roots = self.verifier.store.read_long(|db| {
             let (mut roots, mut from) = (Roots::new(self.verifier.env.crypto), OPERATOR);
             loop {
                 let heads = db.all(sql, &params![from, MAX_PAGE], |row| {
@@ -168,7 +168,7 @@ impl Verifier {
     /// with the account whose log has lost or changed entries since.
     pub fn checkpoint_verify(&self, file: &mut dyn BufRead) -> Result<Checkpoint, ServiceError> {
         let (checkpoint, heads) = self.read_checkpoint(file)?;
-        self.store.read(|db| {
+        self.store.read_long(|db| {
             for head in &heads {
                 if !still_there(db, head)? {
                     return Err(ServiceError::RolledBack { account: head.account });
@@ -201,23 +201,22 @@ impl Verifier {
         Err(ServiceError::BadCheckpoint)
     }
 
-    /// Writes the whole log as JSON Lines, chain by chain, each entry with its place, moment and account.
+    /// Writes the whole log, of one moment, as JSON Lines, chain by chain, each entry with its place, moment and account.
     ///
     /// # Errors
     /// [`ServiceError::File`] if it cannot be written; [`ServiceError::Store`].
     pub fn export_log(&self, out: &mut dyn Write) -> Result<u64, ServiceError> {
         let (mut page, mut written) = (LogPage::default(), 0);
-        loop {
-            let entries = self.store.read(|db| page.next(db))?;
-            if entries.is_empty() {
-                out.flush().map_err(ServiceError::File)?;
-                return Ok(written);
+        self.store.read_long(|db| {
+            while let entries @ [_, ..] = page.next(db)?.as_slice() {
+                for entry in entries {
+                    line(out, entry)?;
+                    written += 1;
+                }
             }
-            for entry in &entries {
-                line(out, entry)?;
-                written += 1;
-            }
-        }
+            out.flush().map_err(ServiceError::File)?;
+            Ok(written)
+        })
     }
 }
 

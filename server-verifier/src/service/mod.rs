@@ -43,8 +43,7 @@ use crate::service::error::ServiceError;
 use crate::service::known::Known;
 use crate::store::Store;
 #[cfg(feature = "postgres")]
-use crate::store::postgres::PostgresStore;
-use crate::store::postgres::WORKERS as POSTGRES_WORKERS;
+use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS};
 use crate::store::sqlite::SqliteStore;
 
 pub(crate) const DATABASE: &str = "verifier.db";
@@ -122,12 +121,26 @@ impl Verifier {
         if let Ok(url) = fs::read_to_string(directory.join(POSTGRES_URL)) {
             return Self::open_postgres(directory, url.trim(), env);
         }
-        let database = directory.join(DATABASE);
-        if !fs::metadata(&database).is_ok_and(|file| file.len() > 0) {
-            return Err(ServiceError::NotInitialised(directory.to_owned()));
-        }
+        let database = database(directory)?;
         let keys = ServerKeys::load(directory, &env)?;
         let store = SqliteStore::open(&database, |db| load_decider(db, directory, &keys, &env))?;
+        Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
+    }
+
+    /// Opens what [`Verifier::init`] or [`Verifier::init_postgres`] made, for reading only: where nothing can be written, as a
+    /// role that may only read, on a standby. Whatever would write fails with [`StoreError::ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`Verifier::open`]; [`StoreError::NotUpToDate`].
+    pub fn open_read_only(directory: &Path, env: Environment) -> Result<Self, ServiceError> {
+        let keys = ServerKeys::load(directory, &env)?;
+        let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
+        #[cfg(feature = "postgres")]
+        if let Ok(url) = fs::read_to_string(directory.join(POSTGRES_URL)) {
+            let store = PostgresStore::open_read_only(url.trim(), load)?;
+            return Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))));
+        }
+        let store = SqliteStore::open_read_only(&database(directory)?, load)?;
         Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
     }
 
@@ -197,6 +210,15 @@ impl Verifier {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+}
+
+/// The database's file in `directory`.
+fn database(directory: &Path) -> Result<PathBuf, ServiceError> {
+    let database = directory.join(DATABASE);
+    match fs::metadata(&database) {
+        Ok(file) if file.len() > 0 => Ok(database),
+        _ => Err(ServiceError::NotInitialised(directory.to_owned())),
     }
 }
 

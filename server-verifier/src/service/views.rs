@@ -153,7 +153,7 @@ impl Verifier {
         let mut all: Vec<LogEntry> = Vec::new();
         if number.is_none() {
             let mut page = LogPage::default();
-            self.store.read(|db| {
+            self.store.read_long(|db| {
                 while let entries @ [_, ..] = page.next(db)?.as_mut_slice() {
                     all.extend_from_slice(entries);
                 }
@@ -245,7 +245,7 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError::LedgerBroken`].
     pub fn ledger_check(&self) -> Result<(), ServiceError> {
-        match self.store.read(check)? {
+        match self.store.read_long(check)? {
             Some(what) => Err(ServiceError::LedgerBroken { what }),
             None => Ok(()),
         }

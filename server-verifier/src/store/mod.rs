@@ -3,11 +3,11 @@
 //! | room | what lives there |
 //! |---|---|
 //! | `schema` | tables and versions |
-//! | `sqlite`, `postgres` | the stores |
+//! | `sqlite`, `postgres` | the stores: connections, commits, locks |
 //! | `queue` | a decision that waits for the store |
-//! | `fold` | SQLite's log, folded beside the writer |
+//! | `pool` | connections that callers borrow |
 
-mod fold;
+mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue;
@@ -38,10 +38,10 @@ impl Store {
         }
     }
 
-    /// Says that a request is under way to the queue, until that is dropped; none where nobody waits for it.
+    /// Registers a request under way to the queue, until the guard is dropped; none where no commit waits for it.
     pub(crate) fn under_way(&self) -> Option<Coming> {
         match self {
-            Self::Sqlite(store) => Some(store.under_way()),
+            Self::Sqlite(store) => store.under_way(),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => None,
         }
@@ -69,7 +69,7 @@ impl Store {
         }
     }
 
-    /// Runs `work` on one consistent snapshot.
+    /// Runs `work`, which is short, on one consistent snapshot. A few callers may at a time; others wait.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
@@ -78,6 +78,27 @@ impl Store {
             Self::Sqlite(store) => store.read(work),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.read(work),
+        }
+    }
+
+    /// Runs `work`, which may take minutes, on one consistent snapshot and a connection of its own: nobody waits for it.
+    pub(crate) fn read_long<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Sqlite(store) => store.read_long(work),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.read_long(work),
+        }
+    }
+
+    /// Whether a decision could be committed now: commits something as small as can be.
+    pub(crate) fn prove(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.prove(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.prove(),
         }
     }
 }

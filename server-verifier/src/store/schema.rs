@@ -27,7 +27,7 @@ const POSTGRES_BESIDES: [&str; 4] =
     ["", "ALTER TABLE accounts SET (fillfactor = 70); ALTER TABLE cards SET (fillfactor = 70);", "", ""];
 /// Newest schema version that this program knows.
 pub(crate) const VERSION: i64 = OLDEST + MIGRATIONS.len() as i64 - 1;
-/// How long a connection waits for another's lock.
+/// Longest wait of a connection for another's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes an empty file that only its owner may read; SQLite gives its other files the same mode.
@@ -49,8 +49,10 @@ pub(crate) fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Pages in the log after which whoever writes folds it: far more than `fold` lets come together.
-    connection.pragma_update(None, "wal_autocheckpoint", 262_144)?;
+    // So many pages in the log, 8 GiB, are folded by whoever writes them: more than `fold` and `readers` let come together.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_194_304)?;
+    // A log that a long read let grow is cut to so many bytes once it begins anew.
+    connection.pragma_update(None, "journal_size_limit", 268_435_456)?;
     Ok(())
 }
 
@@ -81,6 +83,16 @@ pub(crate) fn check_version(found: i64) -> Result<(), StoreError> {
         _ if found > VERSION => Err(StoreError::NewerSchema { found, known: VERSION }),
         0 | OLDEST.. => Ok(()),
         _ => Err(StoreError::OlderSchema { found, known: OLDEST }),
+    }
+}
+
+/// Whether a store that is only read has today's schema: an older one would have to be brought up to date first.
+pub(crate) fn check_readable(found: i64) -> Result<(), StoreError> {
+    check_version(found)?;
+    match found {
+        VERSION => Ok(()),
+        0 => Err(StoreError::Empty),
+        _ => Err(StoreError::NotUpToDate { found, known: VERSION }),
     }
 }
 

@@ -73,6 +73,10 @@ impl Home {
         self.open_at(&self.url())
     }
 
+    pub fn open_with(&self, env: Environment) -> Result<Verifier, ServiceError> {
+        Verifier::open_postgres(self.directory.path(), &self.url(), env)
+    }
+
     pub fn open_at(&self, url: &str) -> Result<Verifier, ServiceError> {
         Verifier::open_postgres(self.directory.path(), url, environment(&self.clock))
     }

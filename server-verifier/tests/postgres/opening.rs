@@ -75,6 +75,52 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
     migrated.ledger_check().unwrap();
 }
 
+/// Found when it is made, not by the first name that does not fit.
+#[test]
+fn a_database_that_is_not_utf8_is_refused_before_anything_is_made() {
+    let database = cluster().database(None).unwrap();
+    let latin = format!("{database}_latin1");
+    let make = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    cluster().sql("postgres", &make).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let init = |database: &str| {
+        let env = environment(&TestClock::new());
+        Verifier::init_postgres(directory.path(), &cluster().url(database), options(|_| ()), env)
+    };
+    let error = init(&latin).unwrap_err().to_string();
+    assert!(error.contains("LATIN1") && error.contains("createdb -E UTF8"), "{error}");
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(cluster().sql(&latin, tables).unwrap(), "0");
+    let verifier = init(&database).unwrap();
+    account(&verifier, "订单 Łódź", AccountKind::Current, 0);
+}
+
+/// An auditor's role, which has no right but to read.
+#[test]
+fn a_role_that_may_only_read_checks_everything_and_changes_nothing() {
+    let home = Home::new();
+    let mut card = home.card("a3+sha256+aes-cbc-cmac");
+    home.send(&card.tap(home.payment(100)).request);
+    let role = format!("auditor_{}", home.database);
+    home.behind(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"));
+    let url = home.url().replace("postgres@", &format!("{role}@"));
+    std::fs::write(home.directory.path().join("postgres.url"), url).unwrap();
+    let auditor = Verifier::open_read_only(home.directory.path(), environment(&home.clock)).unwrap();
+    auditor.audit_verify().unwrap();
+    auditor.ledger_check().unwrap();
+    assert_eq!(auditor.log(None).unwrap(), home.verifier.log(None).unwrap());
+    let tap = card.tap(home.payment(100));
+    let refused = auditor.authorise(&home.client, "k", &tap.request).map(drop);
+    let act = auditor.desk(Act::of_program("Grace", "no right")).unlock(&home.ada);
+    for refused in [refused, act] {
+        assert!(matches!(refused, Err(ServiceError::Store(StoreError::ReadOnly))), "{refused:?}");
+    }
+    home.behind("INSERT INTO onetap_schema VALUES (3); DELETE FROM onetap_schema WHERE version > 3");
+    let old = Verifier::open_read_only(home.directory.path(), environment(&home.clock)).unwrap_err();
+    assert!(old.to_string().contains("copy it to where it can be written"), "{old}");
+    home.behind(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
 /// The service needs no right to make or change tables; who makes them does, and is told so.
 #[test]
 fn a_role_without_the_right_to_make_tables_serves_but_does_not_make_the_store() {

@@ -120,6 +120,58 @@ fn damaged_pages_are_named() {
     assert!(matches!(error, ServiceError::Store(StoreError::Damaged)), "{error}");
 }
 
+/// SQLite goes on writing into a file that has no name any more: that must not count as written.
+#[test]
+fn nothing_is_said_to_be_written_into_files_that_were_taken_away() {
+    for file in ["verifier.db", "verifier.db-wal", "verifier.db-shm"] {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::on_disk(directory.path());
+        let mut card = world.card(SUITE);
+        world.send(&card.tap(world.payment(100)).request);
+        let tap = card.tap(world.payment(100));
+        let pay = || world.verifier.authorise(&world.client, "k", &tap.request);
+        let (here, away) = (directory.path().join(file), directory.path().join("away"));
+        fs::rename(&here, &away).unwrap();
+        let moved = |ended: Result<(), ServiceError>| {
+            assert!(matches!(ended, Err(ServiceError::Store(StoreError::Moved))), "{file}: {ended:?}");
+        };
+        moved(pay().map(drop));
+        fs::copy(&away, &here).unwrap();
+        moved(pay().map(drop));
+        let act = Act::of_program("Grace", "another file of that name");
+        moved(world.verifier.desk(act).register_terminal("TERM0002".parse().unwrap()).map(drop));
+        fs::rename(&away, &here).unwrap();
+        assert!(matches!(pay().unwrap(), Outcome::Executed(_)), "{file}: it is back");
+        assert_eq!(world.balances().1, 200);
+        world.check_books();
+    }
+}
+
+/// Beside a server that runs, and after one that was killed.
+#[test]
+fn a_database_opened_for_reading_shows_everything_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::on_disk(directory.path());
+    let mut card = world.card(SUITE);
+    world.send(&card.tap(world.payment(100)).request);
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["keys.json", "verifier.db", "verifier.db-wal"] {
+        fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
+    }
+    for place in [directory.path(), copy.path()] {
+        let reader = Verifier::open_read_only(place, environment(&world.clock)).unwrap();
+        reader.audit_verify().unwrap();
+        reader.ledger_check().unwrap();
+        assert_eq!(reader.log(None).unwrap(), world.verifier.log(None).unwrap());
+        let refused = reader.authorise(&world.client, "k", &card.tap(world.payment(100)).request).map(drop);
+        let act = reader.desk(Act::of_program("Grace", "no right")).unlock(&world.ada);
+        for refused in [refused, act] {
+            assert!(matches!(refused, Err(ServiceError::Store(StoreError::ReadOnly))), "{refused:?}");
+        }
+    }
+    assert_eq!(world.balances(), (99_900, 100));
+}
+
 #[test]
 fn keys_that_others_may_read_or_of_another_server_are_refused() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -49,7 +49,11 @@ impl Home {
 
     /// As another process does.
     pub fn open(&self) -> Result<Verifier, ServiceError> {
-        Verifier::open(self.directory.path(), environment(&self.clock))
+        self.open_with(environment(&self.clock))
+    }
+
+    pub fn open_with(&self, env: Environment) -> Result<Verifier, ServiceError> {
+        Verifier::open(self.directory.path(), env)
     }
 
     fn raw(&self) -> Connection {

@@ -5,5 +5,7 @@ mod books;
 mod cancelling;
 mod lockout;
 mod model;
+mod panics;
 mod profiles;
+mod reading;
 mod views;

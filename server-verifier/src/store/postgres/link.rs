@@ -20,12 +20,12 @@ use crate::domain::StoreError;
 /// that a decision rests on are locked first.
 const SETTINGS: &str = r"-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s
     -c default_transaction_isolation=read\ committed";
-/// The longest that one statement of a decision may take.
+/// Longest time of one statement of a decision.
 const STATEMENT: &str = "-c statement_timeout=10s";
 const NAME: &str = "onetap-verifier";
-/// For each of the URL's hosts.
+/// Longest wait for each of the URL's hosts.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A machine that is gone without a word is noticed after this much silence.
+/// Silence after which a machine counts as gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Names the file of certificates, as PostgreSQL's own programs read it.
@@ -36,16 +36,27 @@ pub(super) struct Link {
     decisions: Config,
     visits: Config,
     tls: Option<MakeRustlsConnect>,
+    /// Whether decisions rest on what is read.
+    decides: bool,
 }
 
 impl Link {
-    /// Reads a URL or a string of `key=value` pairs. Only a server that takes writes will do: lockout is never read
-    /// from a standby.
-    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+    /// To the server that takes writes: lockout is never read from a standby.
+    pub(super) fn to_primary(url: &str) -> Result<Self, StoreError> {
+        Self::parse(url, TargetSessionAttrs::ReadWrite)
+    }
+
+    /// To any server, for reading what nothing is decided by.
+    pub(super) fn to_any(url: &str) -> Result<Self, StoreError> {
+        Self::parse(url, TargetSessionAttrs::Any)
+    }
+
+    /// Reads a URL or a string of `key=value` pairs.
+    fn parse(url: &str, wanted: TargetSessionAttrs) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             StoreError::Refused(format!("its URL is not valid: {error}"))
         })?;
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.target_session_attrs(wanted);
         if config.get_application_name().is_none() {
             config.application_name(NAME);
         }
@@ -61,11 +72,20 @@ impl Link {
         let mut decisions = config.clone();
         decisions.options(format!("{SETTINGS} {STATEMENT} {theirs}"));
         config.options(format!("{SETTINGS} {theirs}"));
-        Ok(Self { decisions, visits: config, tls })
+        Ok(Self { decisions, visits: config, tls, decides: wanted == TargetSessionAttrs::ReadWrite })
     }
 
-    /// Connects.
+    /// Connects, and waits until everything that decisions may rest on is on the standby.
     pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
+        let mut session = self.dial(purpose)?;
+        if self.decides {
+            session.barrier()?;
+        }
+        Ok(session)
+    }
+
+    /// Connects, without [`Session::barrier`].
+    pub(super) fn dial(&self, purpose: Use) -> Result<Session, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::Unreachable(error.to_string()))?;
         let config = match purpose {
@@ -73,14 +93,14 @@ impl Link {
             Use::Visits => &self.visits,
         };
         let client = match &self.tls {
-            None => dial(&runtime, config, NoTls)?,
-            Some(tls) => dial(&runtime, config, tls.clone())?,
+            None => handshake(&runtime, config, NoTls)?,
+            Some(tls) => handshake(&runtime, config, tls.clone())?,
         };
         Ok(Session::new(client, runtime, purpose))
     }
 }
 
-fn dial<T>(runtime: &Runtime, config: &Config, tls: T) -> Result<Client, StoreError>
+fn handshake<T>(runtime: &Runtime, config: &Config, tls: T) -> Result<Client, StoreError>
 where
     T: MakeTlsConnect<Socket, Stream: Send + 'static>,
 {

@@ -8,8 +8,9 @@ mod session;
 mod spelling;
 mod wire;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,29 +20,28 @@ use crate::books::decision::{Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 use crate::rules::decide::Outcome;
+use crate::store::pool::Pool;
 use crate::store::queue::{Job, Pending, queue_slot};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
 pub(crate) const WORKERS: usize = 16;
-/// Connections for everything else.
+/// Connections for short transactions that are no decisions.
 const VISITORS: usize = 4;
-/// What may wait for the workers; more is refused as busy.
+/// Most decisions that wait for the workers; more are refused as busy.
 const QUEUE: usize = 4_096;
-/// How long one of the rest waits for a connection.
-const VISIT: Duration = Duration::from_secs(5);
-/// How often one decision is made at most, where it meets others; a connection that broke off counts for several.
+/// Most tries at one decision that meets others.
 const TRIES: u32 = 12;
+/// Tries that a connection that broke off counts for.
 const BROKEN: u32 = 6;
 
 /// A database of a PostgreSQL server.
 pub(crate) struct PostgresStore {
     link: Arc<Link>,
     decider: Arc<Decider>,
+    /// None if the store was opened for reading only.
     queue: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
-    /// Those that nobody uses; `None` where there is no connection yet.
-    visitors: Mutex<Vec<Option<Session>>>,
-    returned: Condvar,
+    visitors: Pool<Session>,
 }
 
 impl PostgresStore {
@@ -53,12 +53,12 @@ impl PostgresStore {
         make: bool,
         load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
-        let link = Arc::new(Link::parse(url)?);
-        let mut first = link.connect(Use::Visits)?;
+        let link = Arc::new(Link::to_primary(url)?);
+        let mut first = link.dial(Use::Visits)?;
         let decider = first.migrate(make, load)?;
         first.barrier()?;
-        // The last one is taken first.
-        let visitors = (1..VISITORS).map(|_| None).chain([Some(first)]).collect();
+        let visitors = Pool::new(VISITORS - 1);
+        visitors.add(first);
         let (queue, jobs) = sync_channel(QUEUE);
         let (decider, jobs) = (Arc::new(decider), Arc::new(Mutex::new(jobs)));
         let start = |number| {
@@ -68,8 +68,20 @@ impl PostgresStore {
             std::thread::Builder::new().name(name).spawn(work).map_err(|_| StoreError::Locked)
         };
         let workers = (0..workers.max(1)).map(start).collect::<Result<Vec<_>, _>>()?;
-        let visitors = Mutex::new(visitors);
-        Ok(Self { link, decider, queue: Some(queue), workers, visitors, returned: Condvar::new() })
+        Ok(Self { link, decider, queue: Some(queue), workers, visitors })
+    }
+
+    /// Connects to a server that may be a standby, as a role that need not write, and lets `load` read.
+    pub(crate) fn open_read_only<E: From<StoreError>>(
+        url: &str,
+        load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
+    ) -> Result<Self, E> {
+        let link = Arc::new(Link::to_any(url)?);
+        let mut first = link.connect(Use::Visits)?;
+        let decider = Arc::new(first.load(load)?);
+        let visitors = Pool::new(VISITORS - 1);
+        visitors.add(first);
+        Ok(Self { link, decider, queue: None, workers: Vec::new(), visitors })
     }
 
     /// What it decides by.
@@ -80,7 +92,7 @@ impl PostgresStore {
     /// Queues a decision.
     pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
         let (job, pending) = queue_slot(question);
-        let queue = self.queue.as_ref().ok_or(StoreError::Stopped)?;
+        let queue = self.queue.as_ref().ok_or(StoreError::ReadOnly)?;
         match queue.try_send(job) {
             Ok(()) => Ok(pending),
             Err(TrySendError::Full(_)) => Err(StoreError::Locked),
@@ -93,10 +105,13 @@ impl PostgresStore {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
     ) -> Result<T, E> {
+        if self.queue.is_none() {
+            return Err(StoreError::ReadOnly.into());
+        }
         self.visit(|session| session.transaction(WRITE, work))
     }
 
-    /// Runs `work` on one consistent snapshot.
+    /// Runs `work`, which is short, on one consistent snapshot.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
@@ -104,33 +119,25 @@ impl PostgresStore {
         self.visit(|session| session.transaction(READ, work))
     }
 
+    /// Runs `work`, which may take minutes, on one consistent snapshot and a connection of its own.
+    pub(crate) fn read_long<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.link.connect(Use::Visits)?.transaction(READ, work)
+    }
+
+    /// Commits as a decision does, and looks whether all workers live.
+    pub(crate) fn prove(&self) -> Result<(), StoreError> {
+        if self.workers.iter().any(JoinHandle::is_finished) {
+            return Err(StoreError::Stopped);
+        }
+        self.visit(Session::barrier)
+    }
+
     fn visit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Session) -> Result<T, E>) -> Result<T, E> {
-        let mut loan = self.borrow()?;
-        let session = ready(&mut loan.session, &self.link, Use::Visits)?;
-        work(session)
-    }
-
-    /// A connection that nobody uses, until it is dropped.
-    fn borrow(&self) -> Result<Loan<'_>, StoreError> {
-        let visitors = guard(&self.visitors);
-        let free = self.returned.wait_timeout_while(visitors, VISIT, |visitors| visitors.is_empty());
-        let session = free.unwrap_or_else(PoisonError::into_inner).0.pop().ok_or(StoreError::Locked)?;
-        Ok(Loan { home: self, session })
-    }
-}
-
-/// A borrowed connection.
-struct Loan<'a> {
-    home: &'a PostgresStore,
-    session: Option<Session>,
-}
-
-impl Drop for Loan<'_> {
-    /// It goes home, but for one that a panic left in the middle of a transaction.
-    fn drop(&mut self) {
-        let session = self.session.take().filter(|_| !std::thread::panicking());
-        guard(&self.home.visitors).push(session);
-        self.home.returned.notify_one();
+        let mut loan = self.visitors.borrow()?;
+        work(ready(&mut loan.slot, &self.link, Use::Visits)?)
     }
 }
 
@@ -139,7 +146,7 @@ impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.queue = None;
         for worker in self.workers.drain(..) {
-            // A panic of a worker has been seen by those whose answers it took along.
+            // Whoever waited for a worker that panicked was told so.
             let _ended = worker.join();
         }
     }
@@ -149,11 +156,16 @@ impl Drop for PostgresStore {
 fn serve(link: &Link, decider: &Decider, jobs: &Mutex<Receiver<Job>>) {
     let mut session = None;
     loop {
-        let job = guard(jobs).recv();
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else {
             return;
         };
-        let outcome = decide(&mut session, link, decider, &job.question);
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut session, link, decider, &job.question)));
+        let outcome = decided.unwrap_or_else(|_| {
+            // The server rolls back what a connection that is closed has not committed.
+            session = None;
+            Err(StoreError::Defect)
+        });
         job.answer(outcome);
     }
 }
@@ -192,13 +204,7 @@ fn ready<'a>(
         return Ok(slot.insert(session));
     }
     *slot = None;
-    let mut session = link.connect(purpose)?;
-    session.barrier()?;
-    Ok(slot.insert(session))
-}
-
-fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    Ok(slot.insert(link.connect(purpose)?))
 }
 
 impl std::fmt::Debug for PostgresStore {

@@ -1,19 +1,18 @@
 //! One connection and its transactions.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::{join, join_all};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement as Prepared};
 
-use super::spelling::fused;
-use super::spelling::spelled;
-use super::wire::Owned;
-use super::wire::is_broken;
-use super::wire::is_conflict;
+use super::spelling::{joined, spelled};
+use super::wire::{Owned, is_broken, is_conflict};
 use crate::books::sql::{Param, Sql, Statement};
 use crate::domain::StoreError;
 use crate::store::schema;
@@ -52,24 +51,25 @@ pub(super) enum Fault {
 
 /// One connection, driven by the thread that uses it.
 ///
-/// `BEGIN` goes out with the first exchange of a transaction, what [`Sql::execute_all`] writes with the last
-/// one, beside `COMMIT`: if a statement fails, the server rolls back whatever `COMMIT` says.
+/// `BEGIN` goes out with the first exchange of a transaction, what [`Sql::execute_all`] was told last goes out as one
+/// statement beside `COMMIT`: if it fails, the server rolls back whatever `COMMIT` says.
 pub(super) struct Session {
     client: Client,
     runtime: Runtime,
     purpose: Use,
     prepared: HashMap<&'static str, Prepared>,
     opening: Option<&'static str>,
-    /// What several statements at once are prepared as.
-    together: HashMap<Vec<&'static str>, Option<Prepared>>,
+    /// What several statements are prepared as that run as one.
+    joined: HashMap<Vec<&'static str>, Prepared>,
+    /// Statements of one [`Sql::execute_all`] that have not been sent yet.
     deferred: Vec<(&'static str, Vec<Owned>)>,
     fault: Option<Fault>,
 }
 
 impl Session {
     pub(super) fn new(client: Client, runtime: Runtime, purpose: Use) -> Self {
-        let (prepared, together, deferred) = (HashMap::new(), HashMap::new(), Vec::new());
-        Self { client, runtime, purpose, prepared, together, opening: None, deferred, fault: None }
+        let (prepared, joined, deferred) = (HashMap::new(), HashMap::new(), Vec::new());
+        Self { client, runtime, purpose, prepared, joined, opening: None, deferred, fault: None }
     }
 
     /// Why the last transaction failed.
@@ -130,8 +130,8 @@ impl Session {
         if self.opening.take().is_some() {
             return Ok(());
         }
-        let writes = match self.writes() {
-            Ok(writes) => writes,
+        let last = match self.join_deferred() {
+            Ok(last) => last,
             Err(error) => {
                 self.abandon();
                 return Err(error);
@@ -139,31 +139,35 @@ impl Session {
         };
         let client = &self.client;
         let done = self.wait(async {
-            let writes = join_all(writes.iter().map(|(sql, params)| execute(client, sql, params)));
-            let (writes, done) = join(writes, client.batch_execute("COMMIT")).await;
-            writes.into_iter().collect::<Result<Vec<u64>, _>>().and(done)
+            let write = async {
+                match &last {
+                    Some((sql, params)) => execute(client, sql, params).await,
+                    None => Ok(0),
+                }
+            };
+            let (written, done) = join(write, client.batch_execute("COMMIT")).await;
+            written.and(done)
         });
         self.noted(done)
     }
 
-    /// What was put off: one statement if that means the same.
-    fn writes(&mut self) -> Result<Vec<(Prepared, Vec<Owned>)>, StoreError> {
+    /// What was put off, as one statement.
+    fn join_deferred(&mut self) -> Result<Option<(Prepared, Vec<Owned>)>, StoreError> {
         let deferred = std::mem::take(&mut self.deferred);
-        if let Some(one) = self.together(&deferred)? {
-            return Ok(vec![(one, deferred.into_iter().flat_map(|(_, params)| params).collect())]);
+        if deferred.is_empty() {
+            return Ok(None);
         }
-        deferred.into_iter().map(|(sql, params)| Ok((self.prepare(sql)?, params))).collect()
-    }
-
-    fn together(&mut self, deferred: &[(&'static str, Vec<Owned>)]) -> Result<Option<Prepared>, StoreError> {
         let key: Vec<&'static str> = deferred.iter().map(|(sql, _)| *sql).collect();
-        if let Some(known) = self.together.get(&key) {
-            return Ok(known.clone());
-        }
-        let counted: Vec<_> = deferred.iter().map(|(sql, params)| (*sql, params.len())).collect();
-        let prepared = fused(&counted).map(|text| self.parse(&text)).transpose()?;
-        self.together.insert(key, prepared.clone());
-        Ok(prepared)
+        let prepared = match self.joined.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let counted: Vec<_> = deferred.iter().map(|(sql, params)| (*sql, params.len())).collect();
+                let prepared = self.parse(&joined(&counted))?;
+                self.joined.insert(key, prepared.clone());
+                prepared
+            }
+        };
+        Ok(Some((prepared, deferred.into_iter().flat_map(|(_, params)| params).collect())))
     }
 
     /// Rolls back. If the connection is gone, the server does so by itself; one that cannot be rolled back is.
@@ -221,10 +225,20 @@ impl Session {
     fn catch_up(&mut self) -> Result<(), StoreError> {
         for (sql, params) in std::mem::take(&mut self.deferred) {
             let sql = self.prepare(sql)?;
-            let done = self.wait(execute(&self.client, &sql, &params));
-            self.noted(done)?;
+            self.send(&sql, &params)?;
         }
         Ok(())
+    }
+
+    /// Runs one statement, after `BEGIN` if that has not been sent.
+    fn send(&mut self, sql: &Prepared, params: &[Owned]) -> Result<u64, StoreError> {
+        let opening = self.opening.take();
+        let client = &self.client;
+        let done = self.wait(async {
+            let (begun, changed) = join(begin(client, opening), execute(client, sql, params)).await;
+            begun.and(changed)
+        });
+        self.noted(done)
     }
 
     fn batch(&mut self, script: &str) -> Result<(), StoreError> {
@@ -234,6 +248,17 @@ impl Session {
             self.client.batch_execute(script).await
         });
         self.noted(done)
+    }
+
+    /// Lets `load` read, if the schema is up to date.
+    pub(super) fn load<T, E: From<StoreError>>(
+        &mut self,
+        load: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transaction(READ, |db| {
+            schema::check_readable(version(db)?)?;
+            load(db)
+        })
     }
 
     /// Brings the schema up to date, or makes it if there is none and `make` says so, and lets `load` read or
@@ -250,10 +275,11 @@ impl Session {
         self.within(WRITE, |session| {
             session.batch(MIGRATING)?;
             let found = version(session)?;
-            if found == 0 && !make {
-                return Err(StoreError::Empty.into());
+            match (found, make) {
+                (0, false) => return Err(StoreError::Empty.into()),
+                (0, true) => check_encoding(session)?,
+                _ => schema::check_version(found)?,
             }
-            schema::check_version(found)?;
             if found != schema::VERSION {
                 for script in schema::postgres_scripts(found) {
                     session.batch(&script)?;
@@ -278,18 +304,23 @@ fn version(db: &mut dyn Sql) -> Result<i64, StoreError> {
     }
 }
 
+/// Refuses a database that cannot hold every name.
+fn check_encoding(db: &mut dyn Sql) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('server_encoding')";
+    match db.first(sql, &[], |row| Ok(row.text(0)?.to_owned()))? {
+        Some(encoding) if encoding != "UTF8" => Err(StoreError::Refused(format!(
+            "the database's encoding is {encoding}, which lacks most letters: make one with `createdb -E UTF8 -T template0`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Sql for Session {
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let sql = self.prepare(sql)?;
         self.catch_up()?;
-        let opening = self.opening.take();
         let params: Vec<Owned> = params.iter().map(Owned::from).collect();
-        let client = &self.client;
-        let done = self.wait(async {
-            let (begun, changed) = join(begin(client, opening), execute(client, &sql, &params)).await;
-            begun.and(changed)
-        });
-        self.noted(done)
+        self.send(&sql, &params)
     }
 
     fn query(
@@ -298,7 +329,21 @@ impl Sql for Session {
         params: &[Param<'_>],
         each: &mut dyn FnMut(&dyn crate::books::sql::Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.query_all(&[Statement::new(sql, params)], &mut |_, row| each(row))
+        let sql = self.prepare(sql)?;
+        self.catch_up()?;
+        let opening = self.opening.take();
+        let client = &self.client;
+        let done = self.wait(async {
+            let (begun, rows) = join(begin(client, opening), client.query_raw(&sql, params)).await;
+            let mut rows = pin!(begun.and(rows)?);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(refused) = each(&row) {
+                    return Ok(Err(refused));
+                }
+            }
+            Ok(Ok(()))
+        });
+        self.noted(done)?
     }
 
     fn query_all(
@@ -327,6 +372,7 @@ impl Sql for Session {
     }
 
     fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<(), StoreError> {
+        self.catch_up()?;
         for statement in statements {
             self.deferred.push((statement.sql, statement.params.iter().map(Owned::from).collect()));
         }
