@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+mod crowd;
 mod growth;
 mod promises;
 #[path = "../support/row.rs"]
@@ -27,7 +28,7 @@ const ONLY: &str = "ONETAP_SERVICE_ONLY";
 const ROOM: u64 = 25;
 
 type Section = fn(&Place) -> Fallible<Vec<Row>>;
-const SECTIONS: [(&str, Section); 11] = [
+const SECTIONS: [(&str, Section); 12] = [
     ("symmetric", throughput::symmetric),
     ("oaep", throughput::oaep),
     ("postgres", throughput::postgres),
@@ -39,6 +40,7 @@ const SECTIONS: [(&str, Section); 11] = [
     ("kills-postgres", promises::kills_postgres),
     ("telling", telling::measure),
     ("client", client::own_cost),
+    ("crowd", crowd::measure),
 ];
 
 fn main() -> Fallible<()> {

@@ -1,0 +1,37 @@
+//! Strangers at the door: what they cost in memory, and who is served among them.
+
+use onetap_conformance::crowd::{Crowd, try_tokens};
+use onetap_conformance::fire::Fallible;
+use onetap_conformance::fire::scene::SYMMETRIC;
+
+use crate::row::Row;
+use crate::{Place, scene};
+
+/// Clients that come at once after a restart.
+const CLIENTS: usize = 250;
+const WRONG_TOKENS: usize = 100_000;
+const ADDRESSES: usize = 10_000;
+const SILENT: usize = 3_000;
+const REQUESTS: usize = 2_000;
+/// Megabytes.
+const MEMORY: f64 = 60.0;
+/// Per cent of the honest requests.
+const SERVED: f64 = 99.0;
+
+pub(crate) fn measure(place: &Place) -> Fallible<Vec<Row>> {
+    let scene = scene(place.sqlite("crowd"), SYMMETRIC, 2)?;
+    let crowd = Crowd::gather(&scene.books.open()?, CLIENTS)?;
+    let serving = scene.serve()?;
+    crowd.come_at_once(serving.address())?;
+    try_tokens(serving.address(), WRONG_TOKENS, ADDRESSES)?;
+    let [_, most] = serving.resident()?.map(|kib| f64::from(kib) * 1.024e-3);
+    let memory = "memory: 250 first requests after a restart, then 100 000 wrong tokens from 10 000 addresses";
+    let served = crowd.served_among_strangers(serving.address(), SILENT, REQUESTS)?;
+    #[allow(clippy::cast_precision_loss, reason = "small counts")]
+    let share = served as f64 * 100.0 / REQUESTS as f64;
+    println!("  {most:.1} MB, {served} of {REQUESTS} served within 50 ms");
+    let name = "honest requests served within 50 ms beside 3 000 silent sockets and wrong tokens";
+    let served = Row::of_service(name, "%", share, "all", 100.0).of_issue(10);
+    let (bar, holds) = (Some(format!("≥ {SERVED} %")), Some(share >= SERVED));
+    Ok(vec![Row::within(memory, "MB", most, MEMORY).of_issue(10), Row { bar, holds, ..served }])
+}
