@@ -25,7 +25,8 @@ pub(crate) fn measure(place: &Place) -> Fallible<Vec<Row>> {
     crowd.come_at_once(serving.address())?;
     try_tokens(serving.address(), WRONG_TOKENS, ADDRESSES)?;
     let [_, most] = serving.resident()?.map(|kib| f64::from(kib) * 1.024e-3);
-    let memory = "memory: 250 first requests after a restart, then 100 000 wrong tokens from 10 000 addresses";
+    let memory =
+        "memory: 250 first requests after a restart, then 100 000 wrong tokens from 10 000 addresses";
     let served = crowd.served_among_strangers(serving.address(), SILENT, REQUESTS)?;
     #[allow(clippy::cast_precision_loss, reason = "small counts")]
     let share = served as f64 * 100.0 / REQUESTS as f64;
