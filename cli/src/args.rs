@@ -171,6 +171,15 @@ pub(crate) enum Verifier {
         #[arg(long)]
         db: PathBuf,
     },
+    /// Make a database anew from an exported log, in a folder with keys.json and without a database
+    Rebuild {
+        /// What `audit export` wrote; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+    },
     /// Hold, release, capture and reverse money; check the sums
     #[command(subcommand)]
     Ledger(Ledger),

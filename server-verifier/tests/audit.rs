@@ -146,13 +146,19 @@ fn the_whole_log_is_exported_in_order() {
     let mut out = Vec::new();
     let entries = world.verifier.export_log(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert_eq!(text.lines().count(), usize::try_from(entries).unwrap());
-    assert_eq!(text.lines().count(), world.verifier.log(None).unwrap().len());
-    let places: Vec<(Option<String>, i64)> = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|entry| (entry["account"].as_str().map(str::to_owned), entry["sequence"].as_i64().unwrap()))
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let end = &lines.last().unwrap()["end"];
+    assert_eq!(end["entries"].as_u64(), Some(entries));
+    assert_eq!(usize::try_from(entries).unwrap(), world.verifier.log(None).unwrap().len());
+    let chains = lines.iter().filter(|line| line.get("chain").is_some()).count();
+    assert_eq!(end["chains"].as_u64(), Some(chains as u64));
+    let places: Vec<(Option<i64>, i64)> = lines
+        .iter()
+        .filter_map(|line| line.get("entry"))
+        .map(|entry| (entry["account"].as_i64(), entry["sequence"].as_i64().unwrap()))
         .collect();
+    assert_eq!(places.len() + chains + 2, lines.len());
     for pair in places.windows(2) {
         assert!(
             pair[1].1 == if pair[0].0 == pair[1].0 && pair[1].1 != 1 { pair[0].1 + 1 } else { 1 },

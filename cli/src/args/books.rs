@@ -24,7 +24,7 @@ pub(crate) enum Audit {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Write the whole log as JSON Lines
+    /// Write the whole log as JSON Lines, from which `verifier rebuild` makes a database anew
     Export {
         /// The server's folder
         #[arg(long)]

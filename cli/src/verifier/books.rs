@@ -1,12 +1,13 @@
-//! `onetap verifier audit`, `backup` and `restore`.
+//! `onetap verifier audit`, `backup`, `restore` and `rebuild`.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use onetap_server_verifier::{ServiceError, restore as put_back};
+use onetap_server_verifier::{ServiceError, rebuild as make_anew, restore as put_back};
 use serde_json::json;
 
+use super::keys::environment_of;
 use super::{open, open_to_read};
 use crate::act::act;
 use crate::args;
@@ -66,4 +67,21 @@ pub(super) fn restore(from: &Path, db: &Path, out: Output) -> Result<(), Failure
     put_back(from, db)?;
     let prose = format!("{} has the copy; put keys.json there before you open it", db.display());
     out.result(&json!({ "restored": db }), prose)
+}
+
+pub(super) fn rebuild(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
+    let mut log: Box<dyn BufRead> = if from == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(from).map_err(|source| Failure::file("read", from, source))?;
+        Box::new(BufReader::new(file))
+    };
+    let made = make_anew(&mut log, db, &environment_of(db)?)?;
+    let prose = format!(
+        "{} entries of {} chains: {} is made anew. No message waits in its outbox, since the log does not tell which were delivered",
+        made.entries,
+        made.chains,
+        db.display()
+    );
+    out.result(&made, prose)
 }

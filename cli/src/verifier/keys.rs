@@ -24,7 +24,12 @@ const MAX_SECRET: u64 = 1024;
 
 /// Opens the server's folder; what opens its keys is named by the environment's variables, or typed.
 pub(crate) fn open(db: &Path) -> Result<Verifier, Failure> {
-    Ok(Verifier::open(db, environment(db, &from_variables())?)?)
+    Ok(Verifier::open(db, environment_of(db)?)?)
+}
+
+/// What opens the keys in a folder.
+pub(super) fn environment_of(db: &Path) -> Result<Environment, Failure> {
+    environment(db, &from_variables())
 }
 
 /// Opens the server's folder for a command that only reads, also where nothing can be written. A database of an older

@@ -35,6 +35,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         args::Verifier::Audit(command) => books::audit(command, out),
         args::Verifier::Backup { db, to } => books::backup(db, to, out),
         args::Verifier::Restore { from, db } => books::restore(from, db, out),
+        args::Verifier::Rebuild { from, db } => books::rebuild(from, db, out),
         args::Verifier::Keys(command) => keys::run(command, out),
         args::Verifier::Enroll { db, account, profile, order, statement } => match (account, statement) {
             (Some(account), _) => order_card(&open(db)?, account, *profile, order.as_deref(), out),

@@ -1,6 +1,7 @@
 //! What decisions and acts do to rows: functions over [`sql::Sql`], each inside its caller's transaction.
 
 pub(crate) mod accounts;
+pub(crate) mod bulk;
 mod cancellation;
 pub(crate) mod chain;
 pub(crate) mod check;
@@ -12,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod model;
 pub(crate) mod outbox;
 pub(crate) mod project;
+pub(crate) mod replay;
 pub(crate) mod sql;
 pub(crate) mod tables;
 pub(crate) mod takeover;

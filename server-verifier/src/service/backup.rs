@@ -3,12 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::books::sql::{Row, params};
 use crate::service::error::ServiceError;
-use crate::service::{DATABASE, Verifier};
+use crate::service::part::Part;
+use crate::service::{Verifier, make_directory};
 use crate::store::{Store, sqlite};
 
 /// How long an answer is kept under its idempotency key, in seconds: far longer than a transaction may wait.
@@ -75,23 +76,12 @@ impl Verifier {
 /// [`ServiceError::AlreadyInitialised`]; [`ServiceError::Store`] if the copy is damaged or not a OneTap database;
 /// [`ServiceError::File`].
 pub fn restore(from: &Path, directory: &Path) -> Result<(), ServiceError> {
-    let database = directory.join(DATABASE);
-    if database.exists() {
-        return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
-    }
     sqlite::check_file(from)?;
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.and_then(|()| place(from, &database)).map_err(ServiceError::File)
-}
-
-/// Under a second name first, so that a crash leaves a whole database or none.
-fn place(from: &Path, database: &Path) -> io::Result<()> {
-    let part = database.with_extension("part");
-    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    io::copy(&mut File::open(from)?, &mut new)?;
-    new.sync_all()?;
-    fs::rename(&part, database)?;
-    sync_directory(database)
+    make_directory(directory)?;
+    let part = Part::begin(directory)?;
+    let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut part.file()));
+    copied.map_err(ServiceError::File)?;
+    part.publish()
 }
 
 fn sync(file: &File, path: &Path) -> io::Result<()> {

@@ -14,7 +14,6 @@ use onetap_apdu_spec::suite::SignatureAlgorithm;
 use crate::books;
 use crate::books::accounts::OPERATOR;
 use crate::books::chain::ORIGIN;
-use crate::books::log::LogPage;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{Event, MAX_PAGE, StoreError, Timestamp};
 use crate::service::Verifier;
@@ -26,14 +25,14 @@ const FORMAT: u32 = 1;
 /// Where one chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Head {
+pub(super) struct Head {
     /// Row of the account; 0 is the operator's own chain.
-    account: i64,
+    pub(super) account: i64,
     /// Place of the last entry.
-    sequence: i64,
+    pub(super) sequence: i64,
     /// Its seal.
     #[serde(with = "hex::serde")]
-    seal: Block,
+    pub(super) seal: Block,
 }
 
 /// What is signed of a checkpoint.
@@ -90,23 +89,24 @@ impl Checkpoint {
 }
 
 /// The ends, gathered one after another.
-struct Roots<'a> {
+pub(super) struct Roots<'a> {
     crypto: &'a dyn Crypto,
-    chains: u64,
-    root: Digest,
+    pub(super) chains: u64,
+    pub(super) root: Digest,
 }
 
 impl<'a> Roots<'a> {
-    fn new(crypto: &'a dyn Crypto) -> Self {
+    pub(super) fn new(crypto: &'a dyn Crypto) -> Self {
         Self { crypto, chains: 0, root: [0; 32] }
     }
 
-    fn add(&mut self, head: &Head) {
+    pub(super) fn add(&mut self, head: &Head) {
         let (account, sequence) = (head.account.to_be_bytes(), head.sequence.to_be_bytes());
         self.root = self.crypto.sha256(&[&self.root, &account, &sequence, &head.seal]);
         self.chains += 1;
     }
 }
+
 impl Desk<'_> {
     /// Writes a checkpoint of the whole log, of one moment, to `out`, and an entry about it to the operator's
     /// chain. Keep it where who can write to the database cannot.
@@ -200,27 +200,10 @@ impl Verifier {
         }
         Err(ServiceError::BadCheckpoint)
     }
-
-    /// Writes the whole log, of one moment, as JSON Lines, chain by chain, each entry with its place, moment and account.
-    ///
-    /// # Errors
-    /// [`ServiceError::File`] if it cannot be written; [`ServiceError::Store`].
-    pub fn export_log(&self, out: &mut dyn Write) -> Result<u64, ServiceError> {
-        let (mut page, mut written) = (LogPage::default(), 0);
-        self.store.read_long(|db| {
-            while let entries @ [_, ..] = page.next(db)?.as_slice() {
-                for entry in entries {
-                    line(out, entry)?;
-                    written += 1;
-                }
-            }
-            out.flush().map_err(ServiceError::File)?;
-            Ok(written)
-        })
-    }
 }
 
-fn line<T: serde::Serialize>(out: &mut dyn Write, value: &T) -> Result<(), ServiceError> {
+/// One value as a line of JSON.
+pub(super) fn line<T: serde::Serialize>(out: &mut dyn Write, value: &T) -> Result<(), ServiceError> {
     serde_json::to_writer(&mut *out, value).map_err(|error| ServiceError::File(error.into()))?;
     out.write_all(b"\n").map_err(ServiceError::File)
 }

@@ -143,6 +143,16 @@ pub enum ServiceError {
         "the checkpoint is damaged, or another server's; give the file that `verifier audit checkpoint` wrote"
     )]
     BadCheckpoint,
+    /// No database can be made from the log.
+    #[error(
+        "line {line} of the log {what}; nothing was made: give the file that `verifier audit export` wrote"
+    )]
+    BadLog {
+        /// The first line that does not fit, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Only SQLite databases are copied by this program.
     #[error("the database is PostgreSQL's; back it up with PostgreSQL's own tools (docs/postgres.md)")]
     NotSqlite,

@@ -10,10 +10,13 @@ pub(crate) mod checkpoint;
 mod clients;
 pub(crate) mod desk;
 pub(crate) mod error;
+mod export;
 mod holds;
 mod keys;
 pub(crate) mod known;
 pub mod outbox;
+mod part;
+pub(crate) mod rebuild;
 mod reversal;
 mod settlement;
 mod terminals;
@@ -48,7 +51,6 @@ use crate::store::sqlite::SqliteStore;
 
 pub(crate) const DATABASE: &str = "verifier.db";
 /// Where the books are, if not in a file here.
-#[cfg(feature = "postgres")]
 const POSTGRES_URL: &str = "postgres.url";
 /// Parsed card keys kept in memory, about 4 kB each.
 const CACHED_CARDS: usize = 4_000;

@@ -180,6 +180,19 @@ pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
     if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged) }
 }
 
+/// Makes a database in the new, empty file at `path`, with whatever `work` writes. Nothing is synced: whoever fails removes
+/// the file, and whoever does not syncs it.
+pub(crate) fn build<T, E: From<StoreError>>(
+    path: &Path,
+    work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut pen = Pen::open(path)?;
+    schema::use_no_journal(pen.connection())?;
+    let value = pen.fill(work)?;
+    schema::use_wal(pen.connection())?;
+    Ok(value)
+}
+
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SqliteStore")

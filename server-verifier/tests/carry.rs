@@ -1,0 +1,306 @@
+//! A database made anew from its exported log.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use onetap_server_verifier::*;
+use rusqlite::types::Value;
+use support::*;
+use tempfile::TempDir;
+
+const SUITE: &str = "a3+sha256+aes-cbc-cmac";
+
+fn raw(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join("verifier.db")).unwrap()
+}
+
+/// Payments, wrong passwords, a lock, holds of all ends, a card made anew, one blocked, a closed account: something in every table
+/// that the log tells.
+fn history(directory: &Path) -> World {
+    let world = World::on_disk(directory);
+    let desk = || world.verifier.desk(Act::of_program("test", "set-up"));
+    let mut card = world.card(SUITE);
+    for amount in [100, 250, 1] {
+        world.send(&card.tap(world.payment(amount)).request);
+    }
+    world.send(&card.tap(world.payment(1)).typed("abcdefgh"));
+    let mut options = CardOptions::new(eur());
+    options.suite = SUITE.parse().unwrap();
+    let again = desk().rotate_card_key(card.order.binding.card, &options).unwrap();
+    desk().activate_card(&Card::make(again.personalisation).statement()).unwrap();
+    let bob = account(&world.verifier, "Bob", AccountKind::Current, 500);
+    let mut other = world.card_of(&bob, SUITE.parse().unwrap());
+    let tap = other.tap(world.payment(1));
+    for _ in 0..3 {
+        world.send(&tap.typed("abcdefgh"));
+    }
+    let holds: Vec<_> = (0..3).map(|_| desk().place_hold(&world.ada, 70).unwrap()).collect();
+    desk().release_hold(holds[0]).unwrap();
+    desk().capture_hold(holds[1], &world.shop, 30).unwrap();
+    let nobody = account(&world.verifier, "Nobody", AccountKind::Current, 0);
+    desk().close_account(&nobody).unwrap();
+    world.clock.advance(60);
+    world.check_books();
+    world
+}
+
+fn exported(verifier: &Verifier) -> String {
+    let mut log = Vec::new();
+    verifier.export_log(&mut log).unwrap();
+    String::from_utf8(log).unwrap()
+}
+
+/// A folder with the keys of another one, and nothing else.
+fn with_keys_of(directory: &Path) -> TempDir {
+    let new = tempfile::tempdir().unwrap();
+    fs::copy(directory.join("keys.json"), new.path().join("keys.json")).unwrap();
+    new
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// All rows of all tables, but for what the log does not tell: credits count as gathered, and no message waits.
+fn tables(directory: &Path) -> BTreeMap<String, Vec<Vec<Value>>> {
+    let db = raw(directory);
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    let list: Vec<String> =
+        db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(list.len(), 14, "{list:?}");
+    let rows = |sql: &str| {
+        let mut statement = db.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement
+            .query_map([], |row| (0..columns).map(|column| row.get::<_, Value>(column)).collect())
+            .unwrap();
+        rows.map(Result::unwrap).collect::<Vec<Vec<Value>>>()
+    };
+    list.into_iter()
+        .filter(|table| table != "credits" && table != "outbox")
+        .map(|table| {
+            let sql = match table.as_str() {
+                "accounts" => "SELECT account_id, number, holder, currency, kind, system, is_open, locked_at, lock_cause,
+                    wrong_in_a_row, held, audit_sequence, audit_seal, audit_head, balance + coalesce((SELECT sum(amount)
+                    FROM credits c WHERE c.account_id = a.account_id), 0) FROM accounts a ORDER BY 1"
+                    .to_owned(),
+                table => format!("SELECT * FROM {table} ORDER BY 1, 2"),
+            };
+            let found = rows(&sql);
+            (table, found)
+        })
+        .collect()
+}
+
+#[test]
+fn a_database_made_anew_from_its_log_is_the_same_table_for_table() {
+    let original = tempfile::tempdir().unwrap();
+    let world = history(original.path());
+    let log = exported(&world.verifier);
+    let anew = with_keys_of(original.path());
+    let made = rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
+    assert_eq!(names(anew.path()), ["keys.json", "verifier.db"]);
+    let mode = fs::metadata(anew.path().join("verifier.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (before, after) = (tables(original.path()), tables(anew.path()));
+    for (name, rows) in &before {
+        assert!(["clients", "outbox"].contains(&name.as_str()) || !rows.is_empty(), "{name}");
+        assert_eq!(rows, &after[name], "{name}");
+    }
+    let schema = "SELECT type, name, sql FROM sqlite_schema ORDER BY name";
+    let objects = |directory: &Path| -> Vec<[Option<String>; 3]> {
+        let db = raw(directory);
+        let mut statement = db.prepare(schema).unwrap();
+        let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(objects(original.path()), objects(anew.path()));
+    let verifier = Verifier::open(anew.path(), environment(&world.clock)).unwrap();
+    let audited = verifier.audit_verify().unwrap();
+    assert_eq!((audited.chains, audited.entries), (made.chains, made.entries));
+    verifier.ledger_check().unwrap();
+    assert_eq!(exported(&verifier), log);
+}
+
+/// The new database decides as the old one would: it knows keys, marks and answers, and opens accounts.
+#[test]
+fn a_database_made_anew_goes_on_where_the_log_ends() {
+    let original = tempfile::tempdir().unwrap();
+    let world = World::on_disk(original.path());
+    let mut card = world.card(SUITE);
+    let (first, second) = (card.tap(world.payment(100)), card.tap(world.payment(250)));
+    let Outcome::Executed(receipt) =
+        world.verifier.authorise(&world.client, "till-1", &first.request).unwrap()
+    else {
+        panic!("the first payment")
+    };
+    let anew = with_keys_of(original.path());
+    rebuild(&mut exported(&world.verifier).as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
+    let verifier = Verifier::open(anew.path(), environment(&world.clock)).unwrap();
+    let client = verifier.client("TERM0001".parse().unwrap()).unwrap();
+    let ask = |key: &str, request| verifier.authorise(&client, key, request).unwrap();
+    assert_eq!(ask("till-1", &first.request), Outcome::Executed(receipt), "the answer is known");
+    assert!(matches!(ask("till-2", &second.request), Outcome::Executed(_)));
+    assert_eq!(verifier.account(&world.ada).unwrap().balance, i64::try_from(OPENING).unwrap() - 350);
+    account(&verifier, "Carol", AccountKind::Current, 5);
+    verifier.audit_verify().unwrap();
+    verifier.ledger_check().unwrap();
+
+    world.clock.advance(KEEP_ANSWERS + 1);
+    let later = with_keys_of(original.path());
+    rebuild(&mut exported(&world.verifier).as_bytes(), later.path(), &environment(&world.clock)).unwrap();
+    let kept: i64 =
+        raw(later.path()).query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 0, "answers are kept for a day");
+}
+
+/// The line that each kind of damage is found in, and what is said of it.
+#[test]
+fn a_log_that_does_not_fit_makes_nothing() {
+    let original = tempfile::tempdir().unwrap();
+    let world = history(original.path());
+    let log = exported(&world.verifier);
+    let lines: Vec<&str> = log.split_inclusive('\n').collect();
+    let edited = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        change(&mut lines);
+        lines.concat()
+    };
+    let of_ada = lines.iter().position(|line| line.contains("\"account\":2,")).unwrap();
+    let last = lines.len() as u64;
+    let at = of_ada as u64 + 1;
+    let ended =
+        |from: usize| from + lines[from..].iter().position(|line| line.starts_with("{\"chain\"")).unwrap();
+    let cases = [
+        ("a gap", edited(&|l| drop(l.remove(of_ada + 1))), at + 1),
+        ("an entry twice", edited(&|l| l.insert(of_ada, l[of_ada].clone())), at + 1),
+        ("two entries swapped", edited(&|l| l.swap(of_ada, of_ada + 1)), at),
+        (
+            "a chain twice",
+            edited(&|l| {
+                let chain = l[of_ada..=ended(of_ada)].to_vec();
+                l.splice(of_ada..of_ada, chain);
+            }),
+            ended(of_ada) as u64 + 2,
+        ),
+        (
+            "a chain less",
+            edited(&|l| drop(l.drain(of_ada..=ended(of_ada)))),
+            last - (ended(of_ada) - of_ada + 1) as u64,
+        ),
+        ("a chain cut short", edited(&|l| drop(l.remove(ended(of_ada) - 1))), ended(of_ada) as u64),
+        ("a changed event", edited(&|l| l[of_ada] = l[of_ada].replace("Ada", "Eve")), at),
+        (
+            "a changed seal",
+            edited(&|l| {
+                let seal = l[of_ada].find("\"seal\":\"").unwrap() + 8;
+                let other = if l[of_ada][seal..].starts_with('0') { "1" } else { "0" };
+                l[of_ada].replace_range(seal..=seal, other);
+            }),
+            at,
+        ),
+        ("a torn line", log[..log.len() - lines[lines.len() - 1].len() - 9].to_owned(), last - 1),
+        ("no last line", lines[..lines.len() - 1].concat(), last),
+        ("a last line without its end", log[..log.len() - 1].to_owned(), last),
+        ("two logs", log.repeat(2), last + 1),
+        ("a line of a newer version", edited(&|l| l.insert(of_ada, "{\"later\":1}\n".to_owned())), at),
+        ("a newer form", log.replacen("\"format\":1", "\"format\":2", 1), 1),
+        ("no first line", lines[1..].concat(), 1),
+        ("an empty file", String::new(), 1),
+    ];
+    for (what, damaged, line) in cases {
+        let anew = with_keys_of(original.path());
+        let made = rebuild(&mut damaged.as_bytes(), anew.path(), &environment(&world.clock));
+        let Err(ServiceError::BadLog { line: found, .. }) = made else { panic!("{what}: {made:?}") };
+        assert_eq!(found, line, "{what}: {made:?}");
+        assert_eq!(names(anew.path()), ["keys.json"], "{what}");
+    }
+}
+
+#[test]
+fn a_log_of_another_server_makes_nothing() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (world, other) = (World::on_disk(one.path()), World::on_disk(two.path()));
+    let anew = with_keys_of(two.path());
+    let log = exported(&world.verifier);
+    let made = rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock));
+    assert!(matches!(made, Err(ServiceError::Keys(KeyFileError::OtherServer { .. }))), "{made:?}");
+    // Nor does it under the other's name: its seals are of another key.
+    let renamed =
+        log.replace(&world.verifier.server_id().to_string(), &other.verifier.server_id().to_string());
+    let made = rebuild(&mut renamed.as_bytes(), anew.path(), &environment(&world.clock));
+    assert!(matches!(made, Err(ServiceError::BadLog { line: 2, .. })), "{made:?}");
+    assert_eq!(names(anew.path()), ["keys.json"]);
+}
+
+#[test]
+fn no_database_is_made_anew_over_another() {
+    let original = tempfile::tempdir().unwrap();
+    let world = World::on_disk(original.path());
+    let log = exported(&world.verifier);
+    let made = rebuild(&mut log.as_bytes(), original.path(), &environment(&world.clock));
+    assert!(matches!(made, Err(ServiceError::AlreadyInitialised(_))), "{made:?}");
+    world.check_books();
+}
+
+/// What somebody left who was killed is taken away, and what it may be a link to is left alone.
+#[test]
+fn a_rebuild_that_was_killed_is_begun_again() {
+    let original = tempfile::tempdir().unwrap();
+    let world = World::on_disk(original.path());
+    let log = exported(&world.verifier);
+    let anew = with_keys_of(original.path());
+    let precious = original.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    std::os::unix::fs::symlink(&precious, anew.path().join("verifier.part")).unwrap();
+    rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    assert_eq!(names(anew.path()), ["keys.json", "verifier.db"]);
+    assert!(fs::symlink_metadata(anew.path().join("verifier.db")).unwrap().is_file());
+}
+
+/// While one is made, nobody makes another in the same folder.
+#[test]
+fn only_one_database_is_made_in_a_folder_at_once() {
+    let original = tempfile::tempdir().unwrap();
+    let world = World::on_disk(original.path());
+    let log = exported(&world.verifier);
+    let anew = with_keys_of(original.path());
+    let folder = fs::File::open(anew.path()).unwrap();
+    folder.lock().unwrap();
+    let made = rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock));
+    assert!(matches!(made, Err(ServiceError::File(_))), "{made:?}");
+    drop(folder);
+    rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
+}
+
+/// Databases of versions 2 and 3 are taken over, and what was taken over is in the log from then on.
+#[test]
+fn an_older_database_that_was_taken_over_is_made_anew_too() {
+    for version in ["v2", "v3"] {
+        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["keys.json", "verifier.db"] {
+            fs::copy(stored.join(file), directory.path().join(file)).unwrap();
+            fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let clock = TestClock::new();
+        let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
+        assert!(verifier.audit_verify().unwrap().taken_over > 0);
+        let anew = with_keys_of(directory.path());
+        rebuild(&mut exported(&verifier).as_bytes(), anew.path(), &environment(&clock)).unwrap();
+        assert_eq!(tables(directory.path()), tables(anew.path()), "{version}");
+        let again = Verifier::open(anew.path(), environment(&clock)).unwrap();
+        assert_eq!(again.audit_verify().unwrap(), verifier.audit_verify().unwrap());
+        again.ledger_check().unwrap();
+    }
+}
