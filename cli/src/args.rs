@@ -180,6 +180,18 @@ pub(crate) enum Verifier {
         #[arg(long)]
         db: PathBuf,
     },
+    /// Copy a whole bank, with its keys, to a database elsewhere; stop its server first
+    Copy {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// An empty PostgreSQL database, such as `host=/run/postgresql dbname=onetap`; SQLite if left out
+        #[arg(long, value_name = "URL")]
+        to: Option<String>,
+        /// New folder
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+    },
     /// Hold, release, capture and reverse money; check the sums
     #[command(subcommand)]
     Ledger(Ledger),

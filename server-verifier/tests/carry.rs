@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -268,6 +269,25 @@ fn a_rebuild_that_was_killed_is_begun_again() {
     assert!(fs::symlink_metadata(anew.path().join("verifier.db")).unwrap().is_file());
 }
 
+/// A log whose reading breaks off, as from a disk that fails.
+#[test]
+fn a_log_that_cannot_be_read_makes_nothing() {
+    struct Fails;
+    impl std::io::Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("injected"))
+        }
+    }
+    let original = tempfile::tempdir().unwrap();
+    let world = World::on_disk(original.path());
+    let log = exported(&world.verifier);
+    let anew = with_keys_of(original.path());
+    let mut log = std::io::BufReader::new(log.as_bytes()[..log.len() / 2].chain(Fails));
+    let made = rebuild(&mut log, anew.path(), &environment(&world.clock));
+    assert!(matches!(made, Err(ServiceError::File(_))), "{made:?}");
+    assert_eq!(names(anew.path()), ["keys.json"]);
+}
+
 /// While one is made, nobody makes another in the same folder.
 #[test]
 fn only_one_database_is_made_in_a_folder_at_once() {
@@ -283,17 +303,24 @@ fn only_one_database_is_made_in_a_folder_at_once() {
     rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
 }
 
-/// Databases of versions 2 and 3 are taken over, and what was taken over is in the log from then on.
+/// A database of an older version, opened once.
+fn taken_over(version: &str, clock: &TestClock) -> TempDir {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["keys.json", "verifier.db"] {
+        fs::copy(stored.join(file), directory.path().join(file)).unwrap();
+        fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    drop(Verifier::open(directory.path(), environment(clock)).unwrap());
+    directory
+}
+
+/// What was taken over is in the log from then on.
 #[test]
 fn an_older_database_that_was_taken_over_is_made_anew_too() {
+    let clock = TestClock::new();
     for version in ["v2", "v3"] {
-        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
-        let directory = tempfile::tempdir().unwrap();
-        for file in ["keys.json", "verifier.db"] {
-            fs::copy(stored.join(file), directory.path().join(file)).unwrap();
-            fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        let clock = TestClock::new();
+        let directory = taken_over(version, &clock);
         let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
         assert!(verifier.audit_verify().unwrap().taken_over > 0);
         let anew = with_keys_of(directory.path());
@@ -302,5 +329,55 @@ fn an_older_database_that_was_taken_over_is_made_anew_too() {
         let again = Verifier::open(anew.path(), environment(&clock)).unwrap();
         assert_eq!(again.audit_verify().unwrap(), verifier.audit_verify().unwrap());
         again.ledger_check().unwrap();
+    }
+}
+
+/// The statements that change one value each, of the first and the last row of every table that the log tells.
+fn changes(db: &rusqlite::Connection) -> Vec<String> {
+    let told = "'server', 'terminals', 'accounts', 'cards', 'card_keys', 'wrong_passwords', 'holds', 'transactions', 'entries', 'audit'";
+    let sql = format!(
+        "SELECT t.name, c.name, c.type, (SELECT group_concat(k.name) FROM pragma_table_info(t.name) k WHERE k.pk > 0)
+         FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name IN ({told})
+         AND (t.name, c.name) <> ('accounts', 'balance')"
+    );
+    let mut statement = db.prepare(&sql).unwrap();
+    let columns =
+        statement.query_map([], |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
+    let mut changes = Vec::new();
+    for [table, column, kind, key] in columns.unwrap().map(Result::unwrap) {
+        let (other, nothing) = match kind.as_str() {
+            "INTEGER" => (format!("{column} + 1"), "1"),
+            "TEXT" => (format!("{column} || 'x'"), "'x'"),
+            _ => (format!("zeroblob(length({column}))"), "x'00'"),
+        };
+        for order in ["", " ORDER BY 1 DESC"] {
+            let row = format!("({key}) = (SELECT {key} FROM {table}{order} LIMIT 1)");
+            changes.push(format!("UPDATE {table} SET {column} = coalesce({other}, {nothing}) WHERE {row}"));
+        }
+    }
+    changes
+}
+
+/// Rows that were taken over, and the evidence in entries of the older version, whose seals do not cover it.
+#[test]
+fn attack_a_change_to_what_was_taken_over_shows() {
+    let clock = TestClock::new();
+    for version in ["v2", "v3"] {
+        let directory = taken_over(version, &clock);
+        let mut changed = 0;
+        for change in changes(&raw(directory.path())) {
+            let copy = with_keys_of(directory.path());
+            fs::copy(directory.path().join("verifier.db"), copy.path().join("verifier.db")).unwrap();
+            let db = raw(copy.path());
+            db.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
+            match db.execute(&change, []) {
+                Ok(0) | Err(_) => continue,
+                Ok(_) => changed += 1,
+            }
+            drop(db);
+            let verified = Verifier::open(copy.path(), environment(&clock)).map(|it| it.audit_verify());
+            assert!(!matches!(verified, Ok(Ok(_))), "{version}: {change}");
+        }
+        assert!(changed > 80, "{changed}");
     }
 }

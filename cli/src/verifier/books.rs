@@ -1,4 +1,4 @@
-//! `onetap verifier audit`, `backup`, `restore` and `rebuild`.
+//! `onetap verifier audit`, `backup`, `restore`, `rebuild` and `copy`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -41,7 +41,7 @@ pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
 
 fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failure> {
     let server = open_to_read(db)?;
-    server.audit_verify()?;
+    let audited = server.audit_verify()?;
     server.ledger_check()?;
     let since = match checkpoint {
         Some(path) => {
@@ -50,11 +50,23 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
         }
         None => None,
     };
-    let prose = match since {
+    let mut prose = match since {
         Some(at) => format!("the log, the rows and the ledger hold, and nothing was taken back since {at}"),
         None => "the log, the rows and the ledger hold".to_owned(),
     };
-    out.result(&json!({ "result": "holds", "checkpoint": since }), prose)
+    if let Some(at) = audited.taken_over_at {
+        let rows = audited.taken_over;
+        prose.push_str(&format!("; {rows} rows are told as they stood when they were taken over at {at}"));
+    }
+    let found = json!({
+        "result": "holds",
+        "checkpoint": since,
+        "chains": audited.chains,
+        "entries": audited.entries,
+        "taken_over": audited.taken_over,
+        "taken_over_at": audited.taken_over_at,
+    });
+    out.result(&found, prose)
 }
 
 pub(super) fn backup(db: &Path, to: &Path, out: Output) -> Result<(), Failure> {
@@ -84,4 +96,18 @@ pub(super) fn rebuild(from: &Path, db: &Path, out: Output) -> Result<(), Failure
         db.display()
     );
     out.result(&made, prose)
+}
+
+pub(super) fn copy(db: &Path, to: Option<&str>, into: &Path, out: Output) -> Result<(), Failure> {
+    let server = open_to_read(db)?;
+    let rows = match to {
+        Some(url) => server.copy_to_postgres(into, url)?,
+        None => server.copy_to_sqlite(into)?,
+    };
+    let prose = format!(
+        "{rows} rows copied; serve {} from now on, and {} no more: what is paid there is not in the copy",
+        into.display(),
+        db.display()
+    );
+    out.result(&json!({ "rows": rows, "into": into }), prose)
 }

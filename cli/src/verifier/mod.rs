@@ -36,6 +36,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         args::Verifier::Backup { db, to } => books::backup(db, to, out),
         args::Verifier::Restore { from, db } => books::restore(from, db, out),
         args::Verifier::Rebuild { from, db } => books::rebuild(from, db, out),
+        args::Verifier::Copy { db, to, into } => books::copy(db, to.as_deref(), into, out),
         args::Verifier::Keys(command) => keys::run(command, out),
         args::Verifier::Enroll { db, account, profile, order, statement } => match (account, statement) {
             (Some(account), _) => order_card(&open(db)?, account, *profile, order.as_deref(), out),

@@ -1,10 +1,8 @@
 //! Many rows at once, for a database that is being made.
 
 use std::collections::BTreeMap;
-
-use crate::books::sql::{Param, Sql};
+use crate::books::sql::{Param, Sql, kept};
 use crate::books::tables::Table;
-use crate::books::write::kept;
 use crate::domain::{Cell, StoreError};
 
 /// Rows in one statement.

@@ -97,9 +97,12 @@ fn earlier_evidence(db: &mut dyn Sql, crypto: &dyn Crypto, account: i64) -> Resu
 
 /// The running digest with the evidence of one more entry.
 pub(crate) fn with_evidence(crypto: &dyn Crypto, before: &Digest, entry: &Entry<'_>) -> Digest {
-    let parts = [entry.message, entry.signature, entry.object];
+    let (reason, key) = (entry.reason.map(str::as_bytes), entry.key.map(str::as_bytes));
+    let parts = [reason, key, entry.body, entry.message, entry.signature, entry.object];
     let lengths = parts.map(|part| part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-    let [message, signature, object] = parts.map(Option::unwrap_or_default);
+    let framed =
+        lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part.unwrap_or_default()]);
     let sequence = entry.place.sequence.to_be_bytes();
-    crypto.sha256(&[before, &sequence, &lengths[0], message, &lengths[1], signature, &lengths[2], object])
+    let all: Vec<&[u8]> = [before.as_slice(), &sequence].into_iter().chain(framed).collect();
+    crypto.sha256(&all)
 }

@@ -224,6 +224,21 @@ impl KeyFile {
         lock.replace(&self.path, &bytes, at).map_err(|why| self.io(why))
     }
 
+    /// Copies it, as it is, into another folder; false if it is there already.
+    pub(super) fn copy_to(&self, other: &Self) -> Result<bool, KeyFileError> {
+        let bytes = self.read_private()?;
+        let lock = other.lock()?;
+        if !other.exists() {
+            lock.replace(&other.path, &bytes, &mut |_| Ok(())).map_err(|why| other.io(why))?;
+            return Ok(true);
+        }
+        if *other.read_private()? == *bytes {
+            Ok(false)
+        } else {
+            Err(KeyFileError::OtherServer { path: other.path.clone() })
+        }
+    }
+
     /// Reads a file that nobody but its owner may read.
     fn read_private(&self) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
         let file = File::open(&self.path).map_err(|why| self.io(why))?;

@@ -27,7 +27,8 @@ mod token;
 mod versions;
 
 use std::fmt;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, RsaPrivate};
@@ -139,6 +140,18 @@ impl ServerKeys {
             *seen = now;
         }
         Ok(())
+    }
+
+    /// Copies the key file, sealed as it is, into `folder`, unless it is there already; then returns none, else its path.
+    ///
+    /// # Errors
+    /// [`KeyFileError::OtherServer`] if another one is there; [`KeyFileError`].
+    pub(crate) fn copy_to(&self, folder: &Path) -> Result<Option<PathBuf>, KeyFileError> {
+        let other = KeyFile::of(folder);
+        let Home::File { file, .. } = &self.home else {
+            return Err(other.io(io::ErrorKind::NotFound.into()));
+        };
+        Ok(file.copy_to(&other)?.then(|| other.path().to_owned()))
     }
 
     fn put(&self, ring: KeyRing) {

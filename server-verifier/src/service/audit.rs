@@ -16,7 +16,7 @@ use crate::books::project::{project, request};
 use crate::books::sql::{Sql, params};
 use crate::books::tables::{AUDIT, ENTRIES, Home, TABLES, TRANSACTIONS, Table};
 use crate::books::takeover::with_evidence;
-use crate::domain::{Cell, Event, MAX_PAGE, StoreError};
+use crate::domain::{Cell, Event, MAX_PAGE, StoreError, Timestamp};
 use crate::rules::verify::{Enrolled, signature_holds};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -30,6 +30,8 @@ pub struct Audited {
     pub entries: u64,
     /// Rows that are told as they were taken over from an older version, or another shard, and no further back.
     pub taken_over: u64,
+    /// When the last of these were taken over; none if there are none.
+    pub taken_over_at: Option<Timestamp>,
 }
 
 /// What is summed over all chains.
@@ -151,6 +153,7 @@ impl Verifier {
         if let Event::TakenOver { table, rows, .. } = &event {
             if *table != AUDIT.name {
                 told.audited.taken_over += rows.len() as u64;
+                told.audited.taken_over_at = told.audited.taken_over_at.max(Some(entry.place.at));
             } else if rows.as_slice() != [vec![Cell::from(evidence.as_slice())]] {
                 return Err(StoreError::BadRow { what: "evidence" });
             }

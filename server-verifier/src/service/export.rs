@@ -8,8 +8,7 @@ use onetap_apdu_spec::header::ServerId;
 
 use crate::books;
 use crate::books::OPERATOR;
-use crate::books::chain::{End, Entry, Sealer, entry_columns};
-use crate::books::project::Place;
+use crate::books::chain::{End, Entry, Place, Sealer, entry_columns};
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{MAX_PAGE, StoreError, Timestamp};
 use crate::keys::environment::Environment;

@@ -8,6 +8,7 @@ pub(crate) mod cache;
 pub(crate) mod cards;
 pub(crate) mod checkpoint;
 mod clients;
+mod copy;
 pub(crate) mod desk;
 pub(crate) mod error;
 mod export;

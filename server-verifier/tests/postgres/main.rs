@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "test code")]
 
 mod broken;
+mod carry;
 mod contention;
 mod failover;
 mod home;
