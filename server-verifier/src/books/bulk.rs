@@ -1,6 +1,7 @@
 //! Many rows at once, for a database that is being made.
 
 use std::collections::BTreeMap;
+
 use crate::books::sql::{Param, Sql, kept};
 use crate::books::tables::Table;
 use crate::domain::{Cell, StoreError};
