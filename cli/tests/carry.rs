@@ -82,7 +82,7 @@ fn on_a_full_disk_nothing_is_made() {
     let folder = folder.path();
     exported(folder);
     for arguments in ["rebuild --from log --db new", "copy --db bank --into copy"] {
-        let script = format!("trap '' XFSZ; ulimit -f 32; exec \"$0\" verifier {arguments}");
+        let script = format!("trap '' XFSZ; ulimit -f 80; exec \"$0\" verifier {arguments}");
         let output = Command::new("sh")
             .args(["-c", &script, env!("CARGO_BIN_EXE_onetap")])
             .current_dir(folder)

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::books::sql::{Row, params};
 use crate::service::error::ServiceError;
 use crate::service::part::Part;
-use crate::service::{Verifier, make_directory};
+use crate::service::{DATABASE, Verifier, make_directory};
 use crate::store::{Store, sqlite};
 
 /// How long an answer is kept under its idempotency key, in seconds: far longer than a transaction may wait.
@@ -76,6 +76,9 @@ impl Verifier {
 /// [`ServiceError::AlreadyInitialised`]; [`ServiceError::Store`] if the copy is damaged or not a OneTap database;
 /// [`ServiceError::File`].
 pub fn restore(from: &Path, directory: &Path) -> Result<(), ServiceError> {
+    if directory.join(DATABASE).exists() {
+        return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
+    }
     sqlite::check_file(from)?;
     make_directory(directory)?;
     let part = Part::begin(directory)?;

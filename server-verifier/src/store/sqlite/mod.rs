@@ -73,6 +73,8 @@ impl SqliteStore {
         if found == 0 {
             return Err(StoreError::Empty.into());
         }
+        // A copy that was made while the database was in use has none.
+        schema::use_wal(pen.connection())?;
         let decider = if found < schema::VERSION { pen.fill(load)? } else { pen.read(load)? };
         Ok(Self::beside(path, pen, decider)?)
     }
