@@ -1,7 +1,7 @@
 # Every command a person or the CI types; anything longer than a few lines is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak docs deny clean
+.PHONY: help demo test bench soak mutations docs deny clean
 
 # The interpreter that apt's python3-cryptography belongs to.
 export PYTHON ?= /usr/bin/python3
@@ -9,7 +9,7 @@ export PYTHON ?= /usr/bin/python3
 PCSCD ?= scripts/with-pcscd
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Those of ARGS that want a PC/SC daemon.
 demo-pcsc = $(filter --pcsc --network,$(ARGS))
@@ -27,6 +27,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	cargo test --workspace --locked --no-run
 	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
+	scripts/mutations --check
 
 bench: ## benchmarks; summary in target/bench/summary.json
 	scripts/setup test
@@ -37,6 +38,10 @@ bench: ## benchmarks; summary in target/bench/summary.json
 soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)
 	scripts/setup soak
 	scripts/soak
+
+mutations: ## take each defence of the threat model out, see its test fail (ROWS="TM-40 ..." takes out those only)
+	scripts/setup test
+	$(PCSCD) scripts/mutations $(ROWS)
 
 docs: ## write the generated parts of docs/ anew
 	scripts/setup demo

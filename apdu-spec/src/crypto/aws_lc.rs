@@ -18,6 +18,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{cmac, digest};
 use zeroize::Zeroizing;
 
+use super::public_key::check_public;
 use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
 use crate::suite::SignatureAlgorithm;
 
@@ -169,10 +170,13 @@ impl PrivateKey {
     fn parse(pkcs8: &[u8]) -> Result<Self, CryptoError> {
         let signing = KeyPair::from_pkcs8(pkcs8).map_err(|_| CryptoError::BadKey)?;
         let key = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| CryptoError::BadKey)?;
-        check_size(key.key_size_bits())?;
+        // Only what we would have written ourselves: no trailing bytes, no BER.
         let canonical = key.as_der().map_err(|_| CryptoError::BadKey)?;
-        check_canonical(pkcs8, canonical.as_ref())?;
-        let spki = encode_public(&key.public_key())?;
+        if pkcs8 != canonical.as_ref() {
+            return Err(CryptoError::BadKey);
+        }
+        let spki = key.public_key().as_der().map_err(|_| CryptoError::BadKey)?.as_ref().to_vec();
+        check_public(&spki)?;
         let decrypting = OaepPrivateDecryptingKey::new(key).map_err(|_| CryptoError::BadKey)?;
         Ok(Self { signing, decrypting, spki })
     }
@@ -217,9 +221,8 @@ struct PublicKey {
 
 impl PublicKey {
     fn parse(spki: &[u8]) -> Result<Self, CryptoError> {
+        check_public(spki)?;
         let key = PublicEncryptingKey::from_der(spki).map_err(|_| CryptoError::BadKey)?;
-        check_size(key.key_size_bits())?;
-        check_canonical(spki, &encode_public(&key)?)?;
         let pkcs1 =
             ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki).map_err(|_| CryptoError::BadKey)?;
         let pss = ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).map_err(|_| CryptoError::BadKey)?;
@@ -257,21 +260,4 @@ impl RsaPublic for PublicKey {
     fn modulus_len(&self) -> usize {
         self.encrypting.key_size_bytes()
     }
-}
-
-/// Accepts the sizes of [`RsaBits`] only.
-fn check_size(bits: usize) -> Result<RsaBits, CryptoError> {
-    let bits = u16::try_from(bits).map_err(|_| CryptoError::BadKey)?;
-    RsaBits::try_from(bits)
-}
-
-/// Accepts only what we would have written ourselves: no trailing bytes, no BER.
-fn check_canonical(given: &[u8], canonical: &[u8]) -> Result<(), CryptoError> {
-    (given == canonical).then_some(()).ok_or(CryptoError::BadKey)
-}
-
-/// The SubjectPublicKeyInfo of a key (RFC 5280 §4.1).
-fn encode_public(key: &PublicEncryptingKey) -> Result<Vec<u8>, CryptoError> {
-    let spki = key.as_der().map_err(|_| CryptoError::BadKey)?;
-    Ok(spki.as_ref().to_vec())
 }

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+mod public_key;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
 mod secret;
@@ -27,9 +28,15 @@ use crate::suite::SignatureAlgorithm;
 /// does not say how (no padding oracle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
-    /// The DER of a key does not parse, or its size is not one of [`RsaBits`].
-    #[error("not an RSA key of 2048, 3072 or 4096 bits in DER")]
+    /// The bytes are no key: not the one DER encoding, another size than those of [`RsaBits`], another exponent than
+    /// 65537 (REQ-S-18).
+    #[error("not an RSA key of 2048, 3072 or 4096 bits with exponent 65537 in DER; make another key")]
     BadKey,
+    /// The modulus is known to be factored easily (REQ-S-19, REQ-S-20).
+    #[error(
+        "the RSA key is weak: its modulus has a small factor, or the form of CVE-2017-15361; make another key"
+    )]
+    WeakKey,
     /// The bytes are no AES key.
     #[error("not an AES key of 16, 24 or 32 bytes")]
     BadAesKey,
@@ -137,16 +144,17 @@ pub trait Crypto: Debug + Send + Sync {
     /// [`CryptoError::Provider`] if the generator failed.
     fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
 
-    /// Parses a private key once, for many operations.
+    /// Parses a private key once, for many operations. Its public half must be one that [`Crypto::rsa_public`] takes.
     ///
     /// # Errors
-    /// [`CryptoError::BadKey`].
+    /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
     fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError>;
 
-    /// Parses a public key once, for many operations.
+    /// Parses a public key once, for many operations: the one way from bytes to a key of a card or a server, at
+    /// enrolment, in the card and whenever a stored one is used. Checks REQ-S-18 to REQ-S-20.
     ///
     /// # Errors
-    /// [`CryptoError::BadKey`].
+    /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError>;
 }
 

@@ -13,6 +13,7 @@ use rsa::{Oaep, Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::public_key::check_public;
 use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
 use crate::suite::SignatureAlgorithm;
 
@@ -94,17 +95,19 @@ impl Crypto for RustCrypto {
 
     fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError> {
         let key = RsaPrivateKey::from_pkcs8_der(pkcs8).map_err(|_| CryptoError::BadKey)?;
-        check_size(&key)?;
+        // Only what we would have written ourselves: no trailing bytes, no BER, no inconsistent CRT values.
         let canonical = key.to_pkcs8_der().map_err(|_| CryptoError::BadKey)?;
-        check_canonical(pkcs8, canonical.as_bytes())?;
-        let spki = encode_public(key.as_ref())?;
+        if pkcs8 != canonical.as_bytes() {
+            return Err(CryptoError::BadKey);
+        }
+        let spki = key.to_public_key().to_public_key_der().map_err(|_| CryptoError::BadKey)?.into_vec();
+        check_public(&spki)?;
         Ok(Box::new(PrivateKey { key, spki }))
     }
 
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
+        check_public(spki)?;
         let key = RsaPublicKey::from_public_key_der(spki).map_err(|_| CryptoError::BadKey)?;
-        check_size(&key)?;
-        check_canonical(spki, &encode_public(&key)?)?;
         Ok(Box::new(PublicKey(key)))
     }
 }
@@ -200,22 +203,4 @@ fn pss_sha256() -> Pss<Sha256> {
 /// RSAES-OAEP with SHA-256, MGF1-SHA-256 and the empty label (RFC 8017 §7.1).
 fn oaep_sha256() -> Oaep<Sha256> {
     Oaep::new()
-}
-
-/// Accepts the sizes of [`RsaBits`] only.
-fn check_size(key: &impl PublicKeyParts) -> Result<RsaBits, CryptoError> {
-    let bits = u16::try_from(key.n().bits()).map_err(|_| CryptoError::BadKey)?;
-    RsaBits::try_from(bits)
-}
-
-/// Accepts only what we would have written ourselves: no trailing bytes, no BER, no other object
-/// identifier, no inconsistent CRT values.
-fn check_canonical(given: &[u8], canonical: &[u8]) -> Result<(), CryptoError> {
-    (given == canonical).then_some(()).ok_or(CryptoError::BadKey)
-}
-
-/// The SubjectPublicKeyInfo of a key (RFC 5280 §4.1).
-fn encode_public(key: &RsaPublicKey) -> Result<Vec<u8>, CryptoError> {
-    let spki = key.to_public_key_der().map_err(|_| CryptoError::BadKey)?;
-    Ok(spki.into_vec())
 }

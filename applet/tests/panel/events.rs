@@ -120,11 +120,18 @@ fn neither_joint_password_nor_pin_is_in_history_or_log() {
         bench.post("/v1/keys", &json!({ "keys": [digit.to_string()] }));
     }
     bench.post("/v1/keys", &json!({ "keys": ["confirm"] }));
-    let password = bench.screen()["lines"][1].as_str().unwrap().to_owned();
+    let shown = bench.screen()["lines"][1].as_str().unwrap().to_owned();
+    let password = shown.replace(' ', "");
+    // Digits as text, as ASCII in hexadecimal, and one in a byte, as keypads and PIN blocks have them.
+    let one_by_one = |digits: &str| digits.chars().map(|digit| format!("0{digit}")).collect::<String>();
+    let secrets = [&password, PIN].map(|secret| [hex::encode(secret), one_by_one(secret)]).concat();
     for path in ["/v1/events", "/v1/log"] {
         let text = String::from_utf8(bench.get(path).body).unwrap();
         assert!(text.contains("Coffee Shop"), "what the reader sent is there");
-        assert!(!text.contains(&password) && !text.contains(&password.replace(' ', "")), "{path}");
+        assert!(!text.contains(&shown) && !text.contains(&password), "{path}");
+        let text = text.to_lowercase();
+        assert!(text.contains(&hex::encode("Coffee Shop")), "and the bytes of it: {path}");
+        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{path}");
     }
     let events = bench.get_json("/v1/events");
     let keys: Vec<&Value> =

@@ -6,11 +6,12 @@ use onetap_apdu_spec::service::Receipt;
 
 use crate::books;
 use crate::books::accounts::{CHAIN_END, RowLock};
+use crate::books::alarm::{Alarm, Alarms};
 use crate::books::chain::{End, Sealer};
 use crate::books::sql::{Param, Sql, Statement, params};
 use crate::books::write::{Request, Signed, Telling};
 use crate::domain::Act;
-use crate::domain::{CardState, Life, Mark, Policy, StoreError, Topic};
+use crate::domain::{CardState, Event, Life, Mark, Policy, StoreError, Topic, Why};
 use crate::rules::cancel::ProvenCancellation;
 use crate::rules::decide::{Answered, Attempt, Commit, Decision, Outcome, Rows, Tries, decide};
 use crate::rules::verify::Judged;
@@ -31,24 +32,38 @@ pub(crate) struct Decider {
     pub(crate) sealer: Sealer,
     /// Whether others are told of each transaction.
     pub(crate) announces: bool,
+    /// Counts alarms.
+    pub(crate) alarms: Alarms,
+}
+
+/// What a question came to.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) outcome: Outcome,
+    /// To be raised once the decision is committed.
+    pub(crate) alarm: Option<Alarm>,
 }
 
 impl Decider {
     /// Answers `question` and writes what the answer says, inside the caller's transaction.
-    pub(crate) fn run(&self, db: &mut dyn Sql, question: &Question) -> Result<Outcome, StoreError> {
+    pub(crate) fn run(&self, db: &mut dyn Sql, question: &Question) -> Result<Decided, StoreError> {
         match question {
             Question::Execute(attempt) => self.decide(db, attempt),
-            Question::Cancel(cancellation) => self.cancel(db, cancellation),
+            Question::Cancel(cancellation) => {
+                Ok(Decided { outcome: self.cancel(db, cancellation)?, alarm: None })
+            }
         }
     }
 
-    fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Outcome, StoreError> {
+    fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Decided, StoreError> {
         let (rows, end) = gather(db, attempt)?;
         let decision = decide(&self.policy, &rows, attempt);
+        let mut alarm = None;
         if let Decision::Commit(commit) = &decision {
             self.apply(db, attempt, &end, commit)?;
+            alarm = Alarm::of(&commit.event, &rows.account.number, &self.alarms);
         }
-        Ok(decision.outcome())
+        Ok(Decided { outcome: decision.outcome(), alarm })
     }
 
     /// Writes what a decision says: one entry of the log, and what it changes.
@@ -82,11 +97,14 @@ impl Decider {
         telling.tell_after(db, &self.sealer, last).map(drop)
     }
 
-    /// The holder learns that the account is locked (RTS SCA art. 4); another system, what it is to book; and
-    /// who asked to be told, what was executed.
+    /// The holder learns that the account is locked (RTS SCA art. 4); the operator, of an alarm (REQ-V-22); another
+    /// system, what it is to book; and who asked to be told, what was executed.
     fn topic(&self, commit: &Commit<'_>) -> Option<Topic> {
         match (&commit.tries, &commit.execution) {
             (Tries::Wrong { lock: Some(_) }, _) => Some(Topic::AccountLocked),
+            _ if matches!(commit.event, Event::Refused { why: Why::UndecryptablePassword, .. }) => {
+                Some(Topic::Alarm)
+            }
             (_, Some(execution)) if execution.system.is_some() => Some(Topic::Execute),
             (_, Some(_)) if self.announces => Some(Topic::Executed),
             _ => None,

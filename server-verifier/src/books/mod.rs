@@ -1,6 +1,7 @@
 //! What decisions and acts do to rows: functions over [`sql::Sql`], each inside its caller's transaction.
 
 pub(crate) mod accounts;
+pub(crate) mod alarm;
 pub(crate) mod bulk;
 mod cancellation;
 pub(crate) mod chain;

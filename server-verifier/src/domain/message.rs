@@ -11,6 +11,8 @@ use crate::domain::{EntryId, Event, Timestamp};
 pub enum Topic {
     /// An account was locked.
     AccountLocked,
+    /// An encrypted joint password did not open (REQ-V-22).
+    Alarm,
     /// A transaction was executed.
     Executed,
     /// A transaction was accepted for another system, which is asked to book it.
@@ -31,6 +33,7 @@ impl Topic {
     pub fn name(self) -> &'static str {
         match self {
             Self::AccountLocked => "account-locked",
+            Self::Alarm => "alarm",
             Self::Executed => "executed",
             Self::Execute => "execute",
             Self::Settled => "settled",

@@ -30,7 +30,7 @@ const PERIOD: Duration = Duration::from_millis(2);
     post,
     path = "/v1/authorisations",
     tag = "authorisations",
-    params(("Idempotency-Key" = String, Header, description = "1 to 64 printable ASCII characters, no spaces, new for each attempt")),
+    params(("Idempotency-Key" = String, Header, pattern = "^[!-~]{1,64}$", description = "1 to 64 printable ASCII characters, no spaces, new for each attempt")),
     request_body(content = AuthorisationRequest),
     responses(
         (status = 200, description = "Decided, durably", body = Answer),

@@ -32,6 +32,12 @@ impl Count {
         self.total.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// Follows a count that is kept elsewhere.
+    pub(crate) fn follow(&self, total: u64) {
+        self.scraped.absolute(total);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
     /// Since the start.
     pub(crate) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
@@ -54,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) locked_accounts: Gauge,
     log_lines_lost: Count,
     lost_log_lines: Arc<AtomicU64>,
+    pub(crate) alarms: Count,
 }
 
 struct Registry(PrometheusRecorder);
@@ -138,6 +145,11 @@ impl Metrics {
             locked_accounts: registry.gauge("onetap_locked_accounts", "Accounts locked now"),
             log_lines_lost: registry.counter("onetap_log_lines_lost_total", "Log lines not written", None),
             lost_log_lines,
+            alarms: registry.counter(
+                "onetap_alarms_total",
+                "Encrypted joint passwords that did not open",
+                None,
+            ),
             handle: registry.0.handle(),
         }
     }

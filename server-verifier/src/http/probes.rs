@@ -29,8 +29,10 @@ pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, P
 /// Numbers in Prometheus's text format.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn numbers(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    let locked = hub.verifier.run(move |verifier| verifier.locked_count()).await?;
+    let (locked, alarms) =
+        hub.verifier.run(move |verifier| Ok((verifier.locked_count()?, verifier.alarms()))).await?;
     hub.metrics.locked_accounts.set(f64::from(u32::try_from(locked).unwrap_or(u32::MAX)));
+    hub.metrics.alarms.follow(alarms);
     let mut response = Response::new(Body::from(hub.metrics.render()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -127,7 +127,9 @@ impl From<ServiceError> for Problem {
             | E::ConfirmationCurrency
             | E::StatementMismatch
             | E::CannotCancel
-            | E::StatementForged => Kind::Unprocessable,
+            | E::StatementForged
+            | E::UnusableKey(_)
+            | E::ServersKey => Kind::Unprocessable,
             E::Ledger(error) => of_ledger(*error),
             E::Store(_) => Kind::Busy,
             _ => Kind::Internal,

@@ -158,6 +158,11 @@ impl ServerKeys {
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
 
+    /// Whether `public` (SubjectPublicKeyInfo DER) is the public half of one of the server's keys.
+    pub(crate) fn own(&self, public: &[u8]) -> bool {
+        self.checkpoint_public_spki() == public || self.ring().opens_under(public)
+    }
+
     /// Signs a checkpoint of the audit log (RSASSA-PSS, SHA-256).
     pub(crate) fn sign_checkpoint(&self, checkpoint: &[u8]) -> Result<Vec<u8>, CryptoError> {
         self.checkpoint.sign(SignatureAlgorithm::PssSha256, checkpoint)

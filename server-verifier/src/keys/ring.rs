@@ -73,6 +73,11 @@ impl KeyRing {
         (id, &key.public)
     }
 
+    /// Whether E is opened with the private half of `public`.
+    pub(super) fn opens_under(&self, public: &[u8]) -> bool {
+        self.decryption.iter().any(|(_, key)| key.public == public)
+    }
+
     /// Version of the issuer master key for new cards.
     pub(crate) fn newest_issuer_key(&self) -> KeyId {
         self.issuer.newest().0

@@ -317,13 +317,13 @@ impl<'r, 'a> Case<'r, 'a> {
         first_failure(&checks)
     }
 
-    /// The payee is who T says, and may be paid in this way (P-26: a top-up moves money from a current
-    /// account to a stored value; a payment goes from either kind to either kind).
+    /// The payee is who T says, and may be paid in this way (P-26, REQ-V-21: a top-up goes from a current account to
+    /// a stored value, a payment from either kind to a current account).
     fn check_payee(self, payee: &Account) -> Result<(), Why> {
         let (payer, transaction) = (&self.rows.account, self.transaction());
         let currency = transaction.amount.currency();
         let kinds_fit = match transaction.kind {
-            TransactionType::Payment => true,
+            TransactionType::Payment => payee.kind == AccountKind::Current,
             TransactionType::TopUp => {
                 payer.kind == AccountKind::Current && payee.kind == AccountKind::StoredValue
             }

@@ -223,7 +223,12 @@ impl Verifier {
         let Some(card_key) = self.bound_card_key(&row.binding)? else {
             return Ok(None);
         };
-        let card = Enrolled::new(self.env.crypto, row.binding, &row.public_key, card_key)?;
+        let enrolled = Enrolled::new(self.env.crypto, row.binding, &row.public_key, card_key);
+        let enrolled = enrolled.inspect_err(|error| {
+            tracing::error!(%card, %error, "the stored key of a card cannot be used; block the card and order another");
+        });
+        // REQ-I-15: a key that no card may have is no key.
+        let Ok(card) = enrolled else { return Ok(None) };
         let known = Arc::new(Known { account: row.account, card });
         self.cards.put(id, Arc::clone(&known));
         Ok(Some(known))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Digest, RsaBits};
+use onetap_apdu_spec::crypto::{CryptoError, Digest, RsaBits};
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
@@ -145,10 +145,18 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// [`ServiceError::NoSuchCard`], [`ServiceError::CardNotOrdered`],
-    /// [`ServiceError::StatementForged`], [`ServiceError::StatementMismatch`].
+    /// [`ServiceError::StatementForged`], [`ServiceError::StatementMismatch`], [`ServiceError::UnusableKey`],
+    /// [`ServiceError::ServersKey`].
     pub fn activate_card(&self, statement: &EnrolmentStatement) -> Result<CardId, ServiceError> {
         let crypto = self.verifier.env.crypto;
-        statement.verify(crypto).map_err(|_| ServiceError::StatementForged)?;
+        statement.verify(crypto).map_err(|error| match error {
+            CryptoError::BadSignature => ServiceError::StatementForged,
+            unusable => ServiceError::UnusableKey(unusable),
+        })?;
+        self.verifier.keys.refresh(&self.verifier.env)?;
+        if self.verifier.keys.own(&statement.public_key) {
+            return Err(ServiceError::ServersKey);
+        }
         let modulus_bits = crypto.rsa_public(&statement.public_key)?.modulus_len() * 8;
         let Binding { card, signing_key, .. } = statement.binding;
         let now = self.now();

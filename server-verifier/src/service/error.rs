@@ -81,6 +81,12 @@ pub enum ServiceError {
     /// The statement's signature does not hold.
     #[error("the enrolment statement is not signed by the key in it; read it from the card again")]
     StatementForged,
+    /// The key that the statement names is none that a card may have (REQ-S-18 to REQ-S-20).
+    #[error("the public key in the enrolment statement cannot be enrolled: {0}")]
+    UnusableKey(#[source] CryptoError),
+    /// The key that the statement names is the server's own (REQ-I-14).
+    #[error("the public key in the enrolment statement is this server's own; personalise the card again")]
+    ServersKey,
     /// The suite's signature cannot be checked without the joint password.
     #[error(
         "this card's profile has no cancellation: wait until the transaction's date is too old to be executed, then ask for the transaction"

@@ -34,6 +34,7 @@ use onetap_apdu_spec::txn::TerminalId;
 
 use crate::books;
 use crate::books::accounts::OPERATOR;
+use crate::books::alarm::Alarms;
 use crate::books::chain::Sealer;
 use crate::books::decision::Decider;
 use crate::books::sql::Sql;
@@ -214,6 +215,12 @@ impl Verifier {
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
+
+    /// How many alarms (REQ-V-22) this process has raised.
+    #[must_use]
+    pub fn alarms(&self) -> u64 {
+        self.store.decider().alarms.total()
+    }
 }
 
 /// The database's file in `directory`.
@@ -253,7 +260,7 @@ fn first_rows(
         policy: Some(options.policy.clone()),
     };
     Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
-    Ok(Decider { policy: options.policy, sealer, announces: false })
+    Ok(Decider { policy: options.policy, sealer, announces: false, alarms: Alarms::default() })
 }
 
 /// Notes where the books are, for its owner only: there may be a password in it.
@@ -281,7 +288,8 @@ fn load_decider(
     }
     policy.check()?;
     take_over(db, env.crypto, &sealer(keys, env), env.clock.now())?;
-    Ok(Decider { policy, sealer: sealer(keys, env), announces: books::outbox::announces(db)? })
+    let announces = books::outbox::announces(db)?;
+    Ok(Decider { policy, sealer: sealer(keys, env), announces, alarms: Alarms::default() })
 }
 
 fn server_row(db: &mut dyn Sql) -> Result<(ServerId, Policy), StoreError> {

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use crate::books::decision::Question;
+use crate::books::alarm::Alarm;
+use crate::books::decision::{Decided, Question};
 use crate::domain::StoreError;
 use crate::rules::decide::Outcome;
 
@@ -18,10 +19,13 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Answers, once the decision is durable. Nobody may be waiting any more: then the same idempotency key
-    /// finds the answer.
-    pub(crate) fn answer(self, outcome: Result<Outcome, StoreError>) {
-        let _gone = self.answer.send(outcome);
+    /// Answers, once the decision is durable, and raises the alarm that it came to. Nobody may be waiting any more: then
+    /// the same idempotency key finds the answer.
+    pub(crate) fn answer(self, decided: Result<Decided, StoreError>) {
+        let _gone = self.answer.send(decided.map(|Decided { outcome, alarm }| {
+            alarm.inspect(Alarm::raise);
+            outcome
+        }));
     }
 }
 

@@ -228,6 +228,10 @@ fn the_log_holds_no_secrets_at_any_level() {
     let tap = card.tap(scene.world.payment(1_00));
     scene.authorise(&tap.typed("WRONG234"));
     assert_eq!(scene.authorise(&tap.request).json()["outcome"], "executed");
+    // E beside S: a terminal could have put it together of two contacts.
+    let mut crossed = scene.card("b1+rsa-oaep").tap(scene.world.payment(1_00)).request;
+    crossed.password_object.as_mut().unwrap().bytes[3] ^= 1;
+    assert_eq!(scene.authorise(&crossed).json()["outcome"], "refused");
     let mut broken = authorisation("k", &tap.typed("BROKEN99"));
     broken.body.truncate(broken.body.len() - 2);
     assert_eq!(scene.ask(&broken).status, 400);
@@ -243,10 +247,21 @@ fn the_log_holds_no_secrets_at_any_level() {
         scene.post("op", "/v1/cards", &serde_json::json!({"account": scene.world.ada.as_str()})).json();
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for known in ["client added", "card ordered", "answered"] {
+    for known in ["client added", "card ordered", "answered", "does not open"] {
         assert!(logged.contains(known), "{known} is logged");
     }
-    let secrets = [tap.password.expose(), "WRONG234", "BROKEN99", order["card_key"].as_str().unwrap()];
+    let alarm = logged.lines().find(|line| line.contains("does not open")).unwrap();
+    for told in [scene.world.ada.as_str(), "TERM0001", r#""WARN""#] {
+        assert!(alarm.contains(told), "{told}: {alarm}");
+    }
+    assert!(scene.get("op", "/metrics").text().contains("onetap_alarms_total 1\n"));
+    let secrets = [
+        tap.password.expose(),
+        crossed.verification_password.expose(),
+        "WRONG234",
+        "BROKEN99",
+        order["card_key"].as_str().unwrap(),
+    ];
     let tokens =
         [new, &token("pos").0, &token("adm").0].map(|token| token.split('.').nth(1).unwrap().to_owned());
     for secret in secrets.into_iter().chain(tokens.iter().map(String::as_str)) {

@@ -83,11 +83,33 @@ fn no_secret_is_readable_in_a_sealed_file() {
     let key = key_file(1);
     reseal(directory.path(), &key.protection, &environment_with(&KeyAccess::default())).unwrap();
     let sealed = fs::read_to_string(&file).unwrap();
-    for name in ["requests", "audit", "webhook", "checkpoint"] {
-        let secret = plain["keys"]["plain"][name].as_str().unwrap();
-        assert!(secret.len() >= 64 && !sealed.contains(&secret[..32]), "{name}");
+    let mut secrets = Vec::new();
+    long_strings(&plain["keys"]["plain"], "", &mut secrets);
+    let names: Vec<_> = secrets.iter().map(|(name, _)| name.as_str()).collect();
+    let all =
+        ["/audit", "/checkpoint", "/decryption/0/key/pkcs8", "/issuer/0/key/key", "/requests", "/webhook"];
+    assert_eq!(names, all);
+    for (name, secret) in &secrets {
+        // No 16 bytes of it stand there.
+        let pieces = secret.as_bytes().chunks_exact(32).map(|piece| std::str::from_utf8(piece).unwrap());
+        assert!(pieces.clone().count() >= 2 && pieces.clone().all(|piece| !sealed.contains(piece)), "{name}");
     }
     assert!(sealed.contains(plain["server"].as_str().unwrap()), "the server's id is no secret");
+}
+
+/// Texts of 32 bytes in hexadecimal and more, with where they stand, in the order of their names.
+fn long_strings(value: &serde_json::Value, place: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::String(text) if text.len() >= 64 => found.push((place.to_owned(), text.clone())),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| long_strings(item, &format!("{place}/{i}"), found));
+        }
+        serde_json::Value::Object(fields) => {
+            fields.iter().for_each(|(name, field)| long_strings(field, &format!("{place}/{name}"), found));
+        }
+        _ => {}
+    }
+    found.sort();
 }
 
 #[test]

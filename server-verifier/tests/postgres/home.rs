@@ -16,6 +16,11 @@ use crate::support::*;
 /// Sixteen zero bytes.
 pub const ZEROS: &str = "decode(repeat('00', 16), 'hex')";
 
+/// Bytes, as SQL has them.
+pub fn literal(bytes: &[u8]) -> String {
+    format!("decode('{}', 'hex')", hex::encode(bytes))
+}
+
 /// A store that no other process looks at.
 pub type Fresh = Home;
 
@@ -79,6 +84,11 @@ impl Home {
 
     pub fn open_at(&self, url: &str) -> Result<Verifier, ServiceError> {
         Verifier::open_postgres(self.directory.path(), url, environment(&self.clock))
+    }
+
+    /// The server's RSA keys, from its file.
+    pub fn private_keys(&self) -> Vec<Vec<u8>> {
+        private_keys(self.directory.path())
     }
 
     /// Changes rows behind the verifier's back, or asks for some.

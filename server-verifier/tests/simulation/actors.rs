@@ -165,7 +165,7 @@ impl World {
             self.counters[card] += 1;
         }
         let flawed = self.weather.flawed;
-        let flaws = [Flaw::PayeeName, Flaw::NoSuchPayee, Flaw::OtherPayer];
+        let flaws = [Flaw::PayeeName, Flaw::NoSuchPayee, Flaw::StoredValue, Flaw::OtherPayer];
         let rotated = self.database.durable.cards[card].newest_key == 2 && self.dice.percent(70);
         let deal = Deal {
             card,

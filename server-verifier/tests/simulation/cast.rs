@@ -1,4 +1,4 @@
-//! Who takes part: four accounts, four cards with two keys each, two terminals. Made once, shared by all seeds: by a
+//! Who takes part: four accounts and a purse, four cards with two keys each, two terminals. Made once, shared by all seeds: by a
 //! real verifier, so that another one made by the same chance knows the same cards.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,9 +32,17 @@ use crate::dice::Dice;
 /// When every simulation begins.
 pub const START: i64 = 1_790_000_000;
 /// Of all accounts together.
-pub const HOLDERS: [(&str, i64); 4] = [("Ada", 500), ("Bob", 300), ("Shop", 0), ("Employer", 100_000)];
+pub const HOLDERS: [(&str, i64); 5] =
+    [("Ada", 500), ("Bob", 300), ("Shop", 0), ("Employer", 100_000), ("Purse", 0)];
 pub const SHOP: usize = 2;
 pub const EMPLOYER: usize = 3;
+/// A stored value: only a top-up may pay it, and nobody tops up here.
+pub const PURSE: usize = 4;
+
+/// What an account is for.
+pub fn kind(account: usize) -> AccountKind {
+    if account == PURSE { AccountKind::StoredValue } else { AccountKind::Current }
+}
 
 /// Suite and account of each card.
 const CARDS: [(&str, usize); 4] = [
@@ -86,6 +94,8 @@ pub enum Flaw {
     PayeeName,
     /// Nobody has that account.
     NoSuchPayee,
+    /// The payee is a stored value.
+    StoredValue,
     /// The payer is another card's alias.
     OtherPayer,
 }
@@ -110,7 +120,7 @@ pub fn bank(policy: Policy, clock: &SetClock) -> (Verifier, Vec<Personalisation>
         let options = AccountOptions {
             holder: PayeeName::new(holder).unwrap(),
             currency: eur(),
-            kind: AccountKind::Current,
+            kind: kind(i),
             opening_balance: u64::try_from(*balance).unwrap(),
             number: Some(number(i)),
         };
@@ -207,6 +217,7 @@ impl Cast {
         let card = &self.cards[deal.card];
         let (payee, name) = match deal.flaw {
             Some(Flaw::NoSuchPayee) => (HOLDERS.len(), "Nobody"),
+            Some(Flaw::StoredValue) => (PURSE, HOLDERS[PURSE].0),
             Some(Flaw::PayeeName) => (deal.payee, "Somebody"),
             _ => (deal.payee, HOLDERS[deal.payee].0),
         };

@@ -165,23 +165,37 @@ fn ended(history: &History) -> impl Iterator<Item = (Request, &Outcome)> {
     answers.filter(|(request, _)| history.content(*request) == Content::Cancellation)
 }
 
-/// The same key and body: the same answer for ever. Of the bodies under one key one is decided.
+/// REQ-V-20: a key belongs to the client. Under it one body is decided, whatever account it names; that body is told one
+/// answer for ever, and every other body is told that the key is taken. Nobody is told so under a key that was not.
 pub fn one_key_one_answer(history: &History, _: &Tables) -> Result<(), Violation> {
-    let mut answers: HashMap<Request, &Outcome> = HashMap::new();
-    let mut decided: HashMap<(usize, u32), usize> = HashMap::new();
-    for (request, outcome) in &history.answers {
-        if history.content(*request) == Content::Cancellation {
-            continue;
+    // A cancellation has no key, and what no card has signed is refused before keys are looked at.
+    let keyless = |request| matches!(history.content(request), Content::Cancellation | Content::Forged);
+    let answers = history.answers.iter().filter(|(request, _)| !keyless(*request));
+    let (taken, told): (Vec<_>, Vec<_>) = answers.partition(|(_, outcome)| *outcome == Outcome::Conflict);
+    let mut first: HashMap<(usize, u32), (usize, &Outcome)> = HashMap::new();
+    for (request, outcome) in told {
+        let (letter, before) =
+            *first.entry((request.terminal, request.key)).or_insert((request.letter, outcome));
+        if letter != request.letter {
+            return fail(format!("two bodies were decided under the key of {request:?}"));
         }
-        let before = answers.entry(*request).or_insert(outcome);
-        if *before != outcome {
+        if before != outcome {
             return fail(format!("{request:?} was told {} and {}", before.name(), outcome.name()));
         }
-        if *outcome != Outcome::Conflict && history.content(*request) != Content::Forged {
-            let key = (request.terminal, request.key);
-            if *decided.entry(key).or_insert(request.letter) != request.letter {
-                return fail(format!("two bodies were decided under the key of {request:?}"));
+    }
+    for (request, _) in taken {
+        let taker = |record: &Record| match &record.what {
+            What::Judged { request: other, outcome, .. } => {
+                (other.terminal, other.key) == (request.terminal, request.key)
+                    && other.letter != request.letter
+                    && *outcome != Outcome::Conflict
             }
+            _ => false,
+        };
+        let own =
+            first.get(&(request.terminal, request.key)).is_some_and(|(letter, _)| *letter == request.letter);
+        if own || !history.records.iter().any(|record| record.durable.is_some() && taker(record)) {
+            return fail(format!("{request:?} was told that its key is taken, by nobody"));
         }
     }
     Ok(())

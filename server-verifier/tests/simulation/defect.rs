@@ -7,7 +7,7 @@ use onetap_server_verifier::rules::cancel::{CounterRows, ProvenCancellation, Rul
 use onetap_server_verifier::rules::decide::Rows;
 use onetap_server_verifier::rules::decide::{Attempt, Decision, Tries, decide};
 use onetap_server_verifier::rules::verify::Judged;
-use onetap_server_verifier::{CardState, Policy};
+use onetap_server_verifier::{AccountKind, CardState, Policy};
 use onetap_server_verifier::{Event, Why};
 
 /// One deliberate fault.
@@ -49,6 +49,8 @@ pub enum Defect {
     LockIgnored,
     /// The windowed count is not looked at.
     WindowIgnored,
+    /// A payment goes to a stored value.
+    StoredValuePaid,
     /// Funds are looked at before the password.
     FundsBeforePassword,
     /// A blocked card pays.
@@ -155,6 +157,9 @@ fn before(defect: Defect, rows: &mut Rows, attempt: &Attempt) {
         Defect::LockIgnored => rows.account.lock = None,
         Defect::WindowIgnored => rows.wrong_in_window = 0,
         Defect::BlockIgnored => rows.card = CardState::Active,
+        Defect::StoredValuePaid => {
+            rows.payee.iter_mut().for_each(|payee| payee.kind = AccountKind::Current);
+        }
         Defect::RetiredKeyAccepted => rows.key_current = true,
         _ => {}
     }

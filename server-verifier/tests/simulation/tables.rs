@@ -10,9 +10,9 @@ use onetap_server_verifier::rules::decide::{Answered, Rows};
 use onetap_server_verifier::rules::decide::{Attempt, Commit, Tries};
 use onetap_server_verifier::rules::verify::Judged;
 use onetap_server_verifier::{Account, Life, Mark};
-use onetap_server_verifier::{AccountKind, CardState, Lock, Timestamp, TransactionId};
+use onetap_server_verifier::{CardState, Lock, Timestamp, TransactionId};
 
-use crate::cast::{CAST, HOLDERS, eur};
+use crate::cast::{CAST, HOLDERS, eur, kind};
 use crate::defect::Defect;
 
 /// The other side of the opening balances.
@@ -93,7 +93,7 @@ impl Tables {
             number: CAST.numbers[i].clone(),
             holder: (*holder).to_owned(),
             currency: eur(),
-            kind: AccountKind::Current,
+            kind: kind(i),
             balance: *balance,
             held: 0,
             open: true,

@@ -12,6 +12,11 @@ use crate::support::*;
 /// Sixteen zero bytes.
 pub const ZEROS: &str = "zeroblob(16)";
 
+/// Bytes, as SQL has them.
+pub fn literal(bytes: &[u8]) -> String {
+    format!("x'{}'", hex::encode(bytes))
+}
+
 /// A store that no other process looks at.
 pub type Fresh = World;
 
@@ -54,6 +59,11 @@ impl Home {
 
     pub fn open_with(&self, env: Environment) -> Result<Verifier, ServiceError> {
         Verifier::open(self.directory.path(), env)
+    }
+
+    /// The server's RSA keys, from its file.
+    pub fn private_keys(&self) -> Vec<Vec<u8>> {
+        private_keys(self.directory.path())
     }
 
     fn raw(&self) -> Connection {

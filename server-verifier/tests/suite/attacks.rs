@@ -10,6 +10,7 @@ use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::money::{Amount, CurrencyCode};
+use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::SignatureAlgorithm;
@@ -67,11 +68,17 @@ fn undecryptable_e_is_an_alarm_and_kills_the_counter_value() {
     let tap = card.tap(world.payment(100));
     let mut request = tap.request.clone();
     request.password_object.as_mut().unwrap().bytes[3] ^= 1;
-    assert_eq!(world.send(&request), Outcome::Refused);
+    let send = || world.verifier.authorise(&world.client, "till-7", &request).unwrap();
+    assert_eq!(send(), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::UndecryptablePassword));
+    assert_eq!(send(), Outcome::Refused, "the stored answer, which raises no second alarm");
     assert_eq!(world.send(&tap.request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::DeadCounter));
     assert_eq!(world.wrong_passwords(), 0);
+    assert_eq!(world.verifier.alarms(), 1);
+    let messages = world.verifier.messages(None, 10).unwrap();
+    let told: Vec<_> = messages.iter().map(|message| (message.topic, &message.account)).collect();
+    assert_eq!(told, [(Topic::Alarm, &world.ada)]);
 }
 
 /// Bare CMAC: whoever holds the key finds another T with the same tag, which the genuine S then covers.
@@ -169,6 +176,24 @@ fn attack_replay_below_the_mark() {
     assert!(executed(&world.send(&second.request)));
     assert_eq!(world.send(&first.request), Outcome::Refused);
     assert_eq!(world.why(), Some(Why::StaleCounter));
+}
+
+/// REQ-V-9: as long as its C is at the mark, what was executed gets its receipt again; then a cancellation has it.
+#[test]
+fn what_was_executed_is_repeated_at_the_mark_only() {
+    let world = world();
+    let mut card = world.card(SUITE);
+    let (first, second) = (card.tap(world.payment(100)), card.tap(world.payment(200)));
+    let receipt = world.send(&first.request);
+    assert!(executed(&receipt));
+    assert_eq!(world.send(&first.request), receipt, "at the mark");
+    assert_eq!(world.send(&second.typed("wrongpass")), Outcome::Refused);
+    assert_eq!(world.send(&first.request), Outcome::Refused, "below the mark");
+    assert_eq!(world.why(), Some(Why::StaleCounter));
+    assert_eq!(world.wrong_passwords(), 1, "the refused repetition cost no try");
+    let cancelled = world.verifier.cancel(&world.client, &first.request.cancellation()).unwrap();
+    assert_eq!(cancelled, receipt);
+    assert_eq!(world.balances().1, 100);
 }
 
 /// The mark moves with every valid S, even of a request that is refused, or on a locked account.
@@ -325,6 +350,15 @@ fn p_26_a_top_up_goes_from_a_current_account_to_a_stored_value() {
     top_up.payee_account = transit.clone();
     top_up.payee_name = PayeeName::new("Ada Transit").unwrap();
     assert!(executed(&world.send(&card.tap(top_up).request)));
+    // No payment goes there (REQ-V-21): not even from another stored value.
+    let other = account(&world.verifier, "Eve Transit", AccountKind::StoredValue, 500);
+    let mut debit = world.payment(100);
+    debit.payee_account = transit.clone();
+    debit.payee_name = PayeeName::new("Ada Transit").unwrap();
+    assert_eq!(world.send(&card.tap(debit.clone()).request), Outcome::Refused);
+    assert_eq!(world.why(), Some(Why::AccountKind));
+    let mut others = world.card_of(&other, SUITE.parse().unwrap());
+    assert_eq!(world.send(&others.tap(debit).request), Outcome::Refused);
     // And a debit of the stored value.
     let mut transit_card = world.card_of(&transit, SUITE.parse().unwrap());
     assert!(executed(&world.send(&transit_card.tap(world.payment(250)).request)));
@@ -417,7 +451,7 @@ fn enrolment_needs_the_ordered_card_and_its_key() {
     ));
     let mut other = card.order.binding;
     other.issuer_key += 1;
-    let other = onetap_apdu_spec::personal::EnrolmentStatement::make(other, card.key.as_ref()).unwrap();
+    let other = EnrolmentStatement::make(other, card.key.as_ref()).unwrap();
     assert!(matches!(
         world.verifier.desk(Act::of_program("test", "set-up")).activate_card(&other),
         Err(ServiceError::StatementMismatch)

@@ -3,6 +3,7 @@
 mod attacks;
 mod books;
 mod cancelling;
+mod card_keys;
 mod lockout;
 mod model;
 mod panics;

@@ -284,3 +284,12 @@ impl Card {
             .digest(subject, bytes)
     }
 }
+
+/// The RSA keys in the plain key file of a directory, as PKCS#8: the one that opens E, and the one that signs checkpoints.
+pub fn private_keys(directory: &Path) -> Vec<Vec<u8>> {
+    let file: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.join("keys.json")).unwrap()).unwrap();
+    let keys = &file["keys"]["plain"];
+    let hex = [&keys["decryption"][0]["key"]["pkcs8"], &keys["checkpoint"]];
+    hex.map(|key| hex::decode(key.as_str().unwrap()).unwrap()).to_vec()
+}

@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use self::link::Link;
 use self::session::{Fault, READ, Session, Use, WRITE};
-use crate::books::decision::{Decider, Question};
+use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
-use crate::rules::decide::Outcome;
 use crate::store::pool::Pool;
 use crate::store::queue::{Job, Pending, queue_slot};
 
@@ -177,7 +176,7 @@ fn decide(
     link: &Link,
     decider: &Decider,
     question: &Question,
-) -> Result<Outcome, StoreError> {
+) -> Result<Decided, StoreError> {
     let mut tries = 0;
     loop {
         let session = ready(session, link, Use::Decisions)?;

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use super::pen::Pen;
 use super::session::Session;
-use crate::books::decision::{Decider, Question};
+use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
-use crate::rules::decide::Outcome;
+
 use crate::store::queue::{Job, Pending, queue_slot};
 
 /// Most decisions in one commit.
@@ -187,7 +187,7 @@ fn decide_all(pen: &mut Pen, decider: &Decider, jobs: &mut Vec<Job>) {
     });
     match outcomes {
         Ok(outcomes) => {
-            let outcomes: Vec<Result<Outcome, StoreError>> = outcomes;
+            let outcomes: Vec<Result<Decided, StoreError>> = outcomes;
             for (job, outcome) in jobs.drain(..).zip(outcomes) {
                 job.answer(outcome);
             }
@@ -208,7 +208,7 @@ fn decide(
     session: &mut Session<'_>,
     decider: &Decider,
     question: &Question,
-) -> Result<Result<Outcome, StoreError>, StoreError> {
+) -> Result<Result<Decided, StoreError>, StoreError> {
     session.execute("SAVEPOINT decision", &[])?;
     let decided = catch_unwind(AssertUnwindSafe(|| decider.run(session, question)));
     let outcome = decided.unwrap_or(Err(StoreError::Defect));
@@ -225,13 +225,15 @@ mod tests {
     use onetap_apdu_spec::crypto::{Key256, default_provider};
 
     use super::*;
+    use crate::books::alarm::Alarms;
     use crate::books::chain::Sealer;
     use crate::domain::Policy;
 
     #[test]
     fn a_writer_that_has_ended_says_stopped() {
         let sealer = Sealer::new(default_provider(), Key256::new([0; 32]));
-        let decider = Decider { policy: Policy::default(), sealer, announces: false };
+        let decider =
+            Decider { policy: Policy::default(), sealer, announces: false, alarms: Alarms::default() };
         let writer = Writer::start(Pen::in_memory().unwrap(), Arc::new(decider)).unwrap();
         let write = || writer.write(|db| db.execute("CREATE TABLE some (one)", &[]));
         write().unwrap();
