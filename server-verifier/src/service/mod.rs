@@ -137,14 +137,17 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::open`]; [`StoreError::NotUpToDate`].
     pub fn open_read_only(directory: &Path, env: Environment) -> Result<Self, ServiceError> {
-        let keys = ServerKeys::load(directory, &env)?;
-        let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
         #[cfg(feature = "postgres")]
         if let Ok(url) = fs::read_to_string(directory.join(POSTGRES_URL)) {
+            let keys = ServerKeys::load(directory, &env)?;
+            let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
             let store = PostgresStore::open_read_only(url.trim(), load)?;
             return Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))));
         }
-        let store = SqliteStore::open_read_only(&database(directory)?, load)?;
+        let database = database(directory)?;
+        let keys = ServerKeys::load(directory, &env)?;
+        let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
+        let store = SqliteStore::open_read_only(&database, load)?;
         Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
     }
 
