@@ -8,4 +8,5 @@ mod model;
 mod panics;
 mod profiles;
 mod reading;
+mod tampering;
 mod views;
