@@ -46,6 +46,7 @@ pub mod rules;
 pub mod service;
 mod store;
 
+pub use books::tables::{NotInTheLog, not_in_the_log};
 pub use domain::*;
 pub use keys::environment::Environment;
 pub use keys::{KeyAccess, KeyFileError, KeyProtection, KeySummary, TokenError};

@@ -9,6 +9,7 @@ use onetap_apdu_spec::objects::DATA_OBJECTS;
 use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Owed, Profile, SignatureAlgorithm, Suite};
 use onetap_apdu_spec::sw::MEANINGS;
 use onetap_apdu_spec::tlv::Tag;
+use onetap_server_verifier::{NotInTheLog, not_in_the_log};
 
 /// The table of that name as Markdown, or `None` if there is none.
 #[must_use]
@@ -21,6 +22,7 @@ pub fn table(name: &str) -> Option<String> {
         "codes" => codes(),
         "suites" => suites(),
         "gp-commands" => gp_commands(),
+        "not-in-the-log" => unlogged(),
         _ => return None,
     })
 }
@@ -125,6 +127,15 @@ fn codes() -> String {
     let encryptions = EncryptionMethod::ALL.iter().map(|e| line("encryption method", e.code(), e.name()));
     let signatures = SignatureAlgorithm::ALL.iter().map(|s| line("signature algorithm", s.code(), s.name()));
     markdown(["what", "byte in H", "name"], profiles.chain(digests).chain(encryptions).chain(signatures))
+}
+
+fn unlogged() -> String {
+    let rows = not_in_the_log().into_iter().map(|NotInTheLog { table, column, why }| {
+        let what =
+            column.map_or_else(|| "whether a row is still there".to_owned(), |name| format!("`{name}`"));
+        [format!("`{table}`"), what, why.to_owned()]
+    });
+    markdown(["table", "what the log does not tell", "why"], rows)
 }
 
 fn suites() -> String {

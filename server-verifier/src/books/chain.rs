@@ -118,9 +118,14 @@ impl Sealer {
         Self { crypto, key }
     }
 
-    /// The key of seals, which keys the sums of checking, too.
+    /// The key of seals, which keys the tag of an exported log, too.
     pub(crate) fn key(&self) -> &Key256 {
         &self.key
+    }
+
+    /// A tag of a row, for sums over rows: who lacks the key cannot choose rows whose sums are equal.
+    pub(crate) fn tag(&self, row: &[u8]) -> u128 {
+        u128::from_be_bytes(self.crypto.cmac(&self.key, &[b"onetap/row", row]))
     }
 
     /// The end of a chain without entries.

@@ -3,6 +3,26 @@
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 
+/// A query for accounts whose balance and credits are not the sum of their entries.
+macro_rules! wrong_balances {
+    ($what:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM accounts a WHERE
+            balance + (SELECT coalesce(sum(amount), 0) FROM credits c WHERE c.account_id = a.account_id)
+            <> (SELECT coalesce(sum(amount), 0) FROM entries e WHERE e.account_id = a.account_id)"
+        )
+    };
+}
+
+/// The accounts whose balance and credits are not the sum of their entries.
+pub(crate) const WRONG_BALANCES: &str = wrong_balances!("account_id");
+/// The accounts with credits that are no entries.
+pub(crate) const STRANGE_CREDITS: &str = "SELECT c.account_id FROM credits c LEFT JOIN entries e
+    ON e.account_id = c.account_id AND e.transaction_id = c.transaction_id AND e.amount = c.amount
+    WHERE e.amount IS NULL";
+
 /// What must be so, and a query that counts where it is not.
 const CHECKS: [(&str, &str); 7] = [
     (
@@ -15,12 +35,7 @@ const CHECKS: [(&str, &str); 7] = [
         "SELECT count(*) FROM (SELECT a.currency FROM entries e JOIN accounts a USING (account_id)
             GROUP BY a.currency HAVING sum(e.amount) <> 0) AS uneven",
     ),
-    (
-        "a balance and its credits are not the sum of the entries",
-        "SELECT count(*) FROM accounts a WHERE
-            balance + (SELECT coalesce(sum(amount), 0) FROM credits c WHERE c.account_id = a.account_id)
-            <> (SELECT coalesce(sum(amount), 0) FROM entries e WHERE e.account_id = a.account_id)",
-    ),
+    ("a balance and its credits are not the sum of the entries", wrong_balances!("count(*)")),
     (
         "what is held is not the sum of the open holds",
         "SELECT count(*) FROM accounts a WHERE held <> (SELECT coalesce(sum(amount), 0) FROM holds h

@@ -2,56 +2,49 @@
 
 use std::collections::BTreeMap;
 
-use onetap_apdu_spec::crypto::{Crypto, Key256};
-
+use crate::books::chain::Sealer;
 use crate::books::project::Change;
 use crate::books::sql::Row;
-use crate::books::tables::{Home, Table};
+use crate::books::tables::{CREDITS, HOLDS, Home, Table};
 use crate::domain::{Cell, StoreError};
 
 const CANNOT_FOLLOW: StoreError = StoreError::BadRow { what: "event that cannot follow what came before" };
 
-/// The rows that one chain tells: those of its account, which change, and what it adds to tables that only grow.
+/// The rows that one chain tells and that may still change.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     rows: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
 }
 
 impl Model {
-    /// Makes one change. What is added to a table that grows goes to `grown`.
+    /// Makes one change. A row that no later change can touch goes to `rest`, and is not kept here: rows of tables
+    /// that only grow, and closed holds.
     ///
     /// # Errors
-    /// [`StoreError::BadRow`] if it cannot follow what came before.
+    /// [`StoreError::BadRow`] if the change cannot follow what came before.
     pub(crate) fn apply(
         &mut self,
         change: Change,
-        grown: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
+        rest: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match change {
-            Change::Insert { table, row } => match table.home {
-                Home::Account | Home::Operator => {
-                    let rows = self.rows.entry(table.name).or_default();
-                    let taken = rows.insert(row[..table.key].to_vec(), row);
-                    if taken.is_some() { Err(CANNOT_FOLLOW) } else { Ok(()) }
-                }
-                Home::Grows | Home::Passes(_) | Home::Log => grown(table, row),
-            },
+            Change::Insert { table, row } => self.put(table, row, rest),
             Change::Set { table, key, to } => {
-                let row = self.row(table, &key)?;
+                let mut row = self.take(table, &key)?;
                 for (column, value) in to {
                     let place = table.place(column).ok_or(CANNOT_FOLLOW)?;
                     row[place] = value;
                 }
-                Ok(())
+                self.put(table, row, rest)
             }
             // Balances are sums of entries, and are compared as such.
             Change::Add { column: "balance", .. } => Ok(()),
             Change::Credit { account, transaction, amount } => {
-                grown(&crate::books::tables::CREDITS, vec![account.into(), transaction.into(), amount.into()])
+                rest(&CREDITS, vec![account.into(), transaction.into(), amount.into()])
             }
             Change::Add { table, key, column, amount } => {
                 let place = table.place(column).ok_or(CANNOT_FOLLOW)?;
-                let row = self.row(table, &key)?;
+                let row = self.row_mut(table, &key)?;
                 let Cell::Int(value) = row[place] else { return Err(CANNOT_FOLLOW) };
                 row[place] = value.checked_add(amount).ok_or(CANNOT_FOLLOW)?.into();
                 Ok(())
@@ -64,17 +57,49 @@ impl Model {
         }
     }
 
-    fn row(&mut self, table: &Table, key: &[Cell]) -> Result<&mut Vec<Cell>, StoreError> {
+    fn put(
+        &mut self,
+        table: &'static Table,
+        row: Vec<Cell>,
+        rest: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if is_at_rest(table, &row) {
+            return rest(table, row);
+        }
+        let rows = self.rows.entry(table.name).or_default();
+        let taken = rows.insert(row[..table.key].to_vec(), row);
+        if taken.is_some() { Err(CANNOT_FOLLOW) } else { Ok(()) }
+    }
+
+    fn take(&mut self, table: &Table, key: &[Cell]) -> Result<Vec<Cell>, StoreError> {
+        self.rows.get_mut(table.name).and_then(|rows| rows.remove(key)).ok_or(CANNOT_FOLLOW)
+    }
+
+    fn row_mut(&mut self, table: &Table, key: &[Cell]) -> Result<&mut Vec<Cell>, StoreError> {
         self.rows.get_mut(table.name).and_then(|rows| rows.get_mut(key)).ok_or(CANNOT_FOLLOW)
     }
 
-    /// The rows of a table in the order of their keys.
+    /// The row of a table with this key, if it is kept here.
+    pub(crate) fn row(&self, table: &Table, key: &[Cell]) -> Option<&Vec<Cell>> {
+        self.rows.get(table.name)?.get(key)
+    }
+
+    /// The rows of a table that are kept here, in the order of their keys.
     pub(crate) fn rows(&self, table: &Table) -> impl Iterator<Item = &Vec<Cell>> {
         self.rows.get(table.name).into_iter().flat_map(BTreeMap::values)
     }
 }
 
-/// A sum over rows in any order, keyed: two sums are equal if, and only if, they are over the same rows.
+/// Whether no later change can touch a row.
+fn is_at_rest(table: &Table, row: &[Cell]) -> bool {
+    match table.home {
+        Home::Account if *table == HOLDS => row.last() != Some(&Cell::Null),
+        Home::Account | Home::Operator => false,
+        Home::Grows | Home::Passes(_) | Home::Log => true,
+    }
+}
+
+/// A sum over rows in any order: two sums are equal if, and only if, they are over the same rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     rows: u64,
@@ -82,24 +107,29 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// Adds a row.
-    pub(crate) fn add(&mut self, crypto: &dyn Crypto, key: &Key256, table: &Table, row: &[Cell]) {
-        let mut bytes = Vec::with_capacity(128);
-        bytes.extend_from_slice(table.name.as_bytes());
-        for cell in row {
-            match cell {
-                Cell::Null => bytes.push(0),
-                Cell::Int(value) => {
-                    bytes.push(1);
-                    bytes.extend_from_slice(&value.to_be_bytes());
-                }
-                Cell::Text(text) => frame(&mut bytes, 2, text.as_bytes()),
-                Cell::Bytes { hex } => frame(&mut bytes, 3, hex),
-            }
-        }
+    /// Adds a row by its [`tag`].
+    pub(crate) fn add(&mut self, tag: u128) {
         self.rows += 1;
-        self.tags = self.tags.wrapping_add(u128::from_be_bytes(crypto.cmac(key, &[b"onetap/row", &bytes])));
+        self.tags = self.tags.wrapping_add(tag);
     }
+}
+
+/// The keyed tag of a row of a table.
+pub(crate) fn tag(sealer: &Sealer, table: &Table, row: &[Cell]) -> u128 {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.extend_from_slice(table.name.as_bytes());
+    for cell in row {
+        match cell {
+            Cell::Null => bytes.push(0),
+            Cell::Int(value) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&value.to_be_bytes());
+            }
+            Cell::Text(text) => frame(&mut bytes, 2, text.as_bytes()),
+            Cell::Bytes { hex } => frame(&mut bytes, 3, hex),
+        }
+    }
+    sealer.tag(&bytes)
 }
 
 fn frame(bytes: &mut Vec<u8>, kind: u8, value: &[u8]) {

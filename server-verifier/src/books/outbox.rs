@@ -6,7 +6,9 @@ use onetap_apdu_spec::header::ServerId;
 use crate::books;
 use crate::books::chain::Place;
 use crate::books::sql::{Row, Sql, Statement, params};
-use crate::domain::{DeadLetter, EntryId, Message, MessageState, MessageView, StoreError, Timestamp, Topic};
+use crate::domain::{
+    DeadLetter, EntryId, Event, Message, MessageState, MessageView, StoreError, Timestamp, Topic,
+};
 
 /// When a dead letter, and what it holds back, is due.
 const NEVER: i64 = i64::MAX;
@@ -183,6 +185,20 @@ fn wake_if(db: &mut dyn Sql, changed: u64, entry: EntryId, now: Timestamp) -> Re
 pub(crate) fn message(place: Place, topic: Topic) -> Statement<'static> {
     let sql = "INSERT INTO outbox (account_id, sequence, topic, due_at) VALUES (?1, ?2, ?3, ?4)";
     Statement::new(sql, &params![place.account, place.sequence, topic.name(), place.at.0])
+}
+
+/// What others may be told of an event as.
+pub(crate) fn topic_of(event: &Event) -> Option<Topic> {
+    match event {
+        Event::WrongPassword { locked: Some(_), .. } => Some(Topic::AccountLocked),
+        Event::Executed { receipt, .. } if receipt.accepted_for.is_some() => Some(Topic::Execute),
+        Event::Executed { .. } => Some(Topic::Executed),
+        Event::ExecutionSettled { .. } => Some(Topic::Settled),
+        Event::ExecutionFailed { .. } => Some(Topic::Failed),
+        Event::HoldCaptured { .. } => Some(Topic::Captured),
+        Event::Reversed { .. } => Some(Topic::Reversed),
+        _ => None,
+    }
 }
 
 /// Whether others are told of each transaction.

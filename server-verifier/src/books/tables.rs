@@ -274,6 +274,32 @@ pub(crate) static TABLES: [&Table; 14] = [
     &AUDIT,
 ];
 
+/// Something in the database that the log does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInTheLog {
+    /// In which table.
+    pub table: &'static str,
+    /// Which column; none if it is whether a row is still there.
+    pub column: Option<&'static str>,
+    /// Why the log does not tell it.
+    pub why: &'static str,
+}
+
+/// All that the log does not tell.
+#[must_use]
+pub fn not_in_the_log() -> Vec<NotInTheLog> {
+    let rows = TABLES.into_iter().filter_map(|table| match table.home {
+        Home::Passes(why) => Some(NotInTheLog { table: table.name, column: None, why }),
+        _ => None,
+    });
+    let columns = TABLES.into_iter().flat_map(|table| {
+        table.columns.iter().filter_map(|column| {
+            column.untold.map(|why| NotInTheLog { table: table.name, column: Some(column.name), why })
+        })
+    });
+    rows.chain(columns).collect()
+}
+
 impl Table {
     /// The columns that the log tells.
     pub(crate) fn told(&self) -> impl Iterator<Item = &'static str> {

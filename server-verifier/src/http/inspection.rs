@@ -160,7 +160,7 @@ fn finding(verifier: &Verifier, checked: Result<(), ServiceError>) -> Result<Opt
     let (account, entry) = match error {
         ServiceError::AuditBroken { account, sequence } => (Some(account), Some(sequence)),
         ServiceError::RowsBroken { account, .. } => (Some(account), None),
-        ServiceError::LedgerBroken { .. } => (None, None),
+        ServiceError::LedgerBroken { .. } | ServiceError::SchemaBroken { .. } => (None, None),
         other => return Err(other),
     };
     let account = account.map(|row| verifier.number_of(row)).transpose()?.flatten();

@@ -136,6 +136,14 @@ pub enum ServiceError {
         /// What is not.
         what: &'static str,
     },
+    /// The schema is not what this program makes.
+    #[error(
+        "the {what} in the database is not as this program makes it; somebody has changed the schema past the server: take the change back, or compare with the last backup"
+    )]
+    SchemaBroken {
+        /// What is not.
+        what: String,
+    },
     /// The log has lost entries that a checkpoint has.
     #[error(
         "the audit chain of account row {account} lacks entries that the checkpoint has; the database, or part of it, is older than the checkpoint"

@@ -153,12 +153,15 @@ impl Verifier {
         let sql = "SELECT account_id, audit_sequence, audit_seal, audit_head, number FROM accounts
             WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
         let (mut roots, mut entries, mut from) = (Roots::new(self.env.crypto), 0, OPERATOR);
-        line(out, &Line::Log { format: FORMAT, server: self.server_id() })?;
         self.store.read_long(|db| {
             loop {
                 let chains = db.all(sql, &params![from, MAX_PAGE], |row| {
                     Ok((row.int(0)?, books::chain_end(row, 1)?, row.opt_text(4)?.map(str::to_owned)))
                 })?;
+                // After the first query, which fixes the moment that is exported.
+                if from == OPERATOR {
+                    line(out, &Line::Log { format: FORMAT, server: self.server_id() })?;
+                }
                 let Some((last, ..)) = chains.last() else { return Ok::<_, ServiceError>(()) };
                 from = last + 1;
                 for (account, end, number) in &chains {

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::books::bulk::Bulk;
 use crate::books::replay::{Replay, Unfit};
 use crate::books::sql::Sql;
-use crate::books::tables::{ACCOUNTS, AUDIT, ENTRIES, REQUESTS, TABLES, TRANSACTIONS, Table};
+use crate::books::tables::{ACCOUNTS, AUDIT, ENTRIES, HOLDS, REQUESTS, TABLES, TRANSACTIONS, Table};
 use crate::domain::{Cell, StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
@@ -208,7 +208,7 @@ impl Rows<'_> {
     fn grow(&mut self, table: &'static Table, row: Vec<Cell>) -> Result<(), StoreError> {
         let young = || REQUESTS.place("at").is_some_and(|at| row[at] >= Cell::Int(self.since.0));
         let wanted = match table {
-            table if *table == ENTRIES || *table == TRANSACTIONS => true,
+            table if *table == ENTRIES || *table == TRANSACTIONS || *table == HOLDS => true,
             table if *table == REQUESTS => young(),
             _ => false,
         };

@@ -69,6 +69,16 @@ impl Store {
         }
     }
 
+    /// The first part of the schema that is not as this program makes it: a table, column, constraint, index, trigger, view,
+    /// function or rule that is changed, missing, or somebody else's.
+    pub(crate) fn strange_part(&self) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.strange_part(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.strange_part(),
+        }
+    }
+
     /// Runs `work`, which is short, on one consistent snapshot. A few callers may at a time; others wait.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,

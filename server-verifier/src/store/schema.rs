@@ -1,5 +1,6 @@
 //! Opening a database file: settings, what kind of file it is, and which version.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::books::sql::Sql;
 use crate::domain::StoreError;
 
 /// Marks the file as OneTap's (`PRAGMA application_id`).
@@ -122,6 +124,25 @@ pub(crate) fn migrate(connection: &Connection, found: i64) -> Result<(), StoreEr
 fn scripts(found: i64) -> impl Iterator<Item = &'static str> {
     let done = usize::try_from(found - OLDEST + 1).unwrap_or(0);
     MIGRATIONS.into_iter().skip(done)
+}
+
+/// How each part of a schema is made, by what it is and its name.
+pub(crate) type Parts = BTreeMap<String, String>;
+
+/// The parts of the schema that is there, of SQLite, but for what it makes by itself. Whether rows lie where their key is
+/// differs with the version that has made a table.
+pub(crate) fn parts(db: &mut dyn Sql) -> Result<Parts, StoreError> {
+    let sql = "SELECT type || ' ' || name || ' of ' || tbl_name, coalesce(replace(sql, ', WITHOUT ROWID', ''), '') FROM sqlite_schema
+            WHERE substr(name, 1, 7) <> 'sqlite_'
+        UNION ALL SELECT 'version', CAST(user_version AS TEXT) FROM pragma_user_version
+        UNION ALL SELECT 'application', CAST(application_id AS TEXT) FROM pragma_application_id";
+    let parts = db.all(sql, &[], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
+    Ok(parts.into_iter().collect())
+}
+
+/// The first part that is not in both, or not made in the same way.
+pub(crate) fn difference(ours: &Parts, found: &Parts) -> Option<String> {
+    ours.keys().chain(found.keys()).find(|part| ours.get(*part) != found.get(*part)).cloned()
 }
 
 /// The same scripts, as PostgreSQL spells them.

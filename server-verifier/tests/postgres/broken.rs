@@ -50,7 +50,7 @@ fn a_connection_that_the_server_ends_leaves_nothing() {
         home.on_insert(table, TERMINATE);
         let ended = home.verifier.authorise(&home.client, table, &tap.request);
         let Err(ServiceError::Store(StoreError::Unreachable(_))) = ended else { panic!("{ended:?}") };
-        home.mend(table);
+        home.mend();
         let before = 100 * i64::try_from(paid).unwrap();
         assert_eq!(home.balances().1, before, "{table}");
         let outcome = home.verifier.authorise(&home.client, table, &tap.request).unwrap();
@@ -64,7 +64,7 @@ fn a_connection_that_the_server_ends_leaves_nothing() {
     ));
     let tap = card.tap(home.payment(100));
     assert!(home.verifier.authorise(&home.client, "commit", &tap.request).is_err());
-    home.behind("DROP TRIGGER ends ON audit");
+    home.behind("DROP FUNCTION ends CASCADE");
     assert_eq!(home.balances().1, 500);
     assert!(matches!(
         home.verifier.authorise(&home.client, "commit", &tap.request).unwrap(),
@@ -102,7 +102,7 @@ fn a_decision_that_takes_too_long_is_given_up() {
     let tap = card.tap(home.payment(100));
     home.on_insert("entries", "PERFORM pg_sleep(60)");
     assert_eq!(verifier.authorise(&home.client, "k", &tap.request).unwrap(), Outcome::Busy);
-    home.mend("entries");
+    home.mend();
     assert_eq!(home.balances(), (100_000, 0));
     assert!(matches!(verifier.authorise(&home.client, "k", &tap.request).unwrap(), Outcome::Executed(_)));
 }
@@ -133,7 +133,7 @@ fn prepared_statements_that_are_gone_are_prepared_anew() {
     // The server throws away what the session has prepared, at the end of its next decision.
     home.on_insert("credits", "EXECUTE 'DEALLOCATE ALL'");
     let outcome = home.send(&card.tap(home.payment(1)).request);
-    home.mend("credits");
+    home.mend();
     assert!(matches!(outcome, Outcome::Executed(_)), "{outcome:?}");
     for paid in 3..=40 {
         assert!(matches!(home.send(&card.tap(home.payment(1)).request), Outcome::Executed(_)));

@@ -9,7 +9,7 @@ use onetap_postgres_rig::Cluster;
 use onetap_server_verifier::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::support::*;
 
@@ -19,6 +19,92 @@ pub const ZEROS: &str = "decode(repeat('00', 16), 'hex')";
 /// Bytes, as SQL has them.
 pub fn literal(bytes: &[u8]) -> String {
     format!("decode('{}', 'hex')", hex::encode(bytes))
+}
+
+/// Random changes of one run, unless the environment says otherwise.
+pub const CHANGES: u64 = 200;
+
+pub const STORE: &str = "postgres";
+
+/// Table, column, type, and whether it is of the key, as the server's own catalog says.
+pub const COLUMNS: &str = "SELECT c.table_name, c.column_name, c.data_type,
+        CASE WHEN k.column_name IS NULL THEN '0' ELSE '1' END
+    FROM information_schema.columns c
+    LEFT JOIN information_schema.table_constraints t ON t.table_schema = c.table_schema
+        AND t.table_name = c.table_name AND t.constraint_type = 'PRIMARY KEY'
+    LEFT JOIN information_schema.key_column_usage k ON k.constraint_name = t.constraint_name
+        AND k.table_schema = c.table_schema AND k.column_name = c.column_name
+    WHERE c.table_schema = 'public' ORDER BY c.table_name, c.ordinal_position";
+
+/// Changes of the schema, and how each is undone.
+pub const SCHEMA_CHANGES: [(&str, &str); 15] = [
+    (
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "DROP FUNCTION f",
+    ),
+    (
+        "CREATE SCHEMA s;
+         CREATE FUNCTION s.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER t BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION s.f()",
+        "DROP SCHEMA s CASCADE",
+    ),
+    ("CREATE VIEW v AS SELECT * FROM accounts", "DROP VIEW v"),
+    ("CREATE TABLE t (a BIGINT)", "DROP TABLE t"),
+    ("CREATE INDEX i ON accounts (holder)", "DROP INDEX i"),
+    (
+        "DROP INDEX locked_accounts",
+        "CREATE INDEX locked_accounts ON accounts (locked_at) WHERE locked_at IS NOT NULL",
+    ),
+    ("ALTER TABLE cards ADD COLUMN c TEXT", "ALTER TABLE cards DROP COLUMN c"),
+    (
+        "ALTER TABLE cards ALTER COLUMN state DROP NOT NULL",
+        "ALTER TABLE cards ALTER COLUMN state SET NOT NULL",
+    ),
+    (
+        "ALTER TABLE cards ALTER COLUMN state SET DEFAULT 'active'",
+        "ALTER TABLE cards ALTER COLUMN state DROP DEFAULT",
+    ),
+    ("ALTER TABLE holds ADD CONSTRAINT k CHECK (amount < 9000)", "ALTER TABLE holds DROP CONSTRAINT k"),
+    ("CREATE RULE r AS ON INSERT TO entries DO INSTEAD NOTHING", "DROP RULE r ON entries"),
+    ("CREATE POLICY p ON entries", "DROP POLICY p ON entries"),
+    ("ALTER TABLE entries ENABLE ROW LEVEL SECURITY", "ALTER TABLE entries DISABLE ROW LEVEL SECURITY"),
+    ("ALTER TABLE cards DISABLE TRIGGER ALL", "ALTER TABLE cards ENABLE TRIGGER ALL"),
+    ("INSERT INTO onetap_schema VALUES (99)", "DELETE FROM onetap_schema WHERE version = 99"),
+];
+
+/// A column as SQL spells its value.
+pub fn spelled(column: &str, kind: &str) -> String {
+    match kind {
+        "bigint" => format!("coalesce({column}::text, 'NULL')"),
+        "bytea" => format!("coalesce(quote_literal('\\x' || encode({column}, 'hex')), 'NULL')"),
+        _ => format!("quote_nullable({column})"),
+    }
+}
+
+/// Bytes as SQL spells them.
+pub fn blob(bytes: &[u8]) -> String {
+    format!("'\\x{}'", hex::encode(bytes))
+}
+
+/// Somebody who can write to the database, and whom no trigger or reference holds.
+pub struct Intruder(Raw);
+
+impl Intruder {
+    /// Makes a change, all of it or nothing.
+    pub fn run(&self, sql: &str) -> Result<(), String> {
+        let done = self.0.runtime.block_on(self.0.client.batch_execute(sql));
+        done.map_err(|error| error.to_string())
+    }
+
+    /// What a query gives, as text.
+    pub fn all(&self, sql: &str) -> Vec<Vec<String>> {
+        let found = self.0.runtime.block_on(self.0.client.simple_query(sql)).unwrap();
+        let rows = found.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        rows.map(|row| (0..row.len()).map(|column| row.get(column).unwrap().to_owned()).collect()).collect()
+    }
 }
 
 /// A store that no other process looks at.
@@ -104,6 +190,13 @@ impl Home {
         }
     }
 
+    /// Somebody who can write to the database.
+    pub fn intruder(&self) -> Intruder {
+        let raw = Raw::connect(&self.url());
+        raw.run("SET session_replication_role = replica; SET synchronous_commit = off");
+        Intruder(raw)
+    }
+
     /// What a process holds that hangs in the middle of writing.
     pub fn lock(&self) -> Raw {
         let lock = Raw::connect(&self.url());
@@ -124,8 +217,8 @@ impl Home {
         ));
     }
 
-    pub fn mend(&self, table: &str) {
-        self.behind(&format!("DROP TRIGGER fails ON {table}"));
+    pub fn mend(&self) {
+        self.behind("DROP FUNCTION fails CASCADE");
     }
 
     /// Whether a text stands anywhere in what is stored, or in what the server has to say.

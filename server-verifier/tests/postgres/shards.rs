@@ -63,7 +63,7 @@ const BOOK: &str = "
             JOIN other.entries e USING (account_id, transaction_id)
             JOIN accounts mine ON mine.number = a.number
         WHERE EXISTS
-            (SELECT FROM homes WHERE homes.number = mine.number)
+            (SELECT FROM routes.homes WHERE homes.number = mine.number)
     ), booked AS (
         INSERT INTO entries (account_id, transaction_id, amount, at)
         SELECT account_id, transaction_id, amount, at FROM transit
@@ -87,7 +87,7 @@ const SETTLE: &str = "
     WITH booked AS (
         DELETE FROM credits c USING accounts a, other.accounts home, other.entries e
         WHERE a.account_id = c.account_id AND home.number = a.number AND e.account_id = home.account_id
-            AND e.transaction_id = c.transaction_id AND NOT EXISTS (SELECT FROM homes WHERE homes.number = a.number)
+            AND e.transaction_id = c.transaction_id AND NOT EXISTS (SELECT FROM routes.homes WHERE homes.number = a.number)
         RETURNING c.account_id, c.amount
     )
     UPDATE accounts SET balance = balance + sums.amount FROM (
@@ -103,7 +103,7 @@ impl Shards {
             let options = options(|_| ());
             let verifier = Verifier::init_postgres(keys.path(), &url, options, environment(&clock)).unwrap();
             let shard = Shard { database, verifier };
-            shard.sql("CREATE TABLE homes (number TEXT PRIMARY KEY)");
+            shard.sql("CREATE SCHEMA routes; CREATE TABLE routes.homes (number TEXT PRIMARY KEY)");
             // The operator's equity in euros, the other side of what comes from the other shard.
             account(&shard.verifier, "House", AccountKind::Current, 1);
             shard
@@ -130,7 +130,7 @@ impl Shards {
             (100_000_000_000_u64..).map(|payload| AccountNumber::from_payload(&payload.to_string()));
         let number = numbers.flatten().find(|number| Self::home_of(number) == home).unwrap();
         self.open_in(home, &number, holder, balance);
-        self.shards[home].sql(&format!("INSERT INTO homes VALUES ('{}')", number.as_str()));
+        self.shards[home].sql(&format!("INSERT INTO routes.homes VALUES ('{}')", number.as_str()));
         number
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 
 use onetap_server_verifier::*;
 use rusqlite::Connection;
@@ -15,6 +16,82 @@ pub const ZEROS: &str = "zeroblob(16)";
 /// Bytes, as SQL has them.
 pub fn literal(bytes: &[u8]) -> String {
     format!("x'{}'", hex::encode(bytes))
+}
+
+/// Random changes of one run, unless the environment says otherwise.
+pub const CHANGES: u64 = 2_000;
+
+pub const STORE: &str = "sqlite";
+
+/// Table, column, type, and whether it is of the key, as the file itself says.
+pub const COLUMNS: &str = "SELECT t.name, c.name, c.type, CAST(c.pk > 0 AS TEXT) FROM sqlite_schema t
+    JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+
+/// Changes of the schema, and how each is undone.
+pub const SCHEMA_CHANGES: [(&str, &str); 9] = [
+    (
+        "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries WHERE amount = 1; END",
+        "DROP TRIGGER t",
+    ),
+    ("CREATE VIEW v AS SELECT * FROM accounts", "DROP VIEW v"),
+    ("CREATE TABLE t (a INTEGER)", "DROP TABLE t"),
+    ("CREATE INDEX i ON accounts (holder)", "DROP INDEX i"),
+    (
+        "DROP INDEX locked_accounts",
+        "CREATE INDEX locked_accounts ON accounts (locked_at) WHERE locked_at IS NOT NULL",
+    ),
+    ("ALTER TABLE cards ADD COLUMN c TEXT", "ALTER TABLE cards DROP COLUMN c"),
+    ("ALTER TABLE cards RENAME COLUMN state TO other", "ALTER TABLE cards RENAME COLUMN other TO state"),
+    (
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (amount <> 0)', '')
+             WHERE name = 'entries'; PRAGMA writable_schema = RESET",
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql,
+             'amount         INTEGER NOT NULL ', 'amount         INTEGER NOT NULL CHECK (amount <> 0)')
+             WHERE name = 'entries'; PRAGMA writable_schema = RESET",
+    ),
+    ("PRAGMA user_version = 4", "PRAGMA user_version = 5"),
+];
+
+/// A column as SQL spells its value.
+pub fn spelled(column: &str, _kind: &str) -> String {
+    format!("quote({column})")
+}
+
+/// Bytes as SQL spells them.
+pub fn blob(bytes: &[u8]) -> String {
+    format!("X'{}'", hex::encode(bytes))
+}
+
+/// Somebody who can write to the file, and whom no constraint holds that can be set aside.
+pub struct Intruder(Connection);
+
+impl Intruder {
+    pub fn at(file: &Path) -> Self {
+        let connection = Connection::open(file).unwrap();
+        let settings = "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
+            PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000";
+        connection.execute_batch(settings).unwrap();
+        Self(connection)
+    }
+
+    /// Makes a change of rows, all of it or nothing, or of the schema.
+    pub fn run(&self, sql: &str) -> Result<(), String> {
+        if !["DELETE", "INSERT"].iter().any(|verb| sql.starts_with(verb)) {
+            return self.0.execute_batch(sql).map_err(|error| error.to_string());
+        }
+        self.0.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT")).map_err(|error| {
+            self.0.execute_batch("ROLLBACK").unwrap();
+            error.to_string()
+        })
+    }
+
+    /// What a query gives, as text.
+    pub fn all(&self, sql: &str) -> Vec<Vec<String>> {
+        let mut query = self.0.prepare(sql).unwrap();
+        let columns = query.column_count();
+        let rows = query.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
 }
 
 /// A store that no other process looks at.
@@ -75,6 +152,11 @@ impl Home {
         self.raw().execute_batch(sql).unwrap();
     }
 
+    /// Somebody who can write to the file.
+    pub fn intruder(&self) -> Intruder {
+        Intruder::at(&self.directory.path().join("verifier.db"))
+    }
+
     /// What a process holds that hangs in the middle of writing.
     pub fn lock(&self) -> Lock {
         let connection = self.raw();
@@ -88,7 +170,7 @@ impl Home {
         ));
     }
 
-    pub fn mend(&self, _table: &str) {
+    pub fn mend(&self) {
         self.behind("DROP TRIGGER fails");
     }
 

@@ -1,5 +1,5 @@
 //! The verifier on SQLite, in memory and on disk.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "test code")]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "test code")]
 
 mod files;
 mod home;

@@ -27,7 +27,7 @@ fn a_write_that_fails_in_the_middle_leaves_nothing() {
         let tap = card.tap(world.payment(100));
         world.break_inserts(table);
         assert!(world.verifier.authorise(&world.client, "k", &tap.request).is_err(), "{table}");
-        world.mend(table);
+        world.mend();
         assert_eq!(world.balances(), (100_000, 0), "{table}");
         world.check_books();
         assert!(matches!(
@@ -108,4 +108,41 @@ fn no_password_is_written_anywhere() {
         assert!(!log.contains(secret));
         assert!(!world.holds(secret));
     }
+}
+
+/// Verifying works on a snapshot: what comes meanwhile is neither missing nor too much.
+#[test]
+fn what_is_paid_while_the_log_is_verified_is_no_finding() {
+    let world = Home::new();
+    let mut card = world.card(SUITE);
+    let taps: Vec<_> = (0..100).map(|_| card.tap(world.payment(1))).collect();
+    std::thread::scope(|scope| {
+        let pay = || taps.iter().all(|tap| matches!(world.send(&tap.request), Outcome::Executed(_)));
+        let paying = scope.spawn(pay);
+        let mut seen = vec![world.verifier.audit_verify().unwrap().entries];
+        while !paying.is_finished() {
+            seen.push(world.verifier.audit_verify().unwrap().entries);
+        }
+        assert!(paying.join().unwrap());
+        assert!(seen.is_sorted() && seen.len() > 1, "{seen:?}");
+    });
+    world.check_books();
+}
+
+/// An answer that may be forgotten is still none that was never given.
+#[test]
+fn an_old_answer_that_was_changed_shows_and_one_that_was_forgotten_does_not() {
+    let world = Home::new();
+    let mut card = world.card(SUITE);
+    world.send(&card.tap(world.payment(100)).request);
+    world.send(&card.tap(world.payment(200)).request);
+    world.clock.advance(2 * KEEP_ANSWERS);
+    world.verifier.audit_verify().unwrap();
+    world.behind("UPDATE requests SET sequence = 4 WHERE idempotency_key = 'key-1'");
+    let verified = world.verifier.audit_verify();
+    assert!(matches!(verified, Err(ServiceError::RowsBroken { what: "requests", .. })), "{verified:?}");
+    world.behind("UPDATE requests SET sequence = 5 WHERE idempotency_key = 'key-1'");
+    world.verifier.audit_verify().unwrap();
+    world.behind("DELETE FROM requests WHERE idempotency_key = 'key-0'");
+    world.verifier.audit_verify().unwrap();
 }

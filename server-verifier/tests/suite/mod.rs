@@ -9,4 +9,5 @@ mod model;
 mod panics;
 mod profiles;
 mod reading;
+mod tampering;
 mod views;

@@ -4,10 +4,12 @@
 //! one decision: lock and read, write and commit.
 
 mod link;
+mod parts;
 mod session;
 mod spelling;
 mod wire;
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::link::Link;
+use self::parts::Compared;
 use self::session::{Fault, READ, Session, Use, WRITE};
 use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
@@ -132,6 +135,15 @@ impl PostgresStore {
             return Err(StoreError::Stopped);
         }
         self.visit(Session::barrier)
+    }
+
+    /// The first part of the schema that is not as this program makes it; none where ours cannot be made to compare with,
+    /// since nothing can be written.
+    pub(crate) fn strange_part(&self) -> Result<Option<String>, StoreError> {
+        match self.write(|db| Err::<Infallible, _>(Compared(parts::compare(db)))) {
+            Err(Compared(Err(StoreError::ReadOnly))) => Ok(None),
+            Err(Compared(part)) => part,
+        }
     }
 
     fn visit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Session) -> Result<T, E>) -> Result<T, E> {

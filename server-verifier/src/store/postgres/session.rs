@@ -284,7 +284,10 @@ impl Session {
                 for script in schema::postgres_scripts(found) {
                     session.batch(&script)?;
                 }
-                session.batch(&format!("INSERT INTO onetap_schema VALUES ({})", schema::VERSION))?;
+                let version = schema::VERSION;
+                session.batch(&format!(
+                    "DELETE FROM onetap_schema; INSERT INTO onetap_schema VALUES ({version})"
+                ))?;
             }
             load(session)
         })

@@ -19,11 +19,12 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::OpenFlags;
+use rusqlite::{Connection, OpenFlags};
 
 use self::fold::Folder;
 use self::pen::Pen;
 use self::readers::Readers;
+use self::session::Session;
 use self::source::Source;
 pub(crate) use self::writer::Coming;
 use self::writer::Writer;
@@ -163,6 +164,14 @@ impl SqliteStore {
     /// Commits a page, as a decision does.
     pub(crate) fn prove(&self) -> Result<(), StoreError> {
         self.write(|db| db.execute(TOUCH, &[]).map(drop))
+    }
+
+    /// The first part of the schema that is not as this program makes it.
+    pub(crate) fn strange_part(&self) -> Result<Option<String>, StoreError> {
+        let new = Connection::open_in_memory()?;
+        schema::migrate(&new, 0)?;
+        let ours = schema::parts(&mut Session(&new))?;
+        Ok(schema::difference(&ours, &self.read(schema::parts)?))
     }
 
     /// Writes a compact copy of the database, of one moment, into the empty file `to`, beside readers and the

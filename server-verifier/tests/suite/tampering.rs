@@ -1,0 +1,332 @@
+//! TM-55: whoever writes to the database without the keys is found out, whatever he writes. Random changes, which the
+//! schema itself suggests, not the code under test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onetap_apdu_spec::money::Amount;
+use onetap_apdu_spec::txn::{PayeeName, Transaction, TransactionType};
+use onetap_server_verifier::*;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::home::*;
+use crate::support::*;
+
+/// A table, as the database's own catalog has it.
+#[derive(Debug)]
+pub struct Table {
+    name: String,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: String,
+    kind: String,
+    in_key: bool,
+}
+
+/// Values of a row, as SQL spells them.
+type Row = Vec<String>;
+
+/// Rows that go, and rows that come.
+#[derive(Debug, Clone, Default)]
+struct Change {
+    table: usize,
+    gone: Vec<Row>,
+    come: Vec<Row>,
+}
+
+fn tables(intruder: &Intruder) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for row in intruder.all(COLUMNS) {
+        let [name, column, kind, in_key] = row.try_into().unwrap();
+        if tables.last().is_none_or(|table| table.name != name) {
+            tables.push(Table { name, columns: Vec::new() });
+        }
+        let column = Column { name: column, kind: kind.to_lowercase(), in_key: in_key == "1" };
+        tables.last_mut().unwrap().columns.push(column);
+    }
+    tables
+}
+
+impl Table {
+    fn rows(&self, intruder: &Intruder) -> Vec<Row> {
+        let columns: Vec<_> = self.columns.iter().map(|column| spelled(&column.name, &column.kind)).collect();
+        intruder.all(&format!("SELECT {} FROM {}", columns.join(", "), self.name))
+    }
+
+    fn delete(&self, row: &Row) -> String {
+        let is =
+            |(column, value): (&Column, &String)| format!("{} IS NOT DISTINCT FROM {value}", column.name);
+        let all: Vec<_> = self.columns.iter().zip(row).map(is).collect();
+        format!("DELETE FROM {} WHERE {};", self.name, all.join(" AND "))
+    }
+
+    fn insert(&self, row: &Row) -> String {
+        let columns: Vec<_> = self.columns.iter().map(|column| column.name.as_str()).collect();
+        format!("INSERT INTO {} ({}) VALUES ({});", self.name, columns.join(", "), row.join(", "))
+    }
+
+    /// The columns in which two rows differ.
+    fn differing<'a>(&'a self, one: &'a Row, other: &'a Row) -> impl Iterator<Item = &'a str> {
+        let columns = self.columns.iter().zip(one.iter().zip(other));
+        columns.filter(|(_, (one, other))| one != other).map(|(column, _)| column.name.as_str())
+    }
+}
+
+/// Another value of a column.
+fn other_value(dice: &mut StdRng, kind: &str, value: &str, rows: &[Row], column: usize) -> String {
+    let elsewhere = |dice: &mut StdRng| rows[dice.random_range(0..rows.len())][column].clone();
+    if dice.random_ratio(1, 12) {
+        return "NULL".to_owned();
+    }
+    if dice.random_ratio(1, 3) {
+        return elsewhere(dice);
+    }
+    match kind {
+        "bigint" | "integer" => {
+            let number: i64 = value.parse().unwrap_or(0);
+            let numbers =
+                [number.saturating_add(1), number.saturating_sub(1), 0, 1, -number.max(1), i64::MAX];
+            let random = dice.random_range(0..1_000);
+            [&numbers[..], &[random]].concat()[dice.random_range(0..7)].to_string()
+        }
+        "text" => {
+            let text = if value == "NULL" { "" } else { value.trim_matches('\'') };
+            let other = match dice.random_range(0..4) {
+                0 => format!("{text}x"),
+                1 => text.chars().skip(1).collect(),
+                2 => text.replacen('1', "2", 1),
+                _ => text.replacen("\"", "", 1),
+            };
+            format!("'{other}'")
+        }
+        _ => {
+            let mut bytes = vec![0; dice.random_range(0..40)];
+            dice.fill(&mut bytes[..]);
+            blob(&bytes)
+        }
+    }
+}
+
+/// A random change; none where the dice made none.
+fn change(dice: &mut StdRng, tables: &[Table], all: &[Vec<Row>]) -> Option<Change> {
+    let table = dice.random_range(0..tables.len());
+    let (columns, rows) = (&tables[table].columns, &all[table]);
+    let place = |dice: &mut StdRng| (!rows.is_empty()).then(|| dice.random_range(0..rows.len()));
+    let one = place(dice)?;
+    let column = dice.random_range(0..columns.len());
+    let altered = |dice: &mut StdRng, row: &Row, column: usize| {
+        let mut row = row.clone();
+        row[column] = other_value(dice, &columns[column].kind, &row[column], rows, column);
+        row
+    };
+    let row = &rows[one];
+    let (gone, come) = match dice.random_range(0..10) {
+        0..=4 => (vec![row.clone()], vec![altered(dice, row, column)]),
+        5 | 6 => {
+            let key: Vec<_> = (0..columns.len()).filter(|column| columns[*column].in_key).collect();
+            let column = key.get(dice.random_range(0..key.len().max(1))).copied().unwrap_or(column);
+            (vec![], vec![altered(dice, row, column)])
+        }
+        7 => (vec![row.clone()], vec![]),
+        _ => {
+            // Two rows swap a value: their accounts as often as any other.
+            let other = place(dice)?;
+            let column = if dice.random() { 0 } else { column };
+            let (mut a, mut b) = (row.clone(), rows[other].clone());
+            std::mem::swap(&mut a[column], &mut b[column]);
+            (vec![row.clone(), rows[other].clone()], vec![a, b])
+        }
+    };
+    (sorted(&gone) != sorted(&come)).then_some(Change { table, gone, come })
+}
+
+fn sorted(rows: &[Row]) -> BTreeSet<&Row> {
+    rows.iter().collect()
+}
+
+/// What became of changes.
+#[derive(Debug, Default)]
+pub struct Tally {
+    found: u32,
+    /// What the list lets pass, by table and column, and how often.
+    listed: BTreeMap<String, u32>,
+    refused: u32,
+}
+
+/// What the list of what the log does not tell says of a change that was not found.
+fn listed(table: &Table, change: &Change) -> Option<String> {
+    let list = not_in_the_log();
+    let has =
+        |column: Option<&str>| list.iter().any(|entry| entry.table == table.name && entry.column == column);
+    if change.come.is_empty() && has(None) {
+        return Some(format!("{}: row gone", table.name));
+    }
+    let pairs = change.gone.iter().zip(&change.come);
+    let changed: BTreeSet<_> = pairs.flat_map(|(gone, come)| table.differing(gone, come)).collect();
+    let passes = change.gone.len() == change.come.len() && changed.iter().all(|column| has(Some(column)));
+    passes.then(|| format!("{}: {}", table.name, changed.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// Makes random changes, one after another, each of which is undone.
+pub fn random_changes(verifier: &Verifier, intruder: &Intruder, seed: u64, changes: u32) -> Tally {
+    let tables = tables(intruder);
+    let all: Vec<_> = tables.iter().map(|table| table.rows(intruder)).collect();
+    let (mut dice, mut tally) = (StdRng::seed_from_u64(seed), Tally::default());
+    verifier.audit_verify().unwrap();
+    while tally.found + tally.listed.values().sum::<u32>() < changes {
+        let Some(change) = change(&mut dice, &tables, &all) else { continue };
+        let table = &tables[change.table];
+        let sql = |gone: &[Row], come: &[Row]| {
+            let (gone, come) =
+                (gone.iter().map(|row| table.delete(row)), come.iter().map(|row| table.insert(row)));
+            gone.chain(come).collect::<String>()
+        };
+        if intruder.run(&sql(&change.gone, &change.come)).is_err() {
+            tally.refused += 1;
+            continue;
+        }
+        match verifier.audit_verify() {
+            Err(
+                ServiceError::AuditBroken { .. }
+                | ServiceError::RowsBroken { .. }
+                | ServiceError::SchemaBroken { .. },
+            ) => tally.found += 1,
+            // Where a missing number is filled in, nothing may have changed.
+            Ok(_) if sorted(&table.rows(intruder)) == sorted(&all[change.table]) => continue,
+            Ok(_) => match listed(table, &change) {
+                Some(what) => *tally.listed.entry(what).or_default() += 1,
+                None => panic!("seed {seed}: not found: {}", sql(&change.gone, &change.come)),
+            },
+            Err(other) => panic!("seed {seed}: {other:?}: {}", sql(&change.gone, &change.come)),
+        }
+        let rows = all[change.table].iter().map(|row| table.insert(row)).collect::<String>();
+        intruder.run(&format!("DELETE FROM {}; {rows}", table.name)).unwrap();
+    }
+    verifier.audit_verify().unwrap();
+    tally
+}
+
+/// A bank in which everything has happened that the log can tell.
+fn rich() -> Home {
+    let world = Home::with(|policy| policy.danger_allow_weak_suites = true);
+    let verifier = &world.verifier;
+    let desk = || verifier.desk(Act::of_program("op", "any reason"));
+    desk().announce(true).unwrap();
+    let mut cards: Vec<_> =
+        ["a3+sha256+aes-cbc-cmac", "a3+sha256+rsa-oaep", "b2+sha256+aes-cbc-cmac", "b1+none+none"]
+            .iter()
+            .filter_map(|suite| suite.parse().ok())
+            .map(|suite| world.card_of(&world.ada, suite))
+            .collect();
+    let mut paid = Vec::new();
+    for card in &mut cards {
+        for amount in [100, 250] {
+            if let Outcome::Executed(receipt) = world.send(&card.tap(world.payment(amount)).request) {
+                paid.push(receipt.transaction);
+            }
+        }
+    }
+    assert!(paid.len() >= 4, "{}", paid.len());
+    let mut card = world.card("a3+sha256+aes-cbc-cmac");
+    world.send(&card.tap(world.payment(200_000)).request);
+    world.send(&card.tap(world.payment(1)).typed("abcdefgh"));
+    let tap = card.tap(world.payment(5));
+    verifier.cancel(&world.client, &tap.request.cancellation()).unwrap();
+    // A card that is renewed, one that is replaced, one that is only ordered.
+    let mut options = CardOptions::new(eur());
+    options.suite = "a3+sha256+aes-cbc-cmac".parse().unwrap();
+    let again = desk().rotate_card_key(card.order.binding.card, &options).unwrap();
+    let mut renewed = Card::make(again.personalisation);
+    desk().activate_card(&renewed.statement()).unwrap();
+    renewed.counter = card.counter;
+    world.send(&renewed.tap(world.payment(7)).request);
+    let lost = world.card("a3+sha256+aes-cbc-cmac");
+    desk().replace_card(lost.order.binding.card, &options).unwrap();
+    // An account that is locked, one that was, one that is closed.
+    for unlocked in [false, true] {
+        let bob = account(verifier, "Bob", AccountKind::Current, 500);
+        let mut other = world.card_of(&bob, options.suite);
+        let tap = other.tap(world.payment(1));
+        for _ in 0..3 {
+            world.send(&tap.typed("abcdefgh"));
+        }
+        if unlocked {
+            desk().unlock(&bob).unwrap();
+        }
+    }
+    let closed = account(verifier, "Carl", AccountKind::Current, 0);
+    desk().close_account(&closed).unwrap();
+    // Holds in each state, and what becomes of transactions.
+    for end in 0..3 {
+        let hold = desk().place_hold(&world.ada, 600).unwrap();
+        match end {
+            0 => drop(desk().capture_hold(hold, &world.shop, 300).unwrap()),
+            1 => desk().release_hold(hold).unwrap(),
+            _ => {}
+        }
+    }
+    desk().reverse(&paid[0]).unwrap();
+    elsewhere(&world);
+    // Terminals.
+    desk().register_terminal("TERM0009".parse().unwrap()).unwrap();
+    desk().withdraw_terminal(&"TERM0009".parse().unwrap()).unwrap();
+    world.check_books();
+    world
+}
+
+/// A purse that another system keeps: accepted, settled and failed.
+fn elsewhere(world: &World) {
+    let verifier = &world.verifier;
+    let purse = account(verifier, "Transit", AccountKind::StoredValue, 0);
+    let desk = || verifier.desk(Act::of_program("op", "any reason"));
+    desk().link_account(&purse, &"transit".parse().unwrap()).unwrap();
+    let mut card = world.card("a3+sha256+aes-cbc-cmac");
+    for verdict in [None, Some(Verdict::Settled), Some(Verdict::Failed { reason: "late".into() })] {
+        let top_up = Transaction {
+            kind: TransactionType::TopUp,
+            payee_account: purse.clone(),
+            payee_name: PayeeName::new("Transit").unwrap(),
+            amount: Amount::new(700, eur()).unwrap(),
+            ..world.payment(700)
+        };
+        let Outcome::Executed(receipt) = world.send(&card.tap(top_up).request) else {
+            panic!("not accepted")
+        };
+        if let Some(verdict) = verdict {
+            desk().settle(&receipt.transaction, &verdict).unwrap();
+        }
+    }
+}
+
+#[test]
+fn attack_random_changes_past_the_server_show() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let changes = number("ONETAP_TAMPERINGS").unwrap_or(CHANGES);
+    let seed = number("ONETAP_TAMPERING_SEED").unwrap_or_else(rand::random);
+    let world = rich();
+    let intruder = world.intruder();
+    let tally = random_changes(&world.verifier, &intruder, seed, u32::try_from(changes).unwrap());
+    let listed: u32 = tally.listed.values().sum();
+    println!(
+        "tampering: store={STORE} seed={seed} found={} listed={listed} refused={} {:?}",
+        tally.found, tally.refused, tally.listed
+    );
+    assert!(tally.found > 2 * listed, "{tally:?}");
+}
+
+#[test]
+fn attack_a_schema_changed_past_the_server_shows() {
+    let world = rich();
+    let intruder = world.intruder();
+    for (change, undo) in SCHEMA_CHANGES {
+        world.verifier.audit_verify().unwrap();
+        intruder.run(change).unwrap();
+        let verified = world.verifier.audit_verify();
+        assert!(matches!(verified, Err(ServiceError::SchemaBroken { .. })), "{change}: {verified:?}");
+        intruder.run(undo).unwrap();
+    }
+    world.verifier.audit_verify().unwrap();
+}
