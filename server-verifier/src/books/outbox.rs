@@ -7,7 +7,7 @@ use crate::books;
 use crate::books::chain::Place;
 use crate::books::sql::{Row, Sql, Statement, params};
 use crate::domain::{
-    DeadLetter, EntryId, Event, Message, MessageState, MessageView, StoreError, Timestamp, Topic,
+    DeadLetter, EntryId, Event, Message, MessageState, MessageView, StoreError, Timestamp, Topic, Why,
 };
 
 /// When a dead letter, and what it holds back, is due.
@@ -191,6 +191,7 @@ pub(crate) fn message(place: Place, topic: Topic) -> Statement<'static> {
 pub(crate) fn topic_of(event: &Event) -> Option<Topic> {
     match event {
         Event::WrongPassword { locked: Some(_), .. } => Some(Topic::AccountLocked),
+        Event::Refused { why: Why::UndecryptablePassword, .. } => Some(Topic::Alarm),
         Event::Executed { receipt, .. } if receipt.accepted_for.is_some() => Some(Topic::Execute),
         Event::Executed { .. } => Some(Topic::Executed),
         Event::ExecutionSettled { .. } => Some(Topic::Settled),
