@@ -159,7 +159,7 @@ impl Secret {
         }
     }
 
-    /// Reads what [`Secret::fmt`] writes; anything else is of an earlier version.
+    /// Reads what `Display` writes; anything else is of an earlier version.
     #[must_use]
     pub fn parse(kept: &str) -> Self {
         let mut digest = Digest::default();
