@@ -16,7 +16,7 @@ fn full() -> Option<Desk> {
     let letter = desk.nobody_takes_it();
     says(&desk.browser, "outbox", &letter.to_string());
     desk.find(&number);
-    desk.tamper("UPDATE audit SET at = at + 1 WHERE account_id = ?1 AND sequence = 2", "1");
+    desk.tamper("UPDATE audit SET at = at + 1 WHERE account_id = ?1 AND sequence = 2", "2");
     desk.browser.click("#verify");
     says(&desk.browser, "books", "NOT hold");
     desk.browser.until("document.getElementById('verifying').hidden");

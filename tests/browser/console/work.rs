@@ -158,7 +158,7 @@ fn verify_now_shows_rows_that_are_not_as_the_log_tells() {
     let sql = "UPDATE accounts SET locked_at = NULL, lock_cause = NULL WHERE number = ?1";
     desk.tamper(sql, &number.to_string());
     desk.browser.click("#verify");
-    says(&desk.browser, "books", "the lock of account row");
+    says(&desk.browser, "books", "the accounts of account row");
     says(&desk.browser, "books", &format!("Whereaccount {number}"));
 }
 
