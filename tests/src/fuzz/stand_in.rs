@@ -44,18 +44,18 @@ impl Crypto for StandIn {
         Ok(Zeroizing::new(vec![1]))
     }
 
-    fn rsa_private(&self, _: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError> {
-        Ok(Box::new(StandInKey))
+    fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError> {
+        Ok(Box::new(StandInKey(pkcs8.to_vec())))
     }
 
-    fn rsa_public(&self, _: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
-        Ok(Box::new(StandInKey))
+    fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
+        Ok(Box::new(StandInKey(spki.to_vec())))
     }
 }
 
-/// Both halves of the only key there is.
+/// Both halves of a key. Whatever its bytes are, which only tell one key from another, it signs as every other does.
 #[derive(Debug)]
-struct StandInKey;
+struct StandInKey(Vec<u8>);
 
 /// As many bytes as a signature or ciphertext has; tells nothing of `input`.
 fn stretch(label: u8, input: &[u8]) -> Vec<u8> {
@@ -72,7 +72,7 @@ impl RsaPrivate for StandInKey {
     }
 
     fn public_spki(&self) -> Vec<u8> {
-        vec![2]
+        [&[2], self.0.as_slice()].concat()
     }
 }
 
