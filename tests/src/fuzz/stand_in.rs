@@ -72,7 +72,7 @@ impl RsaPrivate for StandInKey {
     }
 
     fn public_spki(&self) -> Vec<u8> {
-        [&[2], self.0.as_slice()].concat()
+        default_provider().sha256(&[&self.0]).to_vec()
     }
 }
 
