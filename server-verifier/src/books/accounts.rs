@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::books::chain::End;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{
-    Account, AccountKind, CardState, EnrolledCard, Event, Lock, Mark, StoreError, Timestamp,
+    Account, AccountKind, CardState, EnrolledCard, Event, Lock, MAX_PAGE, Mark, StoreError, Timestamp,
 };
 
 /// The row of `accounts` that stands for the operator.
@@ -163,6 +163,26 @@ pub(crate) const CHAIN_END: usize = 11;
 /// Reads the end of a chain from three columns, the first of which is `first`.
 pub(crate) fn chain_end(row: &dyn Row, first: usize) -> Result<End, StoreError> {
     Ok(End { sequence: row.int(first)?, seal: row.array(first + 1)?, head: row.array(first + 2)? })
+}
+
+/// Shows each chain to `each` in the order of their accounts' rows: the row, where the chain ends, and the account's number.
+pub(crate) fn each_chain<E: From<StoreError>>(
+    db: &mut dyn Sql,
+    mut each: impl FnMut(&mut dyn Sql, i64, &End, Option<&str>) -> Result<(), E>,
+) -> Result<(), E> {
+    let sql = "SELECT account_id, audit_sequence, audit_seal, audit_head, number FROM accounts
+        WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
+    let mut from = OPERATOR;
+    loop {
+        let chains = db.all(sql, &params![from, MAX_PAGE], |row| {
+            Ok((row.int(0)?, chain_end(row, 1)?, row.opt_text(4)?.map(str::to_owned)))
+        })?;
+        let Some((last, ..)) = chains.last() else { return Ok(()) };
+        from = last + 1;
+        for (account, end, number) in &chains {
+            each(db, *account, end, number.as_deref())?;
+        }
+    }
 }
 
 /// How many wrong passwords there were after `since`.

@@ -1,7 +1,7 @@
 //! The audit log: for each account a chain of entries, each sealed over the one before with a key
 //! that is not in the database, so that a change, a removal or another order shows.
 
-use onetap_apdu_spec::crypto::{Block, Crypto, Key256};
+use onetap_apdu_spec::crypto::{Block, Crypto, Digest, Key256};
 use subtle::ConstantTimeEq as _;
 
 use crate::books::sql::{Row, Statement, params};
@@ -177,14 +177,18 @@ impl Sealer {
             entry.signature,
             entry.object,
         ];
-        // Each part with its length; one that is not there has a length that none can have.
-        let lengths = parts.map(|part| part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-        let framed = lengths
-            .iter()
-            .zip(parts)
-            .flat_map(|(length, part)| [length.as_slice(), part.unwrap_or_default()]);
-        let all: Vec<&[u8]> =
-            [b"onetap/entry".as_slice(), before, account, sequence, at].into_iter().chain(framed).collect();
-        self.crypto.cmac(&self.key, &[&self.crypto.sha256(&all)])
+        let fixed = [b"onetap/entry".as_slice(), before, account, sequence, at];
+        self.crypto.cmac(&self.key, &[&framed_digest(self.crypto, &fixed, &parts)])
     }
+}
+
+/// SHA-256 over parts of fixed lengths, then over each other part after its length; one that is not there has a length
+/// that none can have.
+pub(crate) fn framed_digest(crypto: &dyn Crypto, fixed: &[&[u8]], parts: &[Option<&[u8]>]) -> Digest {
+    let length = |part: &Option<&[u8]>| part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes();
+    let lengths: Vec<_> = parts.iter().map(length).collect();
+    let framed =
+        lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part.unwrap_or_default()]);
+    let all: Vec<&[u8]> = fixed.iter().copied().chain(framed).collect();
+    crypto.sha256(&all)
 }

@@ -8,13 +8,13 @@ use crate::books;
 use crate::books::accounts::{CHAIN_END, RowLock};
 use crate::books::alarm::{Alarm, Alarms};
 use crate::books::chain::{End, Sealer};
+use crate::books::outbox::topic_of;
 use crate::books::sql::{Param, Sql, Statement, params};
 use crate::books::write::{Request, Signed, Telling};
-use crate::domain::Act;
-use crate::domain::{CardState, Event, Life, Mark, Policy, StoreError, Topic, Why};
+use crate::domain::{Act, CardState, Event, Life, Mark, Policy, StoreError, Topic};
 use crate::rules::cancel::ProvenCancellation;
-use crate::rules::decide::{Answered, Attempt, Commit, Decision, Outcome, Rows, Tries, decide};
-use crate::rules::verify::Judged;
+use crate::rules::decide::{Answered, Attempt, Commit, Decision, Outcome, Rows, decide};
+use crate::rules::verify::{Judged, Verified};
 
 /// What a decision answers.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Decider {
         last: &End,
         commit: &Commit<'_>,
     ) -> Result<(), StoreError> {
-        let executed = commit.execution.as_ref().map(|execution| execution.verified.evidence());
+        let executed = commit.executed.map(Verified::evidence);
         let signature = executed.map(|evidence| evidence.signature().encode());
         let evidence = executed.zip(signature.as_deref()).map(|(evidence, signature)| Signed {
             message: evidence.message().bytes(),
@@ -92,23 +92,15 @@ impl Decider {
                 body: &attempt.body,
             }),
             evidence,
-            topic: self.topic(commit),
+            topic: self.topic(&commit.event),
         };
         telling.tell_after(db, &self.sealer, last).map(drop)
     }
 
     /// The holder learns that the account is locked (RTS SCA art. 4); the operator, of an alarm (REQ-V-22); another
     /// system, what it is to book; and who asked to be told, what was executed.
-    fn topic(&self, commit: &Commit<'_>) -> Option<Topic> {
-        match (&commit.tries, &commit.execution) {
-            (Tries::Wrong { lock: Some(_) }, _) => Some(Topic::AccountLocked),
-            _ if matches!(commit.event, Event::Refused { why: Why::UndecryptablePassword, .. }) => {
-                Some(Topic::Alarm)
-            }
-            (_, Some(execution)) if execution.system.is_some() => Some(Topic::Execute),
-            (_, Some(_)) if self.announces => Some(Topic::Executed),
-            _ => None,
-        }
+    fn topic(&self, event: &Event) -> Option<Topic> {
+        topic_of(event).filter(|topic| self.announces || !topic.is_announcement())
     }
 }
 

@@ -4,7 +4,7 @@ use onetap_apdu_spec::crypto::{Block, Crypto, Digest};
 use subtle::ConstantTimeEq as _;
 
 use crate::books;
-use crate::books::chain::{End, Entry, Sealer};
+use crate::books::chain::{End, Entry, ORIGIN, Sealer};
 use crate::books::model::Model;
 use crate::books::project::{project, request};
 use crate::books::tables::{AUDIT, Table};
@@ -26,7 +26,10 @@ pub(crate) enum Unfit {
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) account: i64,
-    pub(crate) end: End,
+    /// Place of the last entry; 0 before the first.
+    pub(crate) sequence: i64,
+    /// Seal of the last entry.
+    pub(crate) seal: Block,
     pub(crate) model: Model,
     /// Digest of what the seals of an older version's entries do not cover.
     evidence: Digest,
@@ -34,8 +37,13 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// A chain without entries.
-    pub(crate) fn begin(sealer: &Sealer, account: i64) -> Self {
-        Self { account, end: sealer.begin(account), model: Model::default(), evidence: [0; 32] }
+    pub(crate) fn begin(account: i64) -> Self {
+        Self { account, sequence: 0, seal: ORIGIN, model: Model::default(), evidence: [0; 32] }
+    }
+
+    /// Where the chain ends now.
+    pub(crate) fn end(&self, sealer: &Sealer) -> End {
+        sealer.end(self.account, self.sequence, self.seal)
     }
 
     /// Adds the next entry. What it adds to tables that grow goes to `grown`.
@@ -50,21 +58,45 @@ impl Replay {
         seal: &Block,
         grown: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
     ) -> Result<(), Unfit> {
-        let next = sealer.append(&self.end, entry).map_err(|_| Unfit::Seal)?;
-        if entry.place.account != self.account || !bool::from(next.seal.ct_eq(seal)) {
+        let event = self.check(sealer, entry, seal)?;
+        self.tell(crypto, entry, seal, &event, grown).map_err(Unfit::Rows)
+    }
+
+    /// Whether `entry`, stored with `seal`, is the next one; what it tells.
+    ///
+    /// # Errors
+    /// [`Unfit::Seal`], [`Unfit::Event`].
+    pub(crate) fn check(&self, sealer: &Sealer, entry: &Entry<'_>, seal: &Block) -> Result<Event, Unfit> {
+        let follows = entry.place.account == self.account && entry.place.sequence == self.sequence + 1;
+        if !follows || !bool::from(sealer.seal(&self.seal, entry).ct_eq(seal)) {
             return Err(Unfit::Seal);
         }
-        self.end = next;
-        let event: Event = books::from_json(entry.event, "audit entry").map_err(|_| Unfit::Event)?;
+        books::from_json(entry.event, "audit entry").map_err(|_| Unfit::Event)
+    }
+
+    /// Goes on by an entry that was checked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if what it tells cannot be, or could not be kept.
+    pub(crate) fn tell(
+        &mut self,
+        crypto: &dyn Crypto,
+        entry: &Entry<'_>,
+        seal: &Block,
+        event: &Event,
+        grown: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         if entry.actor.is_none() {
             // An older version wrote it: its rows are told when they are taken over.
             self.evidence = with_evidence(crypto, &self.evidence, entry);
-            return Ok(());
+        } else {
+            self.change(entry, event, grown)?;
         }
-        self.tell(entry, &event, grown).map_err(Unfit::Rows)
+        (self.sequence, self.seal) = (entry.place.sequence, *seal);
+        Ok(())
     }
 
-    fn tell(
+    fn change(
         &mut self,
         entry: &Entry<'_>,
         event: &Event,

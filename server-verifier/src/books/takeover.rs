@@ -2,13 +2,13 @@
 
 use onetap_apdu_spec::crypto::{Crypto, Digest};
 
-use crate::books::OPERATOR;
-use crate::books::chain::{Entry, Sealer, entry_columns};
+use crate::books::chain::{Entry, Sealer, entry_columns, framed_digest};
 use crate::books::model::told_row;
 use crate::books::sql::{Sql, params};
 use crate::books::tables::{AUDIT, Home, TABLES, Table};
 use crate::books::write::Telling;
-use crate::domain::{Act, Actor, Cell, Event, MAX_PAGE, StoreError, Timestamp};
+use crate::books::{OPERATOR, each_chain};
+use crate::domain::{Act, Actor, Cell, Event, StoreError, Timestamp};
 
 /// Rows in one event at most.
 const ROWS: usize = 500;
@@ -26,16 +26,12 @@ pub(crate) fn take_over(
     if db.count(older, &params![OPERATOR])? == 0 || db.count(done, &params![OPERATOR])? > 0 {
         return Ok(0);
     }
-    let accounts = "SELECT account_id FROM accounts WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
-    let (mut from, mut rows) = (OPERATOR, 0);
-    loop {
-        let page = db.all(accounts, &params![from, MAX_PAGE], |row| row.int(0))?;
-        let Some(last) = page.last() else { return Ok(rows) };
-        from = last + 1;
-        for account in page {
-            rows += take_account(db, crypto, sealer, account, at)?;
-        }
-    }
+    let mut rows = 0;
+    each_chain(db, |db, account, _, _| {
+        rows += take_account(db, crypto, sealer, account, at)?;
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(rows)
 }
 
 fn take_account(
@@ -99,10 +95,5 @@ fn earlier_evidence(db: &mut dyn Sql, crypto: &dyn Crypto, account: i64) -> Resu
 pub(crate) fn with_evidence(crypto: &dyn Crypto, before: &Digest, entry: &Entry<'_>) -> Digest {
     let (reason, key) = (entry.reason.map(str::as_bytes), entry.key.map(str::as_bytes));
     let parts = [reason, key, entry.body, entry.message, entry.signature, entry.object];
-    let lengths = parts.map(|part| part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-    let framed =
-        lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part.unwrap_or_default()]);
-    let sequence = entry.place.sequence.to_be_bytes();
-    let all: Vec<&[u8]> = [before.as_slice(), &sequence].into_iter().chain(framed).collect();
-    crypto.sha256(&all)
+    framed_digest(crypto, &[before, &entry.place.sequence.to_be_bytes()], &parts)
 }

@@ -66,11 +66,6 @@ impl<'a> Telling<'a> {
         Self { account, at, act, event, request: None, evidence: None, topic: None }
     }
 
-    /// The same, of which others are told.
-    pub(crate) fn told_as(self, topic: Option<Topic>) -> Self {
-        Self { topic, ..self }
-    }
-
     /// Adds the entry alone: the rows that it tells are there.
     ///
     /// # Errors

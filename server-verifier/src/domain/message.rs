@@ -28,6 +28,14 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// Whether it is for those only who asked to be told of each transaction; the others are told in any case.
+    pub(crate) fn is_announcement(self) -> bool {
+        match self {
+            Self::AccountLocked | Self::Alarm | Self::Execute => false,
+            Self::Executed | Self::Settled | Self::Failed | Self::Captured | Self::Reversed => true,
+        }
+    }
+
     /// Its name in messages and columns.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -7,7 +7,7 @@
 
 use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::header::CardId;
-use onetap_apdu_spec::service::{Answer, Receipt, Resolution, SystemName, TransactionId};
+use onetap_apdu_spec::service::{Answer, Receipt, Resolution, TransactionId};
 use onetap_apdu_spec::txn::{TerminalId, Transaction, TransactionType};
 use subtle::ConstantTimeEq as _;
 
@@ -134,8 +134,8 @@ pub struct Commit<'a> {
     pub event: Event,
     /// What happens to the account's tries.
     pub tries: Tries,
-    /// Money that moves.
-    pub execution: Option<Execution<'a>>,
+    /// The proof for what is executed: only with one may the event be [`Event::Executed`] (P-18).
+    pub executed: Option<&'a Verified>,
 }
 
 impl Commit<'_> {
@@ -158,23 +158,6 @@ pub enum Tries {
         /// Why the account is locked from now on, if it is.
         lock: Option<LockCause>,
     },
-}
-
-/// A transaction to post: possible with a [`Verified`] only (P-18).
-#[derive(Debug)]
-pub struct Execution<'a> {
-    /// The proof.
-    pub verified: &'a Verified,
-    /// What the client is told.
-    pub receipt: Receipt,
-    /// Row of the account that pays.
-    pub payer: i64,
-    /// Row of the account that is paid.
-    pub payee: i64,
-    /// Minor units, positive.
-    pub amount: i64,
-    /// The other system that is to book it, if payer or payee is not in this server's books.
-    pub system: Option<SystemName>,
 }
 
 /// Decides `attempt` by `rows`, which were read under the account's lock.
@@ -272,7 +255,7 @@ impl<'r, 'a> Case<'r, 'a> {
                     terminal: Some(self.attempt.terminal.clone()),
                 },
                 tries: Tries::Unchanged,
-                execution: None,
+                executed: None,
             },
             (Judged::Right(_), None) => self.refuse(Why::DeadCounter, None),
             (Judged::Undecryptable(_), _) => self.refuse(Why::UndecryptablePassword, None),
@@ -363,7 +346,7 @@ impl<'r, 'a> Case<'r, 'a> {
                 mark: Some(mark),
             },
             tries: Tries::Wrong { lock },
-            execution: None,
+            executed: None,
         }
     }
 
@@ -375,7 +358,7 @@ impl<'r, 'a> Case<'r, 'a> {
         let refusal = match amount {
             Some(amount) if amount <= i64::MAX - payee.balance => {
                 if amount <= account.free() {
-                    return self.execute(mark, verified, payee, amount);
+                    return self.execute(mark, verified, payee);
                 }
                 (Answer::InsufficientFunds, Why::Funds)
             }
@@ -385,26 +368,19 @@ impl<'r, 'a> Case<'r, 'a> {
         Commit { answer, tries: Tries::Right, ..self.refuse(why, Some(mark.dead())) }
     }
 
-    fn execute(self, mark: Mark, verified: &'a Verified, payee: &Account, amount: i64) -> Commit<'a> {
+    fn execute(self, mark: Mark, verified: &'a Verified, payee: &Account) -> Commit<'a> {
         let system = self.rows.account.system.as_ref().or(payee.system.as_ref());
         let receipt = Receipt { accepted_for: system.cloned(), ..self.receipt() };
         Commit {
             answer: Answer::Executed { receipt: receipt.clone() },
             event: Event::Executed {
                 terminal: self.attempt.terminal.clone(),
-                receipt: receipt.clone(),
+                receipt,
                 mark: Mark { life: Life::Executed, ..mark },
                 payee: payee.id,
             },
             tries: Tries::Right,
-            execution: Some(Execution {
-                verified,
-                receipt,
-                payer: self.rows.account.id,
-                payee: payee.id,
-                amount,
-                system: system.cloned(),
-            }),
+            executed: Some(verified),
         }
     }
 
@@ -434,7 +410,7 @@ impl<'r, 'a> Case<'r, 'a> {
                 mark,
             },
             tries: Tries::Unchanged,
-            execution: None,
+            executed: None,
         }
     }
 }

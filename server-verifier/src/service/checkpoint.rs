@@ -12,7 +12,7 @@ use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 
 use crate::books;
-use crate::books::accounts::OPERATOR;
+use crate::books::accounts::{OPERATOR, each_chain};
 use crate::books::chain::ORIGIN;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{Event, MAX_PAGE, StoreError, Timestamp};
@@ -115,23 +115,13 @@ impl Desk<'_> {
     /// [`ServiceError::File`] if it cannot be written; [`ServiceError`] of store or keys.
     pub fn checkpoint(&self, out: &mut dyn Write) -> Result<Checkpoint, ServiceError> {
         let at = self.now();
-        let sql = "SELECT account_id, audit_sequence, audit_seal FROM accounts WHERE account_id >= ?1
-            ORDER BY account_id LIMIT ?2";
-        let roots = self.verifier.store.read_long(|db| {
-            let (mut roots, mut from) = (Roots::new(self.verifier.env.crypto), OPERATOR);
-            loop {
-                let heads = db.all(sql, &params![from, MAX_PAGE], |row| {
-                    Ok(Head { account: row.int(0)?, sequence: row.int(1)?, seal: row.array(2)? })
-                })?;
-                let Some(last) = heads.last() else {
-                    return Ok::<_, ServiceError>(roots);
-                };
-                from = last.account + 1;
-                for head in &heads {
-                    roots.add(head);
-                    line(out, head)?;
-                }
-            }
+        let mut roots = Roots::new(self.verifier.env.crypto);
+        self.verifier.store.read_long(|db| {
+            each_chain(db, |_, account, end, _| {
+                let head = Head { account, sequence: end.sequence, seal: end.seal };
+                roots.add(&head);
+                line(out, &head)
+            })
         })?;
         let (server, chains, root) = (self.verifier.server_id(), roots.chains, roots.root);
         let checkpoint = Checkpoint { format: FORMAT, server, at, chains, root };

@@ -1,9 +1,9 @@
 //! Acts that are on record under one name and reason.
 
-use crate::books::outbox::announces;
+use crate::books::outbox::{announces, topic_of};
 use crate::books::sql::Sql;
 use crate::books::write::Telling;
-use crate::domain::{Act, Event, StoreError, Timestamp, Topic};
+use crate::domain::{Act, Event, StoreError, Timestamp};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
@@ -59,21 +59,23 @@ impl Desk<'_> {
         account: i64,
         at: Timestamp,
         event: &Event,
-        topic: Topic,
     ) -> Result<i64, StoreError> {
-        let topic = announces(db)?.then_some(topic);
-        Telling::new(account, at, &self.act, event).told_as(topic).tell(db, &self.verifier.sealer)
+        if announces(db)? {
+            self.tell_others(db, account, at, event)
+        } else {
+            self.tell(db, account, at, event)
+        }
     }
 
     /// The same, of which others are told.
-    pub(super) fn tell_as(
+    pub(super) fn tell_others(
         &self,
         db: &mut dyn Sql,
         account: i64,
         at: Timestamp,
         event: &Event,
-        topic: Topic,
     ) -> Result<i64, StoreError> {
-        Telling::new(account, at, &self.act, event).told_as(Some(topic)).tell(db, &self.verifier.sealer)
+        let telling = Telling { topic: topic_of(event), ..Telling::new(account, at, &self.act, event) };
+        telling.tell(db, &self.verifier.sealer)
     }
 }

@@ -6,11 +6,10 @@ use std::io::Write;
 use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::header::ServerId;
 
-use crate::books;
-use crate::books::OPERATOR;
 use crate::books::chain::{End, Entry, Place, Sealer, entry_columns};
+use crate::books::each_chain;
 use crate::books::sql::{Row, Sql, params};
-use crate::domain::{MAX_PAGE, StoreError, Timestamp};
+use crate::domain::{StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::service::Verifier;
 use crate::service::checkpoint::{Head, Roots, line};
@@ -150,27 +149,18 @@ impl Verifier {
     /// [`ServiceError::File`] if it cannot be written; [`ServiceError::AuditBroken`] if a chain does not end as it was left;
     /// [`ServiceError::Store`].
     pub fn export_log(&self, out: &mut dyn Write) -> Result<u64, ServiceError> {
-        let sql = "SELECT account_id, audit_sequence, audit_seal, audit_head, number FROM accounts
-            WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
-        let (mut roots, mut entries, mut from) = (Roots::new(self.env.crypto), 0, OPERATOR);
+        let (mut roots, mut entries) = (Roots::new(self.env.crypto), 0);
         self.store.read_long(|db| {
-            loop {
-                let chains = db.all(sql, &params![from, MAX_PAGE], |row| {
-                    Ok((row.int(0)?, books::chain_end(row, 1)?, row.opt_text(4)?.map(str::to_owned)))
-                })?;
+            each_chain(db, |db, account, end, number| {
                 // After the first query, which fixes the moment that is exported.
-                if from == OPERATOR {
+                if roots.chains == 0 {
                     line(out, &Line::Log { format: FORMAT, server: self.server_id() })?;
                 }
-                let Some((last, ..)) = chains.last() else { return Ok::<_, ServiceError>(()) };
-                from = last + 1;
-                for (account, end, number) in &chains {
-                    entries += self.export_chain(db, out, *account, end, number.as_deref())?;
-                    let head = Head { account: *account, sequence: end.sequence, seal: end.seal };
-                    roots.add(&head);
-                    line(out, &Line::Chain(head))?;
-                }
-            }
+                entries += self.export_chain(db, out, account, end, number)?;
+                let head = Head { account, sequence: end.sequence, seal: end.seal };
+                roots.add(&head);
+                line(out, &Line::Chain(head))
+            })
         })?;
         line(out, &Line::End(Totals::new(&self.env, &self.sealer, self.server_id(), &roots, entries)))?;
         out.flush().map_err(ServiceError::File)?;

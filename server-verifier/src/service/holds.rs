@@ -8,7 +8,7 @@ use crate::books;
 use crate::books::accounts::RowLock;
 use crate::books::holds::{Hold, capture_id, hold, lock_account, view};
 use crate::books::sql::{Sql, params};
-use crate::domain::{Account, Event, LedgerError, MAX_PAGE, Topic};
+use crate::domain::{Account, Event, LedgerError, MAX_PAGE};
 use crate::domain::{HoldId, HoldState, HoldView};
 use crate::service::Verifier;
 use crate::service::accounts::open_account;
@@ -79,7 +79,7 @@ impl Desk<'_> {
             }
             let (payee, held) = (payee.clone(), found.amount.unsigned_abs());
             let event = Event::HoldCaptured { hold, payee, amount, held, to: to.id };
-            self.tell_announced(db, payer.id, at, &event, Topic::Captured)?;
+            self.tell_announced(db, payer.id, at, &event)?;
             Ok(capture_id(hold))
         })
     }

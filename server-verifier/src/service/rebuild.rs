@@ -7,6 +7,7 @@ use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use crate::books::bulk::Bulk;
+use crate::books::chain::End;
 use crate::books::replay::{Replay, Unfit};
 use crate::books::sql::Sql;
 use crate::books::tables::{ACCOUNTS, AUDIT, ENTRIES, HOLDS, REQUESTS, TABLES, TRANSACTIONS, Table};
@@ -113,7 +114,7 @@ impl Rebuild<'_> {
                     if last.is_some_and(|last| account <= last) {
                         return Err(lines.bad("is of a chain that has ended before"));
                     }
-                    let chain = chain.get_or_insert_with(|| Replay::begin(&sealer, account));
+                    let chain = chain.get_or_insert_with(|| Replay::begin(account));
                     let rows = &mut self.rows;
                     let grown = &mut |table, row| rows.grow(table, row);
                     let fits = chain.next(self.env.crypto, &sealer, &entry.entry(), &entry.seal, grown);
@@ -122,12 +123,12 @@ impl Rebuild<'_> {
                 }
                 Some(Line::Chain(head)) => {
                     let ended = chain.take().filter(|chain: &Replay| {
-                        (chain.account, chain.end.sequence, chain.end.seal)
+                        (chain.account, chain.sequence, chain.seal)
                             == (head.account, head.sequence, head.seal)
                     });
                     let ended = ended.ok_or_else(|| lines.bad("is not where its chain ends"))?;
                     last = Some(ended.account);
-                    self.chain(&ended, &head)?;
+                    self.chain(&ended, &ended.end(&sealer), &head)?;
                 }
                 Some(Line::End(told)) => {
                     let found = Totals::new(self.env, &sealer, self.keys.server, &self.roots, self.entries);
@@ -167,13 +168,12 @@ impl Rebuild<'_> {
     }
 
     /// The rows that a chain tells once all of it is known.
-    fn chain(&mut self, chain: &Replay, head: &Head) -> Result<(), StoreError> {
+    fn chain(&mut self, chain: &Replay, end: &End, head: &Head) -> Result<(), StoreError> {
         self.roots.add(head);
         for table in TABLES {
             for row in chain.model.rows(table) {
                 let row = row.iter().cloned();
                 if *table == ACCOUNTS {
-                    let end = &chain.end;
                     let seals = [end.seal, end.head].map(|tag| Cell::from(tag.as_slice()));
                     let untold = [0_i64.into(), end.sequence.into()].into_iter().chain(seals);
                     self.rows.bulk.add(self.rows.db, table, row.chain(untold))?;

@@ -6,7 +6,7 @@ use crate::books::holds::{hold, lock_account};
 use crate::books::ledger::equity_account;
 use crate::books::sql::{Sql, params};
 use crate::domain::Legs;
-use crate::domain::{Account, EntryId, Event, HoldId, HoldState, LedgerError, StoreError, Timestamp, Topic};
+use crate::domain::{Account, EntryId, Event, HoldId, HoldState, LedgerError, StoreError, Timestamp};
 use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 use crate::service::settlement::{entry_of, stand_in};
@@ -71,9 +71,9 @@ impl Desk<'_> {
         let legs = Legs { from: booked.to, to: booked.from };
         let original = event(Some(legs));
         if booked.elsewhere {
-            self.tell_as(db, chain, at, &original, Topic::Reversed)?;
+            self.tell_others(db, chain, at, &original)?;
         } else {
-            self.tell_announced(db, chain, at, &original, Topic::Reversed)?;
+            self.tell_announced(db, chain, at, &original)?;
         }
         if let Some(payee) = payee.filter(|payee| *payee != chain) {
             self.tell(db, payee, at, &event(None))?;

@@ -12,9 +12,7 @@ use crate::books::decision;
 use crate::books::holds::{hold, lock_account};
 use crate::books::ledger::equity_account;
 use crate::books::sql::Sql;
-use crate::domain::{
-    Account, AccountKind, EntryId, Event, HoldState, LedgerError, Legs, Settled, Timestamp, Topic,
-};
+use crate::domain::{Account, AccountKind, EntryId, Event, HoldState, LedgerError, Legs, Settled, Timestamp};
 use crate::domain::{Settlement, Verdict};
 use crate::service::Verifier;
 use crate::service::accounts::open_account;
@@ -82,20 +80,20 @@ impl Desk<'_> {
         }
         let transaction = books::receipt_at(db, entry.account, entry.sequence)?.transaction;
         let amount = found.amount.unsigned_abs();
-        let (event, topic) = match verdict {
+        let event = match verdict {
             Verdict::Failed { reason } => {
                 let said = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
                 let hold = Some(entry);
-                (Event::ExecutionFailed { transaction, said, hold, held: amount }, Topic::Failed)
+                Event::ExecutionFailed { transaction, said, hold, held: amount }
             }
             Verdict::Settled => {
                 let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
                 let legs = stand_in(&account, settling, payee);
                 let settled = Some(Settled { hold: entry, amount, legs });
-                (Event::ExecutionSettled { transaction, settled }, Topic::Settled)
+                Event::ExecutionSettled { transaction, settled }
             }
         };
-        self.tell_announced(db, entry.account, at, &event, topic)?;
+        self.tell_announced(db, entry.account, at, &event)?;
         Ok(())
     }
 }

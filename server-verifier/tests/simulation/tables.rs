@@ -295,11 +295,14 @@ pub fn writes(read: Read, attempt: &Attempt, commit: &Commit<'_>) -> Write {
             payer.lock = payer.lock.or(lock.map(|cause| Lock { since: attempt.now, cause }));
         }
     }
-    let execution = commit.execution.as_ref().map(|execution| {
-        payer.balance -= execution.amount;
-        let payee = usize::try_from(execution.payee).unwrap();
-        (payee, execution.receipt.transaction.clone(), execution.amount)
-    });
+    let execution = match &commit.event {
+        Event::Executed { receipt, payee, .. } => {
+            let amount = i64::try_from(receipt.amount).unwrap();
+            payer.balance -= amount;
+            Some((usize::try_from(*payee).unwrap(), receipt.transaction.clone(), amount))
+        }
+        _ => None,
+    };
     Write::Decision(Box::new(Decided {
         payer,
         gathered: read.gathered,

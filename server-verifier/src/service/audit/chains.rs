@@ -3,21 +3,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::signed::SignatureMessage;
-use subtle::ConstantTimeEq as _;
 
 use super::signatures::{Signature, Signatures};
 use super::sums::Sums;
 use crate::books;
 use crate::books::OPERATOR;
-use crate::books::chain::{End, Entry, ORIGIN, Sealer, entry_columns};
-use crate::books::model::{Model, tag};
-use crate::books::project::{project, request};
+use crate::books::chain::{End, Entry, Sealer, entry_columns};
+use crate::books::model::tag;
+use crate::books::replay::Replay;
 use crate::books::sql::{Row, Sql, params};
 use crate::books::tables::{AUDIT, CARD_KEYS, CREDITS, Home, OUTBOX, REQUESTS, TABLES, Table};
-use crate::books::takeover::with_evidence;
 use crate::domain::{Cell, Event, StoreError, Timestamp};
 use crate::rules::verify::Enrolled;
 use crate::service::Verifier;
@@ -62,6 +59,17 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Counts an entry; says whether it takes rows over.
+    fn count(&mut self, entry: &Entry<'_>, event: &Event) -> bool {
+        self.audited.entries += 1;
+        let Event::TakenOver { table, rows, .. } = event else { return false };
+        if *table != AUDIT.name {
+            self.audited.taken_over += rows.len() as u64;
+            self.audited.taken_over_at = self.audited.taken_over_at.max(Some(entry.place.at));
+        }
+        true
+    }
+
     /// A row that no later event changes.
     fn add(&mut self, table: &'static Table, row: &[Cell], taken_over: bool) -> Result<(), StoreError> {
         let tag = tag(&self.sealer, table, row);
@@ -96,20 +104,14 @@ pub(super) struct Chains<'a> {
 /// One chain, as far as it was read.
 #[derive(Debug)]
 struct Chain {
-    account: i64,
-    sequence: i64,
-    seal: Block,
-    /// Digest of the evidence in what an older version wrote.
-    evidence: Digest,
-    model: Model,
+    replay: Replay,
     /// Cards that have paid; none where a key of the server that one is bound to is retired.
     cards: BTreeMap<(CardId, KeyId), Option<Arc<Enrolled>>>,
 }
 
 impl Chain {
     fn new(account: i64) -> Self {
-        let (model, cards) = (Model::default(), BTreeMap::new());
-        Self { account, sequence: 0, seal: ORIGIN, evidence: [0; 32], model, cards }
+        Self { replay: Replay::begin(account), cards: BTreeMap::new() }
     }
 }
 
@@ -142,7 +144,7 @@ impl<'a> Chains<'a> {
         match (read, self.failure.take()) {
             (_, Some(failure)) => Err(failure),
             (Err(StoreError::BadRow { .. }), _) => {
-                let Chain { account, sequence, .. } = self.chain;
+                let Replay { account, sequence, .. } = self.chain.replay;
                 Err(ServiceError::AuditBroken { account, sequence: sequence + 1 })
             }
             (Err(error), _) => Err(error.into()),
@@ -160,76 +162,40 @@ impl<'a> Chains<'a> {
 
     fn entry(&mut self, row: &dyn Row) -> Result<(), StoreError> {
         let account = row.int(0)?;
-        if account != self.chain.account {
+        if account != self.chain.replay.account {
             self.end_chain()?;
             self.chain = Chain::new(account);
         }
-        let (entry, stored) = Entry::read(row)?;
-        let seal = self.verifier.sealer.seal(&self.chain.seal, &entry);
-        if entry.place.sequence != self.chain.sequence + 1 || !bool::from(seal.ct_eq(&stored)) {
-            return Err(BAD_ENTRY);
+        let (entry, seal) = Entry::read(row)?;
+        let Verifier { sealer, env, .. } = self.verifier;
+        let event = self.chain.replay.check(sealer, &entry, &seal).map_err(|_| BAD_ENTRY)?;
+        if entry.actor.is_none() {
+            self.told.older = true;
+        } else if let (Some(message), Some(signature), Some(object)) =
+            (entry.message, entry.signature, entry.object)
+        {
+            self.signed(message, signature, object)?;
         }
-        self.replay(&entry)?;
-        self.told.audited.entries += 1;
-        (self.chain.sequence, self.chain.seal) = (entry.place.sequence, seal);
-        Ok(())
+        let taken_over = self.told.count(&entry, &event);
+        let told = &mut self.told;
+        let rest = &mut |table, row: Vec<Cell>| told.add(table, &row, taken_over);
+        self.chain.replay.tell(env.crypto, &entry, &seal, &event, rest)
     }
 
     /// What is left of a chain's rows at its end is as it stays.
     fn end_chain(&mut self) -> Result<(), StoreError> {
-        let Chain { account, sequence, seal, model, .. } = &self.chain;
-        if *sequence > 0 {
+        let replay = &self.chain.replay;
+        if replay.sequence > 0 {
             for table in TABLES {
-                for row in model.rows(table) {
+                for row in replay.model.rows(table) {
                     self.told.add(table, row, false)?;
                 }
             }
-            self.told.page.ends.insert(*account, self.verifier.sealer.end(*account, *sequence, *seal));
+            self.told.page.ends.insert(replay.account, replay.end(&self.verifier.sealer));
             self.told.audited.chains += 1;
         }
-        self.chain = Chain::new(*account);
+        self.chain = Chain::new(replay.account);
         Ok(())
-    }
-
-    /// Changes the model as an entry tells. What an older version wrote tells no rows: they were taken over.
-    fn replay(&mut self, entry: &Entry<'_>) -> Result<(), StoreError> {
-        let event: Event = books::from_json(entry.event, "audit entry")?;
-        if entry.actor.is_none() {
-            self.older(entry);
-            return Ok(());
-        }
-        let taken_over = self.taken_over(entry, &event)?;
-        let mut changes = project(entry.place, &event)?;
-        if let (Some(key), Some(body), Some(terminal)) = (entry.key, entry.body, event.terminal()) {
-            changes.push(request(entry.place, terminal.as_str(), key, body));
-        }
-        let (model, told) = (&mut self.chain.model, &mut self.told);
-        for change in changes {
-            model.apply(change, &mut |table, row| told.add(table, &row, taken_over))?;
-        }
-        match (entry.message, entry.signature, entry.object) {
-            (Some(message), Some(signature), Some(object)) => self.signed(message, signature, object),
-            _ => Ok(()),
-        }
-    }
-
-    /// The seals of older versions cover the event only; all else is in a digest that was taken over.
-    fn older(&mut self, entry: &Entry<'_>) {
-        self.told.older = true;
-        self.chain.evidence = with_evidence(self.verifier.env.crypto, &self.chain.evidence, entry);
-    }
-
-    /// Whether an event takes rows over.
-    fn taken_over(&mut self, entry: &Entry<'_>, event: &Event) -> Result<bool, StoreError> {
-        let Event::TakenOver { table, rows, .. } = event else { return Ok(false) };
-        if *table != AUDIT.name {
-            let audited = &mut self.told.audited;
-            audited.taken_over += rows.len() as u64;
-            audited.taken_over_at = audited.taken_over_at.max(Some(entry.place.at));
-        } else if rows.as_slice() != [vec![Cell::from(self.chain.evidence.as_slice())]] {
-            return Err(BAD_ENTRY);
-        }
-        Ok(true)
     }
 
     /// Has S of what was executed verified under the key that was enrolled then.
@@ -245,7 +211,7 @@ impl<'a> Chains<'a> {
             }
         };
         if let Some(card) = known {
-            let account = self.chain.account;
+            let account = self.chain.replay.account;
             let [message, signature, object] = [message, signature, object].map(<[u8]>::to_vec);
             self.signatures.push(Signature { account, card, message, signature, object });
         }
@@ -254,8 +220,8 @@ impl<'a> Chains<'a> {
 
     /// A card as this chain has told it.
     fn enrolled(&mut self, card: CardId, key: KeyId) -> Result<Option<Arc<Enrolled>>, StoreError> {
-        let place = [self.chain.account.into(), card.to_string().into(), key.into()];
-        let row = self.chain.model.row(&CARD_KEYS, &place).ok_or(BAD_ENTRY)?;
+        let place = [self.chain.replay.account.into(), card.to_string().into(), key.into()];
+        let row = self.chain.replay.model.row(&CARD_KEYS, &place).ok_or(BAD_ENTRY)?;
         let [.., Cell::Text(binding), _, Cell::Bytes { hex: public_key }] = row.as_slice() else {
             return Err(BAD_ENTRY);
         };
