@@ -319,7 +319,7 @@ fn taken_over(version: &str, clock: &TestClock) -> TempDir {
 #[test]
 fn an_older_database_that_was_taken_over_is_made_anew_too() {
     let clock = TestClock::new();
-    for version in ["v2", "v3"] {
+    for version in ["v2", "v3", "v4"] {
         let directory = taken_over(version, &clock);
         let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
         assert!(verifier.audit_verify().unwrap().taken_over > 0);

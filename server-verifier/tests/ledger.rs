@@ -470,9 +470,7 @@ fn stored(version: &str) -> tempfile::TempDir {
 #[test]
 fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
     let directory = stored("v3");
-    let asked = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases/v3/asked.json"));
-    let asked: Vec<Asked> = serde_json::from_slice(&asked.unwrap()).unwrap();
-    let [adas, bobs, wrong] = [0, 1, 2].map(|i| asked[i].request());
+    let [adas, bobs, wrong] = asked("v3");
     let clock = TestClock::new();
     clock.advance(10);
     let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
@@ -491,6 +489,60 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
     assert_eq!(ask("late", &wrong), Outcome::Refused);
     verifier.ledger_check().unwrap();
     verifier.audit_verify().unwrap();
+}
+
+/// Version 4 wrote evidence beside the log, and no actors.
+#[test]
+fn a_database_of_version_4_is_taken_over_with_everything_in_it() {
+    let directory = stored("v4");
+    let [adas, wrong, cancelled, topped_up] = asked("v4");
+    let clock = TestClock::new();
+    clock.advance(10);
+    let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
+    verifier.ledger_check().unwrap();
+    assert!(verifier.audit_verify().unwrap().taken_over > 0);
+    let balances: Vec<_> =
+        verifier.accounts().unwrap().iter().map(|a| (a.holder.clone(), a.balance, a.held)).collect();
+    // Ada: 1000.00 of which 0.30 were captured; 0.40 and 5.00 are held. The shop: 0.70 of Bob and 0.30 of Ada.
+    let expected = [
+        ("Ada Lovelace", 99_970, 540),
+        ("Coffee Shop", 100, 0),
+        ("Bob Babbage", 4_930, 0),
+        ("Transit", 0, 0),
+    ];
+    assert_eq!(balances, expected.map(|(holder, balance, held)| (holder.to_owned(), balance, held)));
+    assert_eq!(verifier.backlog().unwrap().waiting, 3);
+    let client = verifier.client("TERM0001".parse().unwrap()).unwrap();
+    let ask = |key: &str, request: &AuthorisationRequest| verifier.authorise(&client, key, request).unwrap();
+    let Outcome::Executed(receipt) = ask("till-7", &adas) else { panic!("the answer is kept") };
+    assert_eq!((receipt.amount, receipt.executed_at), (100, Timestamp(START)));
+    assert_eq!(ask("till-7", &wrong), Outcome::Conflict);
+    assert_eq!(verifier.cancel(&client, &cancelled.cancellation()).unwrap(), Outcome::Cancelled);
+    assert_eq!(ask("late", &cancelled), Outcome::Refused);
+    let Outcome::Executed(accepted) = ask("till-10", &topped_up) else { panic!("the answer is kept") };
+    let desk = || verifier.desk(Act::of_program("op", "its answer"));
+    assert!(matches!(
+        desk().reverse(&receipt.transaction),
+        Err(ServiceError::Ledger(LedgerError::AlreadyReversed))
+    ));
+    desk().settle(&accepted.transaction, &Verdict::Settled).unwrap();
+    let ada = &verifier.accounts().unwrap()[0];
+    assert_eq!((ada.balance, ada.held), (99_470, 40));
+    // One try was charged before it was taken over; this is the second one.
+    let mut typed = wrong.clone();
+    typed.verification_password = password("abcdefgh");
+    assert_eq!(ask("again", &typed), Outcome::Refused);
+    assert_eq!(verifier.accounts().unwrap()[2].wrong_in_a_row, 2);
+    assert!(matches!(ask("right", &wrong), Outcome::Executed(receipt) if receipt.amount == 1));
+    verifier.ledger_check().unwrap();
+    verifier.audit_verify().unwrap();
+}
+
+/// The requests that are stored beside a database.
+fn asked<const N: usize>(version: &str) -> [AuthorisationRequest; N] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
+    let asked: Vec<Asked> = serde_json::from_slice(&fs::read(folder.join("asked.json")).unwrap()).unwrap();
+    asked.iter().map(Asked::request).collect::<Vec<_>>().try_into().unwrap()
 }
 
 /// A request of the stored database, in hexadecimal.
