@@ -43,7 +43,8 @@ fn history(directory: &Path) -> World {
     }
     let holds: Vec<_> = (0..3).map(|_| desk().place_hold(&world.ada, 70).unwrap()).collect();
     desk().release_hold(holds[0]).unwrap();
-    desk().capture_hold(holds[1], &world.shop, 30).unwrap();
+    let captured = desk().capture_hold(holds[1], &world.shop, 30).unwrap();
+    desk().reverse(&captured).unwrap();
     let nobody = account(&world.verifier, "Nobody", AccountKind::Current, 0);
     desk().close_account(&nobody).unwrap();
     world.clock.advance(60);
@@ -77,7 +78,7 @@ fn tables(directory: &Path) -> BTreeMap<String, Vec<Vec<Value>>> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
     let list: Vec<String> =
         db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(list.len(), 14, "{list:?}");
+    assert_eq!(list.len(), 15, "{list:?}");
     let rows = |sql: &str| {
         let mut statement = db.prepare(sql).unwrap();
         let columns = statement.column_count();

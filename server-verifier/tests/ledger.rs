@@ -110,7 +110,7 @@ fn what_was_executed_or_captured_is_reversed_once_and_stays_in_the_books() {
         }
     }
     assert_eq!(world.balances(), (100_000, 0));
-    assert_eq!(verifier.statement(&world.ada, "", 100).unwrap().len(), 5);
+    assert_eq!(verifier.statement(&world.ada, &StatementPlace::default(), 100).unwrap().len(), 5);
     world.check_books();
 }
 
@@ -426,8 +426,13 @@ fn raw(directory: &Path) -> Connection {
 #[test]
 fn each_kind_of_broken_books_is_named() {
     for (change, message) in [
-        ("UPDATE entries SET amount = amount + 1 WHERE account_id = 2", "legs"),
-        ("UPDATE accounts SET balance = balance + 1 WHERE account_id = 2", "entries"),
+        ("UPDATE entries SET amount = amount + 1", "log and the entries"),
+        ("UPDATE accounts SET balance = balance + 1 WHERE account_id = 2", "sum to zero"),
+        (
+            "UPDATE accounts SET balance = balance + 1 WHERE account_id = 2;
+             UPDATE accounts SET balance = balance - 1 WHERE kind = 'stored-value'",
+            "log and the entries",
+        ),
         ("UPDATE accounts SET held = held + 1 WHERE account_id = 2", "open holds"),
         (
             "UPDATE accounts SET held = 200000 WHERE account_id = 2; UPDATE holds SET amount = 200000",

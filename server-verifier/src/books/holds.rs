@@ -12,6 +12,8 @@ use crate::domain::{Account, HoldId, HoldState, HoldView, StoreError, Timestamp}
 pub(crate) struct Hold {
     pub(crate) amount: i64,
     pub(crate) state: HoldState,
+    /// How much of it was paid.
+    pub(crate) captured: i64,
     /// Who is paid, once it is known.
     pub(crate) payee: Option<i64>,
     /// Who must book it, if not this server.
@@ -30,16 +32,17 @@ pub(crate) fn lock_account(db: &mut dyn Sql, account: i64) -> Result<Option<Acco
 }
 
 pub(crate) fn hold(db: &mut dyn Sql, id: HoldId) -> Result<Option<Hold>, StoreError> {
-    let sql = "SELECT amount, state, payee_id, system, closed_at FROM holds
+    let sql = "SELECT amount, state, captured, payee_id, system, closed_at FROM holds
         WHERE account_id = ?1 AND sequence = ?2";
     db.first(sql, &params![id.account, id.sequence], |row: &dyn Row| {
-        let system = row.opt_text(3)?.map(|name| books::parse(name, "system"));
+        let system = row.opt_text(4)?.map(|name| books::parse(name, "system"));
         Ok(Hold {
             amount: row.int(0)?,
             state: books::from_name(row.text(1)?, "hold")?,
-            payee: row.opt_int(2)?,
+            captured: row.int(2)?,
+            payee: row.opt_int(3)?,
             system: system.transpose()?,
-            closed_at: row.opt_int(4)?.map(Timestamp),
+            closed_at: row.opt_int(5)?.map(Timestamp),
         })
     })
 }

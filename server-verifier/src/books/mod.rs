@@ -10,6 +10,7 @@ pub(crate) mod clients;
 pub(crate) mod decision;
 pub(crate) mod holds;
 pub(crate) mod ledger;
+pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod model;
 pub(crate) mod outbox;

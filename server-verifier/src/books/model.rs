@@ -3,20 +3,29 @@
 use std::collections::BTreeMap;
 
 use crate::books::chain::Sealer;
-use crate::books::project::Change;
+use crate::books::project::{Change, Payment};
 use crate::books::sql::Row;
-use crate::books::tables::{CREDITS, HOLDS, Home, Table};
+use crate::books::tables::{ENTRIES, HOLDS, Home, Table};
 use crate::domain::{Cell, StoreError};
 
 const CANNOT_FOLLOW: StoreError = StoreError::BadRow { what: "event that cannot follow what came before" };
 
-/// The rows that one chain tells and that may still change.
-#[derive(Debug, Default)]
+/// What one chain tells: the rows that may still change, and the money that came and went.
+#[derive(Debug)]
 pub(crate) struct Model {
+    /// Row of the account whose chain it is.
+    account: i64,
+    /// What the account got by its own chain, in minor units; negative if it paid more.
+    pub(crate) own: i64,
     rows: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
 }
 
 impl Model {
+    /// Nothing is told yet.
+    pub(crate) fn new(account: i64) -> Self {
+        Self { account, own: 0, rows: BTreeMap::new() }
+    }
+
     /// Makes one change. A row that no later change can touch goes to `rest`, and is not kept here: rows of tables
     /// that only grow, and closed holds.
     ///
@@ -37,10 +46,15 @@ impl Model {
                 }
                 self.put(table, row, rest)
             }
-            // Balances are sums of entries, and are compared as such.
-            Change::Add { column: "balance", .. } => Ok(()),
-            Change::Credit { account, transaction, amount } => {
-                rest(&CREDITS, vec![account.into(), transaction.into(), amount.into()])
+            Change::Pay(payment) => {
+                for (account, amount) in payment.legs() {
+                    if account == self.account {
+                        self.own = self.own.checked_add(amount).ok_or(CANNOT_FOLLOW)?;
+                    } else {
+                        rest(&ENTRIES, entry(account, &payment, amount))?;
+                    }
+                }
+                Ok(())
             }
             Change::Add { table, key, column, amount } => {
                 let place = table.place(column).ok_or(CANNOT_FOLLOW)?;
@@ -88,6 +102,11 @@ impl Model {
     pub(crate) fn rows(&self, table: &Table) -> impl Iterator<Item = &Vec<Cell>> {
         self.rows.get(table.name).into_iter().flat_map(BTreeMap::values)
     }
+}
+
+/// The row of `entries` for an account whose chain does not tell the payment.
+fn entry(account: i64, payment: &Payment, amount: i64) -> Vec<Cell> {
+    vec![account.into(), payment.at.0.into(), payment.transaction.as_str().into(), amount.into()]
 }
 
 /// Whether no later change can touch a row.

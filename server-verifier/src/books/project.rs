@@ -8,7 +8,7 @@ use onetap_apdu_spec::txn::TerminalId;
 use crate::books::chain::Place;
 use crate::books::holds::capture_id;
 use crate::books::tables::{
-    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENTS, ENTRIES, HOLDS, REQUESTS, SERVER, TABLES, TERMINALS,
+    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENTS, HOLDS, REQUESTS, REVERSALS, SERVER, TABLES, TERMINALS,
     TRANSACTIONS, Table, WRONG_PASSWORDS,
 };
 use crate::books::to_json;
@@ -29,8 +29,30 @@ pub(crate) enum Change {
     Add { table: &'static Table, key: Vec<Cell>, column: &'static str, amount: i64 },
     /// All rows whose keys begin so are gone.
     Delete { table: &'static Table, key: Vec<Cell> },
-    /// Money comes in to an account that need not be locked.
-    Credit { account: i64, transaction: String, amount: i64 },
+    /// Money moves from one account to another.
+    Pay(Payment),
+}
+
+/// Money that moves between two accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payment {
+    /// Id of the transaction.
+    pub(crate) transaction: String,
+    pub(crate) at: Timestamp,
+    legs: Legs,
+    amount: i64,
+}
+
+impl Payment {
+    /// What each account gets, in minor units; negative for who pays.
+    pub(crate) fn legs(&self) -> [(i64, i64); 2] {
+        [(self.legs.from, -self.amount), (self.legs.to, self.amount)]
+    }
+
+    /// What `account` gets; none if it takes no part.
+    pub(crate) fn leg(&self, account: i64) -> Option<i64> {
+        self.legs().into_iter().find_map(|(row, amount)| (row == account).then_some(amount))
+    }
 }
 
 const UNTOLD: StoreError = StoreError::BadRow { what: "event that lacks what it changes" };
@@ -125,7 +147,9 @@ impl Changes {
                 self.close(hold.ok_or(UNTOLD)?, minor(*held)?, HoldState::Released, None);
             }
             Event::Reversed { transaction, amount, legs: Some(legs) } => {
-                self.pay(&transaction.reversal().ok_or(UNTOLD)?, *legs, minor(*amount)?);
+                let reversal = transaction.reversal().ok_or(UNTOLD)?;
+                self.insert(&REVERSALS, vec![legs.to.into(), reversal.to_string().into()]);
+                self.pay(&reversal, *legs, minor(*amount)?);
             }
             Event::Reversed { legs: None, .. }
             | Event::Repeated { .. }
@@ -279,20 +303,14 @@ impl Changes {
         }
     }
 
-    /// Both legs, and the money itself.
     fn pay(&mut self, transaction: &TransactionId, legs: Legs, amount: i64) {
-        let Legs { from, to } = legs;
-        let id = transaction.to_string();
-        for (account, amount) in [(from, -amount), (to, amount)] {
-            let at = self.place.at.0.into();
-            self.insert(&ENTRIES, vec![account.into(), id.as_str().into(), amount.into(), at]);
-        }
-        self.add(from, "balance", -amount);
-        self.list.push(Change::Credit { account: to, transaction: id, amount });
+        let (transaction, at) = (transaction.to_string(), self.place.at);
+        self.list.push(Change::Pay(Payment { transaction, at, legs, amount }));
     }
 
-    fn add(&mut self, account: i64, column: &'static str, amount: i64) {
-        self.list.push(Change::Add { table: &ACCOUNTS, key: vec![account.into()], column, amount });
+    fn hold_more(&mut self, account: i64, amount: i64) {
+        let key = vec![account.into()];
+        self.list.push(Change::Add { table: &ACCOUNTS, key, column: "held", amount });
     }
 
     /// So much is held from now on; this entry names the hold.
@@ -301,7 +319,7 @@ impl Changes {
         let open = vec![account.into(), sequence.into(), amount.into(), HoldState::Open.name().into()];
         let rest = vec![0_i64.into(), payee, system, at.0.into(), Cell::Null];
         self.insert(&HOLDS, [open, rest].concat());
-        self.add(account, "held", amount);
+        self.hold_more(account, amount);
     }
 
     /// A hold ends, with what was paid to which row if it was captured.
@@ -312,7 +330,7 @@ impl Changes {
         }
         let key = vec![hold.account.into(), hold.sequence.into()];
         self.list.push(Change::Set { table: &HOLDS, key, to });
-        self.add(hold.account, "held", -held);
+        self.hold_more(hold.account, -held);
     }
 
     /// Rows as they stood; their columns by name, so that a later schema may have more.

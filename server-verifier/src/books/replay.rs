@@ -38,7 +38,7 @@ pub(crate) struct Replay {
 impl Replay {
     /// A chain without entries.
     pub(crate) fn begin(account: i64) -> Self {
-        Self { account, sequence: 0, seal: ORIGIN, model: Model::default(), evidence: [0; 32] }
+        Self { account, sequence: 0, seal: ORIGIN, model: Model::new(account), evidence: [0; 32] }
     }
 
     /// Where the chain ends now.

@@ -60,8 +60,7 @@ const fn untold(name: &'static str, why: &'static str) -> Column {
     Column { name, untold: Some(why) }
 }
 
-const SUM: &str =
-    "what is gathered of it is not told; with the credits it is the sum of the account's entries";
+const SUM: &str = "what is gathered of it is not told; with the credits it is the sum of what the account's chain and entries tell";
 const CHAIN: &str = "the end of the account's own chain, under its own seal";
 const DELIVERY: &str = "attempts of delivery are not events";
 
@@ -190,7 +189,15 @@ pub(crate) static TRANSACTIONS: Table = Table {
 
 pub(crate) static ENTRIES: Table = Table {
     name: "entries",
-    columns: &[told("account_id"), told("transaction_id"), told("amount"), told("at")],
+    columns: &[told("account_id"), told("at"), told("transaction_id"), told("amount")],
+    key: 3,
+    home: Home::Grows,
+    inserted: OnceLock::new(),
+};
+
+pub(crate) static REVERSALS: Table = Table {
+    name: "reversals",
+    columns: &[told("account_id"), told("transaction_id")],
     key: 2,
     home: Home::Grows,
     inserted: OnceLock::new(),
@@ -257,7 +264,7 @@ pub(crate) static AUDIT: Table = Table {
 };
 
 /// All tables, those first that others refer to.
-pub(crate) static TABLES: [&Table; 14] = [
+pub(crate) static TABLES: [&Table; 15] = [
     &SERVER,
     &TERMINALS,
     &CLIENTS,
@@ -268,6 +275,7 @@ pub(crate) static TABLES: [&Table; 14] = [
     &HOLDS,
     &TRANSACTIONS,
     &ENTRIES,
+    &REVERSALS,
     &CREDITS,
     &REQUESTS,
     &OUTBOX,

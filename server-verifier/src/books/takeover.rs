@@ -48,7 +48,8 @@ fn take_account(
             Home::Operator if account != OPERATOR => continue,
             Home::Operator => db.all(table.select("ORDER BY 1"), &[], |row| told_row(table, row))?,
             _ => {
-                let sql = table.select("WHERE account_id = ?1 ORDER BY 1, 2, 3");
+                let order: Vec<_> = (1..=table.key).map(|place| place.to_string()).collect();
+                let sql = table.select(&format!("WHERE account_id = ?1 ORDER BY {}", order.join(", ")));
                 db.all(sql, &params![account], |row| told_row(table, row))?
             }
         };

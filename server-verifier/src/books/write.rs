@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::books::chain::{End, Entry, Place, Sealer};
 use crate::books::outbox;
-use crate::books::project::{Change, project, request};
+use crate::books::project::{Change, Payment, project, request};
 use crate::books::sql::{Param, Sql, Statement, kept, params};
 use crate::books::tables::{ACCOUNTS, Table};
 use crate::books::{end_of_chain, to_json};
@@ -13,7 +13,7 @@ use crate::domain::{Act, Cell, Event, StoreError, Timestamp, Topic};
 
 /// How who is paid gets the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Incoming {
+enum Incoming {
     /// Into the balance.
     Balance,
     /// As a credit, to be gathered into the balance later: the row of who is paid need not be locked.
@@ -22,7 +22,7 @@ pub(crate) enum Incoming {
 
 impl Incoming {
     /// Where rows are locked one by one, many pay to one account at the same time.
-    pub(crate) fn at(db: &dyn Sql) -> Self {
+    fn at(db: &dyn Sql) -> Self {
         if db.locks_rows() { Self::Credit } else { Self::Balance }
     }
 }
@@ -154,8 +154,27 @@ fn statements_of<'a>(
             {
                 own.add(column, *amount);
             }
-            Change::Credit { account: to, amount, .. } if *to == account => own.add("balance", *amount),
-            other => statements.push(statement(other, incoming)),
+            Change::Pay(payment) => {
+                for (row, amount) in payment.legs() {
+                    if row == account {
+                        own.add("balance", amount);
+                    } else {
+                        statements.extend(leg(payment, row, amount, incoming));
+                    }
+                }
+            }
+            Change::Insert { table, row } => statements.push(insert_told(table, row)),
+            Change::Set { table, key, to } => {
+                let mut update = Update::default();
+                update.set(to);
+                statements.push(update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>()));
+            }
+            Change::Add { table, key, column, amount } => {
+                let mut update = Update::default();
+                update.add(column, *amount);
+                statements.push(update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>()));
+            }
+            Change::Delete { table, key } => statements.push(delete(table, key)),
         }
     }
     let chain: [(&'static str, Param<'a>); 3] = [
@@ -178,43 +197,34 @@ fn statements_of<'a>(
     statements
 }
 
-/// The statement for one change.
-pub(crate) fn statement(change: &Change, incoming: Incoming) -> Statement<'_> {
-    match change {
-        Change::Insert { table, row } => {
-            let sql = table
-                .inserted
-                .get_or_init(|| insert(table, table.told().map(|name| (name, Param::Null))).sql);
-            Statement { sql, params: row.iter().map(Param::from).collect() }
-        }
-        Change::Set { table, key, to } => {
-            let mut update = Update::default();
-            update.set(to);
-            update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
-        }
-        Change::Add { table, key, column, amount } => {
-            let mut update = Update::default();
-            update.add(column, *amount);
-            update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
-        }
-        Change::Delete { table, key } => {
-            let key: Vec<_> = key.iter().map(Param::from).collect();
-            Statement {
-                sql: kept(&format!("DELETE FROM {} WHERE {}", table.name, matches(table, key.len()))),
-                params: key,
-            }
-        }
-        Change::Credit { account, transaction, amount } => match incoming {
-            Incoming::Balance => Statement::new(
-                "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1",
-                &params![*account, *amount],
-            ),
-            Incoming::Credit => Statement::new(
-                "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)",
-                &params![*account, transaction, *amount],
-            ),
-        },
-    }
+/// What a payment gives an account whose own chain does not tell it.
+fn leg(payment: &Payment, account: i64, amount: i64, incoming: Incoming) -> [Statement<'_>; 2] {
+    let entry = Statement::new(
+        "INSERT INTO entries (account_id, at, transaction_id, amount) VALUES (?1, ?2, ?3, ?4)",
+        &params![account, payment.at.0, &payment.transaction, amount],
+    );
+    let money = match incoming {
+        Incoming::Credit if amount > 0 => Statement::new(
+            "INSERT INTO credits (account_id, transaction_id, amount) VALUES (?1, ?2, ?3)",
+            &params![account, &payment.transaction, amount],
+        ),
+        _ => Statement::new(
+            "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1",
+            &params![account, amount],
+        ),
+    };
+    [entry, money]
+}
+
+/// A row with the columns that the log tells.
+fn insert_told<'a>(table: &Table, row: &'a [Cell]) -> Statement<'a> {
+    let sql = table.inserted.get_or_init(|| insert(table, table.told().map(|name| (name, Param::Null))).sql);
+    Statement { sql, params: row.iter().map(Param::from).collect() }
+}
+
+fn delete<'a>(table: &Table, key: &'a [Cell]) -> Statement<'a> {
+    let sql = format!("DELETE FROM {} WHERE {}", table.name, matches(table, key.len()));
+    Statement { sql: kept(&sql), params: key.iter().map(Param::from).collect() }
 }
 
 /// A row with these columns.

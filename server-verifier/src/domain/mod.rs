@@ -30,4 +30,4 @@ pub use message::{Backlog, DeadLetter, Message, MessageState, MessageView, Topic
 pub use onetap_apdu_spec::clock::{Clock, SystemClock, Timestamp};
 pub use policy::{BadPolicy, Policy};
 pub use settlement::{Settlement, Verdict};
-pub use view::{AccountView, CardView, MAX_PAGE, StatementLine};
+pub use view::{AccountView, CardView, MAX_PAGE, NotAPlace, StatementLine, StatementPlace};

@@ -1,5 +1,8 @@
 //! What the operator reads.
 
+use std::fmt;
+use std::str::FromStr;
+
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
@@ -56,6 +59,47 @@ pub struct StatementLine {
     pub amount: i64,
     /// When.
     pub at: Timestamp,
+    /// What the next page of the statement comes after.
+    #[serde(skip)]
+    pub place: StatementPlace,
+}
+
+/// A place in an account's statement; the default is its beginning. As text it is for this server alone to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementPlace {
+    /// Place of the last entry of the account's own chain.
+    pub(crate) own: i64,
+    /// Moment of the last line that another chain tells.
+    pub(crate) at: Timestamp,
+    /// Transaction of that line.
+    pub(crate) transaction: String,
+}
+
+impl Default for StatementPlace {
+    fn default() -> Self {
+        Self { own: 0, at: Timestamp(i64::MIN), transaction: String::new() }
+    }
+}
+
+/// Text that is no place in a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a page of a statement comes after the `next` of the page before")]
+pub struct NotAPlace;
+
+impl fmt::Display for StatementPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.own, self.at.0, self.transaction)
+    }
+}
+
+impl FromStr for StatementPlace {
+    type Err = NotAPlace;
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        let parts = text.split_once('.').and_then(|(own, rest)| Some((own, rest.split_once('.')?)));
+        let (own, (at, transaction)) = parts.ok_or(NotAPlace)?;
+        let number = |digits: &str| digits.parse().map_err(|_| NotAPlace);
+        Ok(Self { own: number(own)?, at: Timestamp(number(at)?), transaction: transaction.to_owned() })
+    }
 }
 
 /// Accounts, entries or lines in one page at most.

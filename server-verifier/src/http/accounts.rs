@@ -18,7 +18,7 @@ use super::json::{Json, Path, Query, answer};
 use super::parts::{Page, ReasonBody, page_limit};
 use super::problem::{Kind, Problem, ProblemBody};
 use crate::domain::client::Role;
-use crate::domain::{AccountKind, AccountView, Lock, LockCause, StatementLine, Timestamp};
+use crate::domain::{AccountKind, AccountView, Lock, LockCause, StatementLine, StatementPlace, Timestamp};
 use crate::service::accounts::AccountOptions;
 
 /// An account with its lock and its cards.
@@ -254,15 +254,13 @@ impl From<StatementLine> for LineBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Lines {
-    /// After this transaction
-    #[serde(default)]
-    #[param(value_type = Option<String>)]
-    after: String,
+    /// After this place: the `next` of the page before
+    after: Option<String>,
     /// So many at most, up to 1000; 100 if left out
     limit: Option<u32>,
 }
 
-/// What went in and out, in the order of the transactions' ids.
+/// What went in and out, in the order of time.
 #[utoipa::path(get, path = "/v1/accounts/{number}/statement", tag = "accounts", params(("number" = String, Path), Lines),
     responses((status = 200, body = Page<LineBody>), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn statement(
@@ -272,7 +270,9 @@ pub(crate) async fn statement(
     Query(query): Query<Lines>,
 ) -> Result<Response, Problem> {
     let limit = page_limit(query.limit)?;
-    let found = hub.verifier.run(move |verifier| verifier.statement(&number, &query.after, limit)).await?;
-    let last = found.last().map(|line| line.transaction.clone());
+    let after = query.after.map_or(Ok(StatementPlace::default()), |after| after.parse::<StatementPlace>());
+    let after = after.map_err(|error| Problem::malformed(error.to_string()))?;
+    let found = hub.verifier.run(move |verifier| verifier.statement(&number, &after, limit)).await?;
+    let last = found.last().map(|line| line.place.to_string());
     Ok(answer(StatusCode::OK, &Page::new(found.into_iter().map(LineBody::from), last, limit)))
 }

@@ -10,7 +10,7 @@ use crate::books::bulk::Bulk;
 use crate::books::chain::End;
 use crate::books::replay::{Replay, Unfit};
 use crate::books::sql::Sql;
-use crate::books::tables::{ACCOUNTS, AUDIT, ENTRIES, HOLDS, REQUESTS, TABLES, TRANSACTIONS, Table};
+use crate::books::tables::{ACCOUNTS, AUDIT, Home, REQUESTS, TABLES, Table};
 use crate::domain::{Cell, StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
@@ -175,7 +175,7 @@ impl Rebuild<'_> {
                 let row = row.iter().cloned();
                 if *table == ACCOUNTS {
                     let seals = [end.seal, end.head].map(|tag| Cell::from(tag.as_slice()));
-                    let untold = [0_i64.into(), end.sequence.into()].into_iter().chain(seals);
+                    let untold = [chain.model.own.into(), end.sequence.into()].into_iter().chain(seals);
                     self.rows.bulk.add(self.rows.db, table, row.chain(untold))?;
                 } else {
                     self.rows.bulk.add(self.rows.db, table, row)?;
@@ -185,11 +185,11 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// What is left, and the balances: chains are told one after another, so that only their sums can hold.
+    /// What is left, and what accounts got by the chains of others, which may be told later than their own.
     fn finish(self) -> Result<Rebuilt, ServiceError> {
         let Rows { db, bulk, .. } = self.rows;
         bulk.finish(db)?;
-        let sums = "UPDATE accounts SET balance = (SELECT coalesce(sum(amount), 0) FROM entries
+        let sums = "UPDATE accounts SET balance = balance + (SELECT coalesce(sum(amount), 0) FROM entries
             WHERE entries.account_id = accounts.account_id)";
         db.execute(sums, &[])?;
         Ok(Rebuilt { chains: self.roots.chains, entries: self.entries })
@@ -207,10 +207,9 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn grow(&mut self, table: &'static Table, row: Vec<Cell>) -> Result<(), StoreError> {
         let young = || REQUESTS.place("at").is_some_and(|at| row[at] >= Cell::Int(self.since.0));
-        let wanted = match table {
-            table if *table == ENTRIES || *table == TRANSACTIONS || *table == HOLDS => true,
-            table if *table == REQUESTS => young(),
-            _ => false,
+        let wanted = match table.home {
+            Home::Passes(_) => *table == REQUESTS && young(),
+            _ => true,
         };
         if wanted { self.bulk.add(self.db, table, row) } else { Ok(()) }
     }

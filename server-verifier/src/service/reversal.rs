@@ -18,6 +18,8 @@ struct Booked {
     entry: EntryId,
     from: i64,
     to: i64,
+    /// Minor units.
+    amount: i64,
     /// Whether another system must book the reversal, too.
     elsewhere: bool,
 }
@@ -40,18 +42,20 @@ impl Desk<'_> {
             if payer.is_some_and(|payer| !payer.open) {
                 return Err(ServiceError::AccountClosed);
             }
-            let amount = amount_of(db, transaction, &reversal, booked.to)?;
+            if is_reversed(db, &reversal, booked.from)? {
+                return Err(LedgerError::AlreadyReversed.into());
+            }
             let payee = match payee {
                 Some(mut payee) => {
                     payee.balance += books::gather_credits(db, payee.id)?;
-                    if amount > payee.free() {
+                    if booked.amount > payee.free() {
                         return Err(LedgerError::InsufficientFunds.into());
                     }
                     Some(payee.id)
                 }
                 None => None,
             };
-            self.record(db, &booked, transaction, amount.unsigned_abs(), payee, at)?;
+            self.record(db, &booked, transaction, payee, at)?;
             Ok(reversal)
         })
     }
@@ -62,11 +66,10 @@ impl Desk<'_> {
         db: &mut dyn Sql,
         booked: &Booked,
         transaction: &TransactionId,
-        amount: u64,
         payee: Option<i64>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let chain = booked.entry.account;
+        let (chain, amount) = (booked.entry.account, booked.amount.unsigned_abs());
         let event = |legs| Event::Reversed { transaction: transaction.clone(), amount, legs };
         let legs = Legs { from: booked.to, to: booked.from };
         let original = event(Some(legs));
@@ -92,15 +95,18 @@ impl Desk<'_> {
             let entry = HoldId { account, sequence };
             let to =
                 hold(db, entry)?.filter(|hold| hold.state == HoldState::Captured && hold.system.is_none());
-            let to = to.and_then(|hold| hold.payee).ok_or(ServiceError::NoSuchTransaction)?;
-            return Ok(Booked { entry, from: entry.account, to, elsewhere: false });
+            let Some((to, amount)) = to.and_then(|hold| Some((hold.payee?, hold.captured))) else {
+                return Err(ServiceError::NoSuchTransaction);
+            };
+            return Ok(Booked { entry, from: entry.account, to, amount, elsewhere: false });
         }
         let entry = entry_of(db, transaction)?;
         let Some(hold) = hold(db, entry)? else {
-            let payee = books::receipt_at(db, entry.account, entry.sequence)?.payee;
-            let to = books::account_by_number(db, &payee, RowLock::None)?;
+            let receipt = books::receipt_at(db, entry.account, entry.sequence)?;
+            let amount = i64::try_from(receipt.amount).map_err(|_| StoreError::BadRow { what: "receipt" })?;
+            let to = books::account_by_number(db, &receipt.payee, RowLock::None)?;
             let to = to.ok_or(StoreError::BadRow { what: "payee" })?.id;
-            return Ok(Booked { entry, from: entry.account, to, elsewhere: false });
+            return Ok(Booked { entry, from: entry.account, to, amount, elsewhere: false });
         };
         let (HoldState::Captured, Some(to), Some(system)) = (hold.state, hold.payee, &hold.system) else {
             return Err(LedgerError::NotSettled.into());
@@ -108,7 +114,7 @@ impl Desk<'_> {
         let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
         let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
         let Legs { from, .. } = stand_in(&account, settling, to);
-        Ok(Booked { entry, from, to, elsewhere: true })
+        Ok(Booked { entry, from, to, amount: hold.captured, elsewhere: true })
     }
 }
 
@@ -123,17 +129,8 @@ fn lock_both(db: &mut dyn Sql, from: i64, to: i64) -> Result<[Option<Account>; 2
     Ok([lock_account(db, from)?, payee])
 }
 
-/// How much was paid, if it was not reversed before. Both accounts must be locked.
-fn amount_of(
-    db: &mut dyn Sql,
-    transaction: &TransactionId,
-    reversal: &TransactionId,
-    to: i64,
-) -> Result<i64, ServiceError> {
-    let sql = "SELECT amount FROM entries WHERE account_id = ?1 AND transaction_id = ?2";
-    if db.first(sql, &params![to, &reversal.to_string()], |row| row.int(0))?.is_some() {
-        return Err(LedgerError::AlreadyReversed.into());
-    }
-    let amount = db.first(sql, &params![to, &transaction.to_string()], |row| row.int(0))?;
-    Ok(amount.ok_or(StoreError::BadRow { what: "entry" })?)
+/// Whether `payer` got the money back before. Both accounts must be locked.
+fn is_reversed(db: &mut dyn Sql, reversal: &TransactionId, payer: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM reversals WHERE account_id = ?1 AND transaction_id = ?2";
+    Ok(db.count(sql, &params![payer, &reversal.to_string()])? > 0)
 }

@@ -8,10 +8,11 @@ use crate::books;
 use crate::books::accounts::{OPERATOR, RowLock, select_accounts};
 use crate::books::check::check;
 use crate::books::decision;
+use crate::books::lines::lines;
 use crate::books::log::{LogPage, log_columns, log_entry};
 use crate::books::sql::{Row, Sql, params};
-use crate::domain::{Account, Event, LogEntry, StoreError, Timestamp};
-use crate::domain::{AccountView, CardView, MAX_PAGE, StatementLine};
+use crate::domain::{Account, Event, LogEntry, StoreError};
+use crate::domain::{AccountView, CardView, MAX_PAGE, StatementLine, StatementPlace};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
@@ -122,25 +123,20 @@ impl Verifier {
         })
     }
 
-    /// The lines of an account's statement after the one for `after`, in the order of their ids, `limit` of
-    /// them at most and never more than [`MAX_PAGE`].
+    /// The lines of an account's statement after a place, in the order of time, `limit` of them at most and never more
+    /// than [`MAX_PAGE`].
     ///
     /// # Errors
     /// [`ServiceError::NoSuchAccount`].
     pub fn statement(
         &self,
         number: &AccountNumber,
-        after: &str,
+        after: &StatementPlace,
         limit: u32,
     ) -> Result<Vec<StatementLine>, ServiceError> {
-        let sql = "SELECT transaction_id, amount, at FROM entries
-            WHERE account_id = ?1 AND transaction_id > ?2 ORDER BY transaction_id LIMIT ?3";
         self.store.read(|db| {
             let account = find_account(db, number)?;
-            Ok(db.all(sql, &params![account.id, after, limit.min(MAX_PAGE)], |row| {
-                let transaction = row.text(0)?.to_owned();
-                Ok(StatementLine { transaction, amount: row.int(1)?, at: Timestamp(row.int(2)?) })
-            })?)
+            Ok(lines(db, account.id, after, limit.min(MAX_PAGE) as usize)?)
         })
     }
 

@@ -21,3 +21,26 @@ CREATE TABLE transactions_by_card (
 INSERT INTO transactions_by_card SELECT account_id, card_id, counter, sequence FROM transactions;
 DROP TABLE transactions;
 ALTER TABLE transactions_by_card RENAME TO transactions;
+
+-- An account's own chain tells what it paid. A row here is what an account got by the chain of another one, in the order of
+-- time; an older version made one for each account that took part.
+CREATE TABLE entries_in_time (
+    account_id     INTEGER NOT NULL,
+    at             INTEGER NOT NULL,
+    transaction_id TEXT NOT NULL,
+    amount         INTEGER NOT NULL CHECK (amount <> 0),
+    PRIMARY KEY (account_id, at, transaction_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO entries_in_time SELECT account_id, at, transaction_id, amount FROM entries;
+
+-- What was reversed, by who got the money back.
+CREATE TABLE reversals (
+    account_id     INTEGER NOT NULL,
+    transaction_id TEXT NOT NULL,
+    PRIMARY KEY (account_id, transaction_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO reversals SELECT account_id, transaction_id FROM entries
+    WHERE transaction_id LIKE 'reversal-%' AND amount > 0;
+
+DROP TABLE entries;
+ALTER TABLE entries_in_time RENAME TO entries;

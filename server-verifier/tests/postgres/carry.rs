@@ -18,7 +18,7 @@ fn rows(directory: &Path) -> Vec<(String, Vec<Vec<Value>>)> {
     let tables: Vec<String> =
         db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let all = |table: String| {
-        let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")).unwrap();
+        let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
         let columns = statement.column_count();
         let rows =
             statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).unwrap();

@@ -50,7 +50,7 @@ fn foreign_newer_and_absent_databases_give_one_clear_error() {
     assert!(error.contains("install a newer program"), "{error}");
 }
 
-/// As version 3 left it: an answer for each account under one key. The first one stays.
+/// As version 3 left it: an answer for each account under one key, and entries of who paid, too. The first one stays.
 #[test]
 fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
     let home = Home::new();
@@ -66,6 +66,8 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
             WHERE a.account_id = t.account_id AND a.sequence = t.sequence;
          ALTER TABLE audit DROP COLUMN actor, DROP COLUMN reason, DROP COLUMN idempotency_key, DROP COLUMN body,
             DROP COLUMN message, DROP COLUMN signature, DROP COLUMN object;
+         INSERT INTO entries SELECT 2, at, transaction_id, -amount FROM entries;
+         DROP TABLE reversals;
          UPDATE onetap_schema SET version = 3",
     );
     let migrated = home.open().unwrap();

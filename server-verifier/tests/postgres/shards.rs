@@ -67,7 +67,7 @@ const BOOK: &str = "
     ), booked AS (
         INSERT INTO entries (account_id, transaction_id, amount, at)
         SELECT account_id, transaction_id, amount, at FROM transit
-        ON CONFLICT (account_id, transaction_id) DO NOTHING
+        ON CONFLICT (account_id, at, transaction_id) DO NOTHING
         RETURNING account_id, transaction_id, amount, at
     ), credited AS (
         INSERT INTO credits (account_id, transaction_id, amount)

@@ -85,8 +85,8 @@ fn attack_cut_the_end_of_an_audit_chain() {
 fn a_ledger_that_does_not_balance_shows() {
     for change in [
         "UPDATE accounts SET balance = balance + 1 WHERE account_id = 2",
-        "UPDATE entries SET amount = amount + 1 WHERE account_id = 2",
-        "DELETE FROM entries WHERE account_id = 2",
+        "UPDATE entries SET amount = amount + 1",
+        "DELETE FROM entries",
     ] {
         let world = Home::new();
         world.verifier.ledger_check().unwrap();

@@ -37,6 +37,66 @@ fn holds_come_in_pages_with_what_became_of_them() {
     assert!(matches!(nobody, Err(ServiceError::NoSuchAccount)));
 }
 
+/// What the account pays and is paid, by its own chain and by those of others, is one statement in the order of time; read a
+/// page at a time it is the same.
+#[test]
+fn a_statement_has_all_that_came_and_went_in_the_order_of_time() {
+    let world = world();
+    let desk = || world.verifier.desk(Act::of_program("op", "r"));
+    let hold = desk().place_hold(&world.ada, 70).unwrap();
+    let step = || world.clock.advance(60);
+    let (mut card, mut paid) = (world.card(SUITE), Vec::new());
+    for amount in [100, 250] {
+        step();
+        let Outcome::Executed(receipt) = world.send(&card.tap(world.payment(amount)).request) else {
+            panic!()
+        };
+        paid.push(receipt.transaction);
+    }
+    step();
+    let captured = desk().capture_hold(hold, &world.shop, 30).unwrap();
+    step();
+    let reversed = desk().reverse(&paid[0]).unwrap();
+    step();
+    let returned = desk().place_hold(&world.shop, 40).unwrap();
+    step();
+    let returned = desk().capture_hold(returned, &world.ada, 40).unwrap();
+    let moved = [
+        (paid[0].to_string(), 100),
+        (paid[1].to_string(), 250),
+        (captured.to_string(), 30),
+        (reversed.to_string(), -100),
+        (returned.to_string(), -40),
+    ];
+    let expect = |opening: Option<i64>, sign: i64| -> Vec<i64> {
+        opening.into_iter().chain(moved.iter().map(|(_, amount)| sign * amount)).collect()
+    };
+    for (account, expected) in
+        [(&world.ada, expect(Some(i64::try_from(OPENING).unwrap()), -1)), (&world.shop, expect(None, 1))]
+    {
+        let begin = StatementPlace::default();
+        let whole = world.verifier.statement(account, &begin, 100).unwrap();
+        assert_eq!(whole.iter().map(|line| line.amount).collect::<Vec<_>>(), expected);
+        let named = whole.iter().rev().zip(moved.iter().rev());
+        assert!(
+            named.clone().count() == moved.len()
+                && named.clone().all(|(line, (id, _))| line.transaction == *id)
+        );
+        assert!(whole.is_sorted_by_key(|line| line.at));
+        let (mut place, mut read) = (begin, Vec::new());
+        while let [line] = world.verifier.statement(account, &place, 1).unwrap().as_slice() {
+            place = line.place.to_string().parse().unwrap();
+            read.push(line.clone());
+        }
+        assert_eq!(read, whole);
+        let balance = world.verifier.account(account).unwrap().balance;
+        assert_eq!(balance, expected.iter().sum::<i64>());
+    }
+    for bad in ["", "1", "1.2", "x.2.y", "1.y.z"] {
+        assert!(bad.parse::<StatementPlace>().is_err(), "{bad}");
+    }
+}
+
 #[test]
 fn checkpoints_come_newest_first() {
     let world = world();

@@ -39,6 +39,8 @@ pub struct Audited {
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) ends: BTreeMap<i64, End>,
+    /// What each account got by its own chain, in minor units.
+    pub(super) own: BTreeMap<i64, i128>,
     pub(super) rows: Sums,
 }
 
@@ -192,6 +194,7 @@ impl<'a> Chains<'a> {
                 }
             }
             self.told.page.ends.insert(replay.account, replay.end(&self.verifier.sealer));
+            self.told.page.own.insert(replay.account, replay.model.own.into());
             self.told.audited.chains += 1;
         }
         self.chain = Chain::new(replay.account);

@@ -29,6 +29,8 @@ impl Pen {
             StoreError::CannotOpen if fs::File::open(path).is_ok() => StoreError::ReadOnly,
             other => other,
         })?;
+        // At most 16 MiB of pages that it need not read again; SQLite's own 2 MB do not hold the indexes that payments touch.
+        connection.pragma_update(None, "cache_size", -16_384)?;
         Ok(Self { connection, files: Vec::new() })
     }
 

@@ -1,7 +1,7 @@
 //! The thread that writes.
 //!
 //! It takes what is queued, up to [`BATCH`] decisions, and makes one commit of it: `BEGIN IMMEDIATE` against other
-//! processes, a savepoint for each decision, and the answers leave after the commit. Whoever else wants to write
+//! processes, and the answers leave after the commit. Whoever else wants to write
 //! borrows the connection in its turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -179,44 +179,47 @@ fn serve(mut pen: Pen, decider: &Decider, mut inbox: Inbox) {
     }
 }
 
-/// Decides `jobs` in one commit, then answers.
+/// Decides `jobs` in one commit, then answers. If one of them fails, nothing is written, and each has a commit of its own: the
+/// others go on.
 fn decide_all(pen: &mut Pen, decider: &Decider, jobs: &mut Vec<Job>) {
-    let outcomes = pen.write(|connection| {
-        let mut session = Session(connection);
-        jobs.iter().map(|job| decide(&mut session, decider, &job.question)).collect()
-    });
-    match outcomes {
-        Ok(outcomes) => {
-            let outcomes: Vec<Result<Decided, StoreError>> = outcomes;
-            for (job, outcome) in jobs.drain(..).zip(outcomes) {
-                job.answer(outcome);
-            }
+    match decide_together(pen, decider, jobs) {
+        Ok(outcomes) => jobs.drain(..).zip(outcomes).for_each(|(job, decided)| job.answer(Ok(decided))),
+        Err(Unwritten::Commit(error)) => jobs.drain(..).for_each(|job| job.answer(Err(error.clone()))),
+        Err(Unwritten::Decision(error)) if jobs.len() == 1 => {
+            jobs.drain(..).for_each(|job| job.answer(Err(error.clone())));
         }
-        Err(error) => {
+        Err(Unwritten::Decision(_)) => {
             for job in jobs.drain(..) {
-                job.answer(Err(error.clone()));
+                decide_all(pen, decider, &mut vec![job]);
             }
         }
     }
 }
 
-/// One decision of several in a transaction: one that fails, or panics, leaves nothing, and the others go on.
-///
-/// # Errors
-/// Outside: the whole transaction has failed. Inside: this decision has.
-fn decide(
-    session: &mut Session<'_>,
-    decider: &Decider,
-    question: &Question,
-) -> Result<Result<Decided, StoreError>, StoreError> {
-    session.execute("SAVEPOINT decision", &[])?;
-    let decided = catch_unwind(AssertUnwindSafe(|| decider.run(session, question)));
-    let outcome = decided.unwrap_or(Err(StoreError::Defect));
-    if outcome.is_err() {
-        session.execute("ROLLBACK TO decision", &[])?;
+/// Why nothing was written.
+enum Unwritten {
+    /// The transaction could not begin or end.
+    Commit(StoreError),
+    /// A decision failed.
+    Decision(StoreError),
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Commit(error)
     }
-    session.execute("RELEASE decision", &[])?;
-    Ok(outcome)
+}
+
+fn decide_together(pen: &mut Pen, decider: &Decider, jobs: &[Job]) -> Result<Vec<Decided>, Unwritten> {
+    pen.write(|connection| {
+        let mut session = Session(connection);
+        jobs.iter()
+            .map(|job| {
+                let decided = catch_unwind(AssertUnwindSafe(|| decider.run(&mut session, &job.question)));
+                decided.unwrap_or(Err(StoreError::Defect)).map_err(Unwritten::Decision)
+            })
+            .collect()
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! The lines of statements: what an account's own chain tells, and what it got by the chains of others.
+
+use crate::books;
+use crate::books::chain::Place;
+use crate::books::project::{Change, Payment, project};
+use crate::books::sql::{Row, Sql, params};
+use crate::domain::{MAX_PAGE, StatementLine, StatementPlace, StoreError, Timestamp};
+
+/// What an account got by an entry of its own chain, from a row of account, sequence, moment and event; none if the entry
+/// moves no money of it.
+pub(crate) fn own_leg(row: &dyn Row) -> Result<Option<(Payment, i64)>, StoreError> {
+    let place = Place { account: row.int(0)?, sequence: row.int(1)?, at: Timestamp(row.int(2)?) };
+    let event = books::from_json(row.text(3)?, "audit entry")?;
+    let paid = project(place, &event)?.into_iter().find_map(|change| match change {
+        Change::Pay(payment) => payment.leg(place.account).map(|amount| (payment, amount)),
+        _ => None,
+    });
+    Ok(paid)
+}
+
+/// The lines of a statement after a place, `limit` of them at most: the account's own and those of others, each in the order
+/// in which they were written, the older first.
+pub(crate) fn lines(
+    db: &mut dyn Sql,
+    account: i64,
+    after: &StatementPlace,
+    limit: usize,
+) -> Result<Vec<StatementLine>, StoreError> {
+    let mut own = own(db, account, after, limit)?.into_iter().peekable();
+    let mut others = others(db, account, after, limit)?.into_iter().peekable();
+    let (mut place, mut lines) = (after.clone(), Vec::new());
+    while lines.len() < limit {
+        let own_first = match (own.peek(), others.peek()) {
+            (Some((_, own)), Some(other)) => own.at <= other.at,
+            (own, _) => own.is_some(),
+        };
+        let next = if own_first {
+            own.next().map(|(sequence, line)| {
+                place.own = sequence;
+                line
+            })
+        } else {
+            others.next().inspect(|line| (place.at, place.transaction) = (line.at, line.transaction.clone()))
+        };
+        let Some(line) = next else { break };
+        lines.push(StatementLine { place: place.clone(), ..line });
+    }
+    Ok(lines)
+}
+
+/// Those that the account's own chain tells, with the places of their entries.
+fn own(
+    db: &mut dyn Sql,
+    account: i64,
+    after: &StatementPlace,
+    limit: usize,
+) -> Result<Vec<(i64, StatementLine)>, StoreError> {
+    let sql = "SELECT account_id, sequence, at, event FROM audit
+        WHERE account_id = ?1 AND sequence > ?2 AND actor IS NOT NULL ORDER BY sequence LIMIT ?3";
+    let (mut found, mut read) = (Vec::new(), after.own);
+    while found.len() < limit {
+        let page = db.all(sql, &params![account, read, MAX_PAGE], |row| Ok((row.int(1)?, own_leg(row)?)))?;
+        let Some((last, _)) = page.last() else { break };
+        read = *last;
+        let paid = page.into_iter().filter_map(|(sequence, leg)| leg.map(|leg| (sequence, leg)));
+        found.extend(paid.map(|(sequence, (payment, amount))| {
+            let Payment { transaction, at, .. } = payment;
+            (sequence, StatementLine { transaction, amount, at, place: after.clone() })
+        }));
+    }
+    Ok(found)
+}
+
+/// Those that the chains of others tell.
+fn others(
+    db: &mut dyn Sql,
+    account: i64,
+    after: &StatementPlace,
+    limit: usize,
+) -> Result<Vec<StatementLine>, StoreError> {
+    let sql = "SELECT at, transaction_id, amount FROM entries
+        WHERE account_id = ?1 AND (at, transaction_id) > (?2, ?3) ORDER BY at, transaction_id LIMIT ?4";
+    let limit = u32::try_from(limit).unwrap_or(MAX_PAGE);
+    db.all(sql, &params![account, after.at.0, &after.transaction, limit], |row| {
+        let (at, transaction) = (Timestamp(row.int(0)?), row.text(1)?.to_owned());
+        Ok(StatementLine { transaction, amount: row.int(2)?, at, place: after.clone() })
+    })
+}
