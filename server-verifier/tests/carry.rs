@@ -306,12 +306,7 @@ fn only_one_database_is_made_in_a_folder_at_once() {
 
 /// A database of an older version, opened once.
 fn taken_over(version: &str, clock: &TestClock) -> TempDir {
-    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
-    let directory = tempfile::tempdir().unwrap();
-    for file in ["keys.json", "verifier.db"] {
-        fs::copy(stored.join(file), directory.path().join(file)).unwrap();
-        fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    let directory = stored(version);
     drop(Verifier::open(directory.path(), environment(clock)).unwrap());
     directory
 }

@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use onetap_apdu_spec::account::AccountNumber;
@@ -457,17 +456,6 @@ fn each_kind_of_broken_books_is_named() {
         let error = world.verifier.ledger_check().unwrap_err().to_string();
         assert!(error.contains(message), "{change}: {error}");
     }
-}
-
-/// A copy of a stored database.
-fn stored(version: &str) -> tempfile::TempDir {
-    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
-    let directory = tempfile::tempdir().unwrap();
-    for file in ["keys.json", "verifier.db"] {
-        fs::copy(stored.join(file), directory.path().join(file)).unwrap();
-        fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    directory
 }
 
 /// Version 3 kept one answer for each account under one key of a client. The first stays, and no answer is given to the

@@ -12,6 +12,7 @@ use super::identity::Authenticator;
 use super::inspection::Inspection;
 use super::limits::Limits;
 use super::metrics::Metrics;
+use super::readiness::Readiness;
 use super::work::{OffThread, PrivateKeyWork};
 use crate::service::Verifier;
 
@@ -25,6 +26,7 @@ pub(crate) struct Hub {
     pub(crate) private_key: PrivateKeyWork,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) inspection: Arc<Inspection>,
+    pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
     pub(crate) config: Config,
 }
@@ -47,6 +49,7 @@ impl Hub {
             verifier,
             metrics,
             inspection: Arc::default(),
+            readiness: Readiness::default(),
             started: Instant::now(),
             config,
         })

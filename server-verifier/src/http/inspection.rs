@@ -21,6 +21,14 @@ pub(crate) struct BooksBody {
     audit: bool,
     /// Every transaction, account and currency balances
     ledger: bool,
+    /// Rows that the log tells as they were taken over from an older version, or another shard, and no further back; left out if
+    /// `audit` is false
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_over: Option<u64>,
+    /// When the last of these were taken over; left out if there are none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    taken_over_at: Option<Timestamp>,
     /// The first thing that does not hold
     #[serde(skip_serializing_if = "Option::is_none")]
     finding: Option<String>,
@@ -119,7 +127,7 @@ impl Running {
 
     /// Checks the sums of the ledger only. May take minutes, too.
     pub(crate) fn check_ledger(self, verifier: &Verifier, by: &str) -> Result<LedgerBody, ServiceError> {
-        let finding = finding(verifier, verifier.ledger_check())?.map(|finding| finding.text);
+        let finding = finding(verifier, verifier.ledger_check())?.err().map(|finding| finding.text);
         if let Some(finding) = &finding {
             tracing::error!(client = by, finding, "the ledger does not hold");
         }
@@ -145,18 +153,32 @@ struct Finding {
 }
 
 fn inspect(verifier: &Verifier) -> Result<BooksBody, ServiceError> {
-    let audit = finding(verifier, verifier.audit_verify().map(drop))?;
+    let audit = finding(verifier, verifier.audit_verify())?;
     let ledger = finding(verifier, verifier.ledger_check())?;
-    let holds = (audit.is_none(), ledger.is_none());
-    let (finding, account, entry) = match audit.or(ledger) {
-        Some(Finding { text, account, entry }) => (Some(text), account, entry),
-        None => (None, None, None),
+    let mut books = BooksBody {
+        audit: audit.is_ok(),
+        ledger: ledger.is_ok(),
+        taken_over: audit.as_ref().ok().map(|audited| audited.taken_over),
+        taken_over_at: audit.as_ref().ok().and_then(|audited| audited.taken_over_at),
+        finding: None,
+        account: None,
+        entry: None,
     };
-    Ok(BooksBody { audit: holds.0, ledger: holds.1, finding, account, entry })
+    if let Some(Finding { text, account, entry }) = audit.err().or(ledger.err()) {
+        (books.finding, books.account, books.entry) = (Some(text), account, entry);
+    }
+    Ok(books)
 }
 
-fn finding(verifier: &Verifier, checked: Result<(), ServiceError>) -> Result<Option<Finding>, ServiceError> {
-    let Err(error) = checked else { return Ok(None) };
+/// What was checked, or what does not hold.
+fn finding<T>(
+    verifier: &Verifier,
+    checked: Result<T, ServiceError>,
+) -> Result<Result<T, Finding>, ServiceError> {
+    let error = match checked {
+        Ok(checked) => return Ok(Ok(checked)),
+        Err(error) => error,
+    };
     let (account, entry) = match error {
         ServiceError::AuditBroken { account, sequence } => (Some(account), Some(sequence)),
         ServiceError::RowsBroken { account, .. } => (Some(account), None),
@@ -164,7 +186,7 @@ fn finding(verifier: &Verifier, checked: Result<(), ServiceError>) -> Result<Opt
         other => return Err(other),
     };
     let account = account.map(|row| verifier.number_of(row)).transpose()?.flatten();
-    Ok(Some(Finding { text: error.to_string(), account, entry }))
+    Ok(Err(Finding { text: error.to_string(), account, entry }))
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ mod outbox;
 mod parts;
 mod probes;
 mod problem;
+mod readiness;
 mod server;
 mod source;
 mod statistics;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
-
 use super::caller::{Caller, Read};
 use super::hub::Hub;
 use super::json::answer_bytes;
 use super::problem::{Problem, ProblemBody};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 
 /// The process runs.
 #[utoipa::path(get, path = "/healthz", tag = "service", security(()), responses((status = 200)))]
@@ -18,11 +17,11 @@ pub(crate) async fn health() -> Response {
     answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"up"}"#))
 }
 
-/// The store can commit.
+/// The store can commit, or could at most a second ago.
 #[utoipa::path(get, path = "/readyz", tag = "service", security(()),
     responses((status = 200), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    hub.verifier.run(move |verifier| Ok(verifier.store.prove()?)).await?;
+    hub.readiness.know(&hub.verifier).await?;
     Ok(answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
 }
 

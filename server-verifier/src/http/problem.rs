@@ -131,7 +131,7 @@ impl From<ServiceError> for Problem {
             | E::UnusableKey(_)
             | E::ServersKey => Kind::Unprocessable,
             E::Ledger(error) => of_ledger(*error),
-            E::Store(_) => Kind::Busy,
+            E::Store(error) if !matches!(error, StoreError::Defect | StoreError::BadRow { .. }) => Kind::Busy,
             _ => Kind::Internal,
         };
         match kind {
@@ -175,6 +175,8 @@ mod tests {
     fn each_error_has_its_kind_and_only_clients_errors_are_told() {
         for (problem, kind) in [
             (Problem::panicked(), Kind::Internal),
+            (StoreError::Defect.into(), Kind::Internal),
+            (StoreError::BadRow { what: "row of accounts" }.into(), Kind::Internal),
             (ServiceError::LedgerBroken { what: "sums" }.into(), Kind::Internal),
             (ServiceError::from(LedgerError::NoSuchHold).into(), Kind::NotFound),
             (ServiceError::from(LedgerError::AlreadyReversed).into(), Kind::Conflict),

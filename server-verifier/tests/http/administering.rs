@@ -1,11 +1,11 @@
 //! What operators, auditors and admins do.
 
-use onetap_server_verifier::Act;
 use onetap_server_verifier::domain::client::Role;
+use onetap_server_verifier::{Act, Timestamp, Verifier};
 use serde_json::{Value, json};
 
 use crate::scene::{SYMMETRIC, Scene, token};
-use crate::support::Card;
+use crate::support::{Card, START, TestClock, World, environment, stored};
 use crate::wire::Request;
 
 fn open(scene: &Scene, body: &Value) -> Value {
@@ -141,8 +141,25 @@ fn an_account_is_unlocked_in_the_name_of_the_client_that_asks() {
 fn the_books_are_checked() {
     let scene = Scene::new();
     let answer = scene.ask(&Request::new("POST", "/v1/audit/verify").token(&token("aud").0));
-    assert_eq!(answer.json(), json!({"audit": true, "ledger": true}));
+    assert_eq!(answer.json(), json!({"audit": true, "ledger": true, "taken_over": 0}));
     assert_eq!(scene.get("aud", "/v1/audit?accounts=1").problem(), "malformed");
+}
+
+#[test]
+fn the_check_tells_what_was_taken_over_from_an_older_version() {
+    let (directory, clock) = (stored("v2"), TestClock::new());
+    let verifier = Verifier::open(directory.path(), environment(&clock)).unwrap();
+    let scene = Scene::around(World::around(verifier, clock), |_| ());
+    let check = Request::new("POST", "/v1/audit/verify").token(&token("aud").0);
+    let found = scene.ask(&check).json();
+    assert_eq!(found["taken_over"], scene.world.verifier.audit_verify().unwrap().taken_over);
+    assert_ne!(found["taken_over"], 0);
+    assert_eq!(found["taken_over_at"], Timestamp(START).to_string());
+    let last = &scene.get("aud", "/v1/audit/state").json()["last"];
+    assert_eq!(
+        (&last["taken_over"], &last["taken_over_at"]),
+        (&found["taken_over"], &found["taken_over_at"])
+    );
 }
 
 /// All items of a listing, read in pages of two.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use onetap_server_verifier::http::{Config, ServeError, Server, Shutdown};
 
 use crate::scene::{SYMMETRIC, Scene, authorisation, token};
+use crate::support::World;
 use crate::wire::{Conn, LONG, Request};
 
 #[test]
@@ -100,6 +101,25 @@ fn pipelined_requests_are_answered_in_their_order() {
     for amount in amounts {
         assert_eq!(conn.receive().unwrap().json()["receipt"]["amount"], amount);
     }
+}
+
+/// A trial commit syncs the disk, and strangers may ask: also ones who do not wait for the answer.
+#[test]
+fn however_often_strangers_ask_for_readiness_it_costs_one_commit_a_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(directory.path()), |_| ());
+    let other = rusqlite::Connection::open(directory.path().join("verifier.db")).unwrap();
+    // SQLite changes this number with every commit of another connection.
+    let version = || other.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let ready = Request::new("GET", "/readyz");
+    let (start, mut seen, mut commits) = (Instant::now(), version(), 0);
+    for _ in 0..200 {
+        scene.conn().send(&ready.bytes());
+        assert_eq!(scene.ask(&ready).status, 200);
+        let now = version();
+        commits += u64::from(now != std::mem::replace(&mut seen, now));
+    }
+    assert!((1..=1 + start.elapsed().as_secs()).contains(&commits), "{commits} in {:?}", start.elapsed());
 }
 
 fn health(conn: &mut Conn) -> u16 {

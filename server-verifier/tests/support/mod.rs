@@ -1,6 +1,8 @@
 //! A bank with a shop and a holder, and a card made of `apdu-spec` pieces only.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test code; each test file uses its part")]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -41,6 +43,17 @@ impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// A copy of the stored database of an older version.
+pub fn stored(version: &str) -> tempfile::TempDir {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases").join(version);
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["keys.json", "verifier.db"] {
+        fs::copy(stored.join(file), directory.path().join(file)).unwrap();
+        fs::set_permissions(directory.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    directory
 }
 
 pub fn environment(clock: &TestClock) -> Environment {
@@ -288,7 +301,7 @@ impl Card {
 /// The RSA keys in the plain key file of a directory, as PKCS#8: the one that opens E, and the one that signs checkpoints.
 pub fn private_keys(directory: &Path) -> Vec<Vec<u8>> {
     let file: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(directory.join("keys.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(directory.join("keys.json")).unwrap()).unwrap();
     let keys = &file["keys"]["plain"];
     let hex = [&keys["decryption"][0]["key"]["pkcs8"], &keys["checkpoint"]];
     hex.map(|key| hex::decode(key.as_str().unwrap()).unwrap()).to_vec()

@@ -59,10 +59,13 @@ function lastVerification(last) {
   const verdict = last.audit && last.ledger
     ? make("span", { class: "good" }, "The books hold")
     : make("span", { class: "bad" }, "The books do NOT hold");
+  const old = last.taken_over_at
+    ? [["Taken over", span(`${last.taken_over} rows, as they stood `, moment(last.taken_over_at))]] : [];
   const place = last.finding ? [["Finding", foreign(last.finding)], ["Where", where(last)]] : [];
   return [
     ["Last verification", verdict],
     ...place,
+    ...old,
     ["When", span(moment(last.at), `, took ${duration(last.took_ms)}, started by `, foreign(last.by))],
   ];
 }
