@@ -23,13 +23,15 @@ mod case;
 mod cases;
 mod command;
 mod holder;
+mod precondition;
 mod report;
 mod runner;
 mod tester;
 
-pub use case::{Case, Precondition};
+pub use case::Case;
 pub use cases::cases;
 pub use command::CommandBuilder;
+pub use precondition::Precondition;
 pub use report::{Exchange, Failure, Report, Summary, Verdict};
 pub use runner::{Filter, NoSuchCase, run};
 pub use tester::{Outcome, Stop, Tester};

@@ -7,6 +7,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `plan` | how much is done |
 //! | `load` | what is done, with a mark at each beginning and each acknowledgement |
 //! | `paper` | cards for it |
 //! | `disk` | what a cut may leave |
@@ -18,6 +19,7 @@ mod founding;
 mod judge;
 mod load;
 mod paper;
+mod plan;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -26,49 +28,18 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-use onetap_apdu_spec::crypto::CryptoError;
-use onetap_recording_vfs::{Entry, InstallError, Log};
-use onetap_server_verifier::ServiceError;
+use onetap_recording_vfs::{Entry, Log};
 
 use disk::Disk;
 pub use disk::{Arrived, Files, Syncs};
 pub use founding::{Founding, found};
-pub use judge::Wrong;
 use judge::{Judge, Known};
+pub use judge::{Violation, Wrong};
 use load::Story;
+use plan::scenario;
+pub use plan::{CutError, Plan};
 
-use crate::fuzz::mutate::Dice;
-
-/// How much is done, and how it is looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Decides what is drawn and what arrives.
-    pub seed: u64,
-    /// Accounts that are worked with at the same time.
-    pub threads: usize,
-    /// Accounts that ask all at once, so that their decisions share a commit.
-    pub crowd: usize,
-    /// How often everything is done; the verifier is closed and opened in between.
-    pub rounds: usize,
-    /// Random images at each place, of each kind.
-    pub random: usize,
-    /// One image in so many is worked on, and the power is cut at every place of that too; 0: none.
-    pub twice: usize,
-    /// Which syncs count.
-    pub syncs: Syncs,
-    /// Each acknowledgement is taken to have come before the sync that came before it: a mistake that must be
-    /// found.
-    pub acknowledged_early: bool,
-}
-
-impl Plan {
-    /// A verifier as it should be.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        let (threads, crowd, rounds, random, twice) = (1, 0, 2, 1, 200);
-        Self { seed, threads, crowd, rounds, random, twice, syncs: Syncs::Kept, acknowledged_early: false }
-    }
-}
+use crate::dice::Dice;
 
 /// What was cut and found.
 #[derive(Debug, Default)]
@@ -85,54 +56,6 @@ pub struct Report {
     pub shared: usize,
     /// Images that break a promise.
     pub violations: Vec<Violation>,
-}
-
-/// An image that breaks a promise.
-pub struct Violation {
-    /// After how many entries of the log the power was cut.
-    pub point: usize,
-    /// What of the rest arrived.
-    pub arrived: Arrived,
-    /// The seed that decided what arrived.
-    pub seed: u64,
-    /// What is wrong.
-    pub wrong: Wrong,
-    /// The files themselves, of the first ones.
-    pub files: Option<Files>,
-}
-
-impl std::fmt::Debug for Violation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { point, arrived, seed, wrong, .. } = self;
-        write!(f, "cut after {point} entries, {arrived:?} arrived, seed {seed}: {wrong}")
-    }
-}
-
-/// Why there is nothing to report.
-#[derive(Debug, thiserror::Error)]
-pub enum CutError {
-    /// The recording file system.
-    #[error(transparent)]
-    Install(#[from] InstallError),
-    /// The folders.
-    #[error("the folders for the images: {0}")]
-    Io(#[from] std::io::Error),
-    /// The verifier.
-    #[error(transparent)]
-    Server(#[from] ServiceError),
-    /// The cards.
-    #[error(transparent)]
-    Crypto(#[from] CryptoError),
-    /// The connection that folds the log into the database.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// What should be done cannot be.
-    #[error("the scenario itself is wrong: {0}")]
-    Scenario(String),
-}
-
-fn scenario(error: impl std::fmt::Display) -> CutError {
-    CutError::Scenario(error.to_string())
 }
 
 /// Does what `plan` says in `folder`, which is empty, and cuts the power everywhere.

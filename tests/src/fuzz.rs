@@ -14,15 +14,17 @@ use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::tlv::Template;
 use onetap_apdu_spec::txn::TransactionMessage;
 
-pub(crate) mod mutate;
+mod mutate;
 mod process;
 mod run;
 mod seeds;
 pub(crate) mod stand_in;
+mod target;
 
 pub use process::process;
-pub use run::{Target, run};
+pub use run::run;
 pub use seeds::{NoSeeds, seeds};
+pub use target::Target;
 
 /// Any bytes as an APDU: refused, or parsed such that encoding gives the bytes back, and the command
 /// table then gives a command or a status word.

@@ -18,15 +18,13 @@ use onetap_apdu_spec::suite::Suite;
 use onetap_applet::PIN_TRIES;
 use onetap_applet::nvm::{ImageFile, ImageOptions, NvmError};
 
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 use crate::rig::{Rig, START, Signatures, Spy, Surprise};
 use crate::tear::observe::{State, observe, shows};
 
-pub use load::child;
 use load::{Line, Step};
+pub use load::{ORDERS, child};
 
-/// What the child reads its orders from: the image file, whether it is durable, the time and a seed.
-pub const ORDERS: &str = "ONETAP_KILL_CHILD";
 /// Longest time from the child's first word to its end.
 const LONGEST: Duration = Duration::from_millis(40);
 /// The card's clock goes on so far from the last word of one child to the first of the next: longer than a

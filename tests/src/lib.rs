@@ -25,6 +25,7 @@ pub mod conform;
 pub mod crowd;
 #[cfg(feature = "service")]
 pub mod cut;
+mod dice;
 pub mod embedded;
 #[cfg(feature = "service")]
 pub mod fire;

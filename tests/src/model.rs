@@ -4,6 +4,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `reference` | the model: states, counters, PIN tries, time-outs, display |
+//! | `wire` | the model: what it remembers of a session |
 //! | `commands` | the model: what it answers to any bytes |
 //! | `op` | what happens, drawn at random |
 //! | `play` | the card beside its models |
@@ -12,35 +13,16 @@ mod commands;
 mod op;
 mod play;
 mod reference;
-
-use std::collections::BTreeMap;
+mod wire;
 
 use op::{Deck, Op};
+pub use play::Agreement;
 use play::Play;
 
 use crate::rig::Spy;
 
 /// Operations in one life.
 const LIFE: u64 = 500;
-
-/// How far card and model went together.
-#[derive(Debug, Default)]
-pub struct Agreement {
-    /// Operations.
-    pub operations: u64,
-    /// How often the power was cut meanwhile.
-    pub tears: u64,
-    /// How often each state, answer, outcome of a key and kind of screen was met.
-    pub met: BTreeMap<String, u64>,
-}
-
-impl Agreement {
-    fn add(&mut self, life: &Self) {
-        self.operations += life.operations;
-        self.tears += life.tears;
-        life.met.iter().for_each(|(what, times)| *self.met.entry(what.clone()).or_default() += times);
-    }
-}
 
 /// Where card and model part. The same seed leads there again.
 #[derive(Debug, thiserror::Error)]

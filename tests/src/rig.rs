@@ -28,7 +28,7 @@ use onetap_applet::{
 };
 use zeroize::Zeroizing;
 
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 use crate::fuzz::stand_in::StandIn;
 use crate::target::samples;
 

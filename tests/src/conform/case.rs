@@ -6,42 +6,9 @@ use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::suite::Suite;
 use serde::Serialize;
 
+use super::precondition::Precondition;
 use super::tester::{Outcome, Tester};
 use crate::target::Capability;
-
-/// How the card stands when the case begins. The runner brings it there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precondition {
-    /// Beside the reader.
-    OutOfField,
-    /// In the field, nothing selected.
-    PoweredUp,
-    /// In the field, the application selected, in this state.
-    State(CardState),
-}
-
-impl fmt::Display for Precondition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfField => f.write_str("the card is out of the field"),
-            Self::PoweredUp => f.write_str("the card is powered up, nothing is selected"),
-            Self::State(state) => write!(f, "the application is selected and in state {state:?}"),
-        }
-    }
-}
-
-impl Precondition {
-    /// What it takes to bring a card there.
-    fn needs(self) -> &'static [Capability] {
-        use Capability::{Field, Fresh, Holder};
-        match self {
-            Self::OutOfField | Self::PoweredUp | Self::State(CardState::Idle | CardState::Loaded) => &[],
-            Self::State(CardState::Signed | CardState::Delivered) => &[Fresh],
-            Self::State(CardState::Showing | CardState::Revealed) => &[Fresh, Field, Holder],
-        }
-    }
-}
 
 type Run = Box<dyn Fn(&mut Tester<'_>) -> Outcome + Send + Sync>;
 

@@ -1,10 +1,6 @@
 //! All cases: generated from the command table, and written by hand.
 
-use onetap_apdu_spec::command::{AID, CardState, CommandSpec, DataField, Name};
-
 use super::case::Case;
-use super::command::CommandBuilder;
-use crate::target::samples;
 
 mod chaining;
 mod confirm;
@@ -17,6 +13,7 @@ mod select;
 mod signing;
 mod states;
 mod transaction;
+mod words;
 
 /// Every case, in the order in which they run.
 #[must_use]
@@ -37,27 +34,6 @@ pub fn cases() -> Vec<Case> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// A row's name in ids, such as `get-enc-password`.
-fn slug(row: &CommandSpec) -> String {
-    row.title.to_lowercase().replace(' ', "-")
-}
-
-/// A state's name in ids.
-fn state_slug(state: CardState) -> String {
-    format!("{state:?}").to_lowercase()
-}
-
-/// A command of this row that is right in form. A transaction message in it is well formed but names
-/// no payer of this card.
-fn well_formed(row: &CommandSpec) -> CommandBuilder {
-    let data = match (row.name, row.data) {
-        (Name::Select, _) => AID.to_vec(),
-        (_, DataField::Required { .. }) => samples::encode(&samples::transaction()),
-        (_, DataField::Absent) => Vec::new(),
-    };
-    CommandBuilder::row(row.name, None, &data)
 }
 
 #[cfg(test)]

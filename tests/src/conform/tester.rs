@@ -13,8 +13,8 @@ use onetap_apdu_spec::txn::Transaction;
 use onetap_pcsc_host::decode::{command_row, describe_command, describe_response};
 use onetap_pcsc_host::trace::StageError;
 
-use super::case::Precondition;
 use super::command::CommandBuilder;
+use super::precondition::Precondition;
 use super::report::Exchange;
 use crate::target::{CardUnderTest, Known, Tap, Timing, samples, value_of};
 

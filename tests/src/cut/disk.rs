@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onetap_recording_vfs::{Entry, FileId, Log};
 
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 
 /// A disk writes such a piece whole or not at all (SQLite counts on the rest of the file staying as it is:
 /// SQLITE_IOCAP_POWERSAFE_OVERWRITE).

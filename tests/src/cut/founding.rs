@@ -7,10 +7,10 @@ use onetap_recording_vfs::{Entry, Log, Recording};
 use onetap_server_verifier::{Act, InitOptions, Verifier};
 
 use super::disk::{Arrived, Disk, Files, Syncs};
-use super::judge::{Wrong, books, copy_strangers, lay_out};
+use super::judge::{Violation, Wrong, books, copy_strangers, lay_out};
 use super::load::{account, environment};
-use super::{CutError, Violation};
-use crate::fuzz::mutate::Dice;
+use super::plan::CutError;
+use crate::dice::Dice;
 
 /// What was cut and found.
 #[derive(Debug, Default)]

@@ -8,12 +8,33 @@ use onetap_server_verifier::{AccountView, LogEntry, Outcome, ServiceError, Verif
 
 use super::disk::{Arrived, Files};
 use super::load::{Actor, Deed, LATER, Mark, State, Story, environment};
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 
 /// How many of an account's last deeds are repeated at each image.
 const LAST: usize = 2;
 /// Of the earlier deeds, one in so many is repeated.
 const ONE_IN: usize = 4;
+
+/// An image that breaks a promise.
+pub struct Violation {
+    /// After how many entries of the log the power was cut.
+    pub point: usize,
+    /// What of the rest arrived.
+    pub arrived: Arrived,
+    /// The seed that decided what arrived.
+    pub seed: u64,
+    /// What is wrong.
+    pub wrong: Wrong,
+    /// The files themselves, of the first ones.
+    pub files: Option<Files>,
+}
+
+impl std::fmt::Debug for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { point, arrived, seed, wrong, .. } = self;
+        write!(f, "cut after {point} entries, {arrived:?} arrived, seed {seed}: {wrong}")
+    }
+}
 
 /// What is known when the power is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

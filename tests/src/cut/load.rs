@@ -17,7 +17,7 @@ use onetap_server_verifier::{
 use rusqlite::Connection;
 
 use super::paper::{PaperCard, mistyped, suite};
-use super::{CutError, Plan, scenario};
+use super::plan::{CutError, Plan, scenario};
 use crate::fuzz::stand_in::StandIn;
 use crate::target::samples;
 

@@ -14,7 +14,7 @@ use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
 use onetap_apdu_spec::suite::{Owed, Suite};
 use onetap_apdu_spec::txn::Transaction;
 
-use super::{CutError, scenario};
+use super::plan::{CutError, scenario};
 use crate::fuzz::stand_in::StandIn;
 use crate::target::samples;
 

@@ -9,7 +9,7 @@ use super::api::EXECUTED;
 use super::client::{Client, is_definite};
 use super::scene::{Asked, Scene};
 use super::town::OPENING;
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 
 const WORKERS: usize = 8;
 /// Longest time from the first request to the end.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 
 /// What happens to the bytes of one direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::client::Client;
 use super::scene::Scene;
 use super::telling::Class;
 use super::town::{Payment, euro};
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 
 /// Accounts for each kind, so that none is more at hand than another.
 const POOL: usize = 8;

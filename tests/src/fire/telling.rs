@@ -78,7 +78,7 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::mutate::Dice;
+    use crate::dice::Dice;
 
     /// About normal: the sum of twelve even ones.
     fn class(name: &str, mean: f64, dice: &mut Dice) -> Class {

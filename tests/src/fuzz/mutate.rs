@@ -5,43 +5,13 @@ use onetap_apdu_spec::apdu::{CommandApdu, Form};
 use onetap_apdu_spec::command::COMMANDS;
 use onetap_apdu_spec::tlv::{Tag, object, write};
 
-use super::Target;
+use super::target::Target;
+use crate::dice::Dice;
 
 /// Numbers at the edges of length fields and of BCD.
 const EDGES: [u8; 12] = [0x00, 0x01, 0x04, 0x09, 0x10, 0x7F, 0x80, 0x81, 0x82, 0x99, 0x9F, 0xFF];
 /// Longest mutant.
 const MAX: usize = 2048;
-
-/// Randomness from a seed (SplitMix64).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// 0 … `n` − 1; 0 if `n` is 0.
-    #[allow(clippy::cast_possible_truncation, reason = "smaller than n")]
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { (self.next() % n as u64) as usize }
-    }
-
-    pub(crate) fn byte(&mut self) -> u8 {
-        let [byte, ..] = self.next().to_be_bytes();
-        byte
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 /// A mutant of one of the seeds, which must not be empty.
 pub(super) fn mutate(target: Target, seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {

@@ -22,8 +22,8 @@ use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key, PENDING_MS, REVEALED_MS};
 
-use super::mutate::Dice;
 use super::stand_in::StandIn;
+use crate::dice::Dice;
 use crate::target::samples;
 
 const START: Millis = Millis(1_000_000);

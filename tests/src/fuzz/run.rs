@@ -2,34 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::mutate::{Dice, mutate};
+use super::mutate::mutate;
+use super::target::Target;
 use super::{NoSeeds, apdu, process, seeds, tlv};
-
-/// What is fuzzed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// [`apdu`].
-    Apdu,
-    /// [`tlv`].
-    Tlv,
-    /// [`process`].
-    Process,
-}
+use crate::dice::Dice;
 
 impl Target {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Apdu, Self::Tlv, Self::Process];
-
-    /// Its name, also that of the libFuzzer target.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Apdu => "apdu",
-            Self::Tlv => "tlv",
-            Self::Process => "process",
-        }
-    }
-
     /// Runs one input, and says how many APDUs or templates it was.
     ///
     /// # Panics

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Target;
 use super::process::flows;
+use super::target::Target;
 
 /// The vectors cannot be read.
 #[derive(Debug, thiserror::Error)]

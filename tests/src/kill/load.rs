@@ -11,6 +11,9 @@ use onetap_applet::{CardError, DEAD_TIME_MS, Key};
 use crate::rig::{Rig, Spy, Surprise};
 use crate::target::samples;
 
+/// What the child reads its orders from: the image file, whether it is durable, the time and a seed.
+pub const ORDERS: &str = "ONETAP_KILL_CHILD";
+
 /// Something that the card does and that changes its memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -85,7 +88,7 @@ impl Line {
     }
 }
 
-/// Lives as the child of [`super::run`] until it is killed, if [`super::ORDERS`] are given; else returns at once.
+/// Lives as the child of [`super::run`] until it is killed, if [`ORDERS`] are given; else returns at once.
 pub fn child() {
     let Some((image, durable, now, seed)) = orders() else { return };
     if let Err(why) = work(Path::new(&image), durable, now, seed) {
@@ -95,7 +98,7 @@ pub fn child() {
 }
 
 fn orders() -> Option<(String, bool, Millis, u64)> {
-    let orders = std::env::var(super::ORDERS).ok()?;
+    let orders = std::env::var(ORDERS).ok()?;
     let mut lines = orders.lines();
     let mut next = || lines.next();
     Some((next()?.to_owned(), next()?.parse().ok()?, Millis(next()?.parse().ok()?), next()?.parse().ok()?))

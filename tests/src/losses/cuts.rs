@@ -8,13 +8,13 @@ use onetap_pcsc_host::Deadline;
 use onetap_pcsc_host::attempt::End;
 
 use super::relay::{Fate, How, Relay};
+use super::report::{Plan, Report, Told, WORKERS, shares};
 use super::terminal::{PATIENCE, Terminal, only};
-use super::{Plan, Report, Told, WORKERS, shares};
+use crate::dice::Dice;
 use crate::fire::Fallible;
 use crate::fire::api::EXECUTED;
 use crate::fire::scene::Scene;
 use crate::fire::town::Payment;
-use crate::fuzz::mutate::Dice;
 
 /// A copy of one in so many arrives while the terminal resolves, the others after it.
 const RACING: usize = 4;

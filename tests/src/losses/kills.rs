@@ -8,12 +8,12 @@ use onetap_pcsc_host::{Cancel, Deadline};
 
 use super::cuts::{id, open};
 use super::relay::Relay;
+use super::report::{Report, Told, WORKERS, shares};
 use super::terminal::{Orders, PATIENCE, Terminal, only, start};
-use super::{Report, Told, WORKERS, shares};
+use crate::dice::Dice;
 use crate::fire::Fallible;
 use crate::fire::scene::Scene;
 use crate::fire::town::Payment;
-use crate::fuzz::mutate::Dice;
 
 /// Longest time from the first request to the end of the server.
 const LONGEST: Duration = Duration::from_millis(60);

@@ -14,7 +14,7 @@ use onetap_pcsc_host::journal::{Conclusion, FileJournal, Journal as _};
 use onetap_pcsc_host::{Attempt, Cancel, Deadline, payment};
 use onetap_postgres_rig::Kept;
 
-use super::Told;
+use super::report::Told;
 use crate::fire::Fallible;
 use crate::fire::serve::Program;
 

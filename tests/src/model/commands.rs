@@ -1,7 +1,5 @@
 //! What a card answers to any bytes, told a second time from `docs/spec` and ISO/IEC 7816-4.
 
-use std::rc::Rc;
-
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu};
 use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, CardStatus, MAX_UNCONFIRMED, fci};
@@ -11,50 +9,8 @@ use onetap_apdu_spec::tlv::object;
 use onetap_apdu_spec::txn::{MAX_TRANSACTION, TransactionMessage};
 
 use super::reference::{Deal, Kept, Model, State};
+use super::wire::{Body, Part};
 use crate::rig::alias;
-
-/// What a response holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Body {
-    /// Exactly this.
-    Bytes(Vec<u8>),
-    /// The signature message of this C.
-    Signature(u32),
-    /// What is owed beside it.
-    Owed(u32),
-}
-
-/// A part of a response: from here on, so many bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) body: Body,
-    pub(super) from: usize,
-    pub(super) len: usize,
-    /// Bytes of the whole.
-    pub(super) whole: usize,
-}
-
-/// What does not change in the life of a card.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fixed {
-    /// Bytes of a signature message.
-    pub(super) signature: usize,
-    /// Bytes of what is owed beside it, if something is.
-    pub(super) owed: Option<usize>,
-}
-
-/// All that is lost at reset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wire {
-    pub(super) powered: bool,
-    pub(super) fixed: Rc<Fixed>,
-    /// For each channel, if it is open, whether the application is selected on it.
-    channels: [Option<bool>; 4],
-    /// Head and data of a chain.
-    chain: Option<([u8; 5], Vec<u8>)>,
-    /// A response, and how much of it is sent.
-    out: Option<(Body, usize)>,
-}
 
 const SELECT: u8 = 0xA4;
 const MANAGE_CHANNEL: u8 = 0x70;
@@ -65,34 +21,6 @@ const GET_SIGNATURE: u8 = 0x32;
 const GET_ENC_PASSWORD: u8 = 0x34;
 
 type Answer = Result<Option<Body>, StatusWord>;
-
-impl Wire {
-    pub(super) fn new(fixed: Rc<Fixed>) -> Self {
-        let channels = [Some(false), None, None, None];
-        Self { powered: false, fixed, channels, chain: None, out: None }
-    }
-
-    /// As after power-off.
-    pub(super) fn reset(&self) -> Self {
-        Self::new(Rc::clone(&self.fixed))
-    }
-
-    fn channel(&self, number: u8) -> Option<bool> {
-        self.channels.get(usize::from(number)).copied().flatten()
-    }
-
-    fn set_channel(&mut self, number: u8, state: Option<bool>) {
-        self.channels[usize::from(number)] = state;
-    }
-
-    fn len(&self, body: &Body) -> usize {
-        match body {
-            Body::Bytes(bytes) => bytes.len(),
-            Body::Signature(_) => self.fixed.signature,
-            Body::Owed(_) => self.fixed.owed.unwrap_or(0),
-        }
-    }
-}
 
 impl Model {
     /// One command.

@@ -12,7 +12,7 @@ use onetap_applet::nvm::{Cut, How};
 use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, Key, PENDING_MS, REVEALED_MS};
 
 use super::reference::Model;
-use crate::fuzz::mutate::Dice;
+use crate::dice::Dice;
 use crate::target::samples;
 
 /// Something that happens.

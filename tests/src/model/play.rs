@@ -1,6 +1,6 @@
 //! One life of a card beside the model: after each operation both must agree.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -13,12 +13,30 @@ use onetap_applet::card::{CardTime as _, Millis, VirtualClock};
 use onetap_applet::nvm::{Cut, MemoryImage, TearSwitch, TearingImage};
 use onetap_applet::{Card, CardError, KeyRefused, Screen as Display};
 
-use super::Agreement;
-use super::commands::{Body, Fixed, Part, Wire};
 use super::op::{Op, What};
 use super::reference::{Model, Pressed, Screen};
+use super::wire::{Body, Fixed, Part, Wire};
 use crate::holder::joint_password;
 use crate::rig::{Rig, START, Signatures, Spy, Surprise, environment, fresh};
+
+/// How far card and model went together.
+#[derive(Debug, Default)]
+pub struct Agreement {
+    /// Operations.
+    pub operations: u64,
+    /// How often the power was cut meanwhile.
+    pub tears: u64,
+    /// How often each state, answer, outcome of a key and kind of screen was met.
+    pub met: BTreeMap<String, u64>,
+}
+
+impl Agreement {
+    pub(super) fn add(&mut self, life: &Self) {
+        self.operations += life.operations;
+        self.tears += life.tears;
+        life.met.iter().for_each(|(what, times)| *self.met.entry(what.clone()).or_default() += times);
+    }
+}
 
 /// What was predicted of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]

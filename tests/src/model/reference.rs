@@ -8,7 +8,7 @@ use onetap_applet::{
     COLUMNS, DEAD_TIME_MS, DEBOUNCE_MS, Key, LINES, PENDING_MS, PIN_MAX, PIN_MIN, PIN_TRIES, REVEALED_MS,
 };
 
-use super::commands::Wire;
+use super::wire::Wire;
 use crate::target::samples;
 
 /// What no power cut takes away.

@@ -8,7 +8,7 @@ use onetap_apdu_spec::crypto::{Digest, default_provider};
 use onetap_applet::nvm::{Cut, How, TearSwitch, TearingImage};
 
 use super::memory::{Log, Watched, lost, torn};
-use super::{Report, Row, Violation, how_name};
+use super::report::{Report, Row, Violation, how_name};
 use crate::rig::Surprise;
 
 /// A kind of card, the situations it can be in and what can be done to it.

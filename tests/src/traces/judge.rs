@@ -1,14 +1,15 @@
 //! Judges the predicates and plays terminal and server.
 
+use std::sync::Arc;
+
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
 use onetap_apdu_spec::txn::{Transaction, TransactionMessage};
 use onetap_pcsc_host::trace::{Evidence, Predicates};
 
-use super::SharedKnown;
 use super::operator::Operator;
-use crate::target::{Tap, owed_tag, value_of};
+use crate::target::{Known, Tap, owed_tag, value_of};
 
 /// Counter values whose alias is looked for.
 const COUNTERS: std::ops::Range<u32> = 1..64;
@@ -16,11 +17,11 @@ const COUNTERS: std::ops::Range<u32> = 1..64;
 /// Knows the card's keys and has the server.
 pub(super) struct Judge {
     operator: Operator,
-    known: SharedKnown,
+    known: Arc<Known>,
 }
 
 impl Judge {
-    pub(super) fn new(operator: Operator, known: SharedKnown) -> Self {
+    pub(super) fn new(operator: Operator, known: Arc<Known>) -> Self {
         Self { operator, known }
     }
 

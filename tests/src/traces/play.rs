@@ -19,7 +19,7 @@ use onetap_pcsc_host::{
 
 use super::judge::Judge;
 use super::operator::Operator;
-use super::{Scenario, TraceFailure, stage};
+use super::scenario::{Scenario, TraceFailure, stage};
 use crate::conform::CommandBuilder;
 use crate::target::{CardUnderTest, InProcess, owed_tag, samples};
 

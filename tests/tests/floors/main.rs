@@ -8,13 +8,14 @@ use std::path::Path;
 mod reading;
 use reading::{Crate, Edges, Names};
 
-const ROOMS: [&str; 8] = [
+const ROOMS: [&str; 9] = [
     "apdu-spec",
     "applet",
     "cli",
     "page",
     "pcsc-host",
     "server-verifier",
+    "tests",
     "tests/postgres-rig",
     "tests/recording-vfs",
 ];

@@ -4,7 +4,7 @@ use onetap_apdu_spec::command::{COMMANDS, CardState, Name};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::{MAX_TRANSACTION, Transaction};
 
-use super::{slug, well_formed};
+use super::words::{slug, well_formed};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Stop, Tester};

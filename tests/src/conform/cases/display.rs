@@ -3,7 +3,7 @@
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 
-use super::state_slug;
+use super::words::state_slug;
 use crate::conform::case::Case;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};

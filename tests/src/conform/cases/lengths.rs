@@ -5,7 +5,7 @@ use onetap_apdu_spec::apdu::{MAX_EXTENDED_LE, MAX_SHORT_LE};
 use onetap_apdu_spec::command::{CardState, Name};
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::slug;
+use super::words::slug;
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Tester};

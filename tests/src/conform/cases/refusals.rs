@@ -6,7 +6,7 @@ use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, DataField, Nam
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::Tag;
 
-use super::{slug, well_formed};
+use super::words::{slug, well_formed};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Tester};

@@ -4,8 +4,9 @@ use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{AID, CardState, Name, fci};
 use onetap_apdu_spec::sw::StatusWord;
 
-use crate::conform::case::{Case, Precondition};
+use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
+use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Tester};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §11.2.2; REQ-C-3";

@@ -4,9 +4,10 @@ use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, Name};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::{slug, state_slug, well_formed};
-use crate::conform::case::{Case, Precondition};
+use super::words::{slug, state_slug, well_formed};
+use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
+use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::samples;
 
