@@ -132,7 +132,7 @@ fn the_state_of_the_audit_has_the_last_verification_and_checkpoint() {
     let checkpoint =
         scene.world.verifier.desk(Act::of_program("test", "set-up")).checkpoint(&mut Vec::new()).unwrap();
     let verify = || scene.ask(&Request::new("POST", "/v1/audit/verify").token(&token("aud").0)).json();
-    assert_eq!(verify(), json!({ "audit": true, "ledger": true }));
+    assert_eq!(verify(), json!({ "audit": true, "ledger": true, "taken_over": 0 }));
     let known = state();
     assert_eq!((&known["last"]["audit"], &known["last"]["by"]), (&json!(true), &json!("aud")));
     assert_eq!(
