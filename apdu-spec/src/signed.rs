@@ -3,8 +3,15 @@
 //! Signed: H (fixed width), then each part that the profile names, each behind its length in four
 //! bytes. Distinct tuples give distinct bytes, because H says how many parts there are.
 
+use zeroize::Zeroizing;
+
+use crate::crypto::Crypto;
+use crate::digest::{Digester, Subject};
 use crate::header::{BadHeader, Header};
+use crate::keys::CardKeys;
 use crate::objects;
+use crate::password::Password;
+use crate::suite::{Owed, Profile};
 use crate::tlv::{self, Template, TlvError};
 
 /// H ‖ \[len\]₃₂ part ‖ … for the one or two parts of the profile.
@@ -19,6 +26,61 @@ pub fn signed_bytes(header: &Header, parts: &[&[u8]]) -> Vec<u8> {
         out.extend(*part);
     }
     out
+}
+
+/// What a card signs of one transaction, by its profile (P-07 … P-13). What may hold the password in clear (A1) is wiped.
+pub struct SignedParts {
+    header: Header,
+    transaction: Vec<u8>,
+    /// D(pw), E or D(E); none where the transaction is signed alone.
+    second: Option<Zeroizing<Vec<u8>>>,
+    envelope: Vec<u8>,
+}
+
+impl SignedParts {
+    /// The parts of T, pw and E, which is empty where the profile has none.
+    #[must_use]
+    pub fn compose(
+        crypto: &dyn Crypto,
+        keys: &CardKeys,
+        header: &Header,
+        transaction: &[u8],
+        password: &Password,
+        envelope: Vec<u8>,
+    ) -> Self {
+        let (suite, bytes) = (header.binding.suite, header.to_bytes());
+        let (method, counter) = (suite.digest(), header.counter);
+        let digester = Digester { crypto, keys, method, header: &bytes, counter };
+        let second = match suite.profile() {
+            Profile::A1 | Profile::A2 => {
+                Some(digester.digest(Subject::Password, password.expose().as_bytes()))
+            }
+            Profile::A3 | Profile::A3NoRandom => Some(envelope.clone()),
+            Profile::A4 => Some(digester.digest(Subject::Envelope, &envelope)),
+            Profile::B1 | Profile::B2 => None,
+        };
+        let transaction = digester.digest(Subject::Transaction, transaction);
+        Self { header: *header, transaction, second: second.map(Zeroizing::new), envelope }
+    }
+
+    /// The bytes under S.
+    #[must_use]
+    pub fn signed_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let parts = [Some(&self.transaction), self.second.as_deref()];
+        let parts: Vec<&[u8]> = parts.into_iter().flatten().map(Vec::as_slice).collect();
+        Zeroizing::new(signed_bytes(&self.header, &parts))
+    }
+
+    /// What travels besides S (P-17), if the profile owes something.
+    #[must_use]
+    pub fn owed(&self) -> Option<(Owed, Vec<u8>)> {
+        let owed = self.header.binding.suite.owed()?;
+        let bytes = match owed {
+            Owed::Encrypted => &self.envelope,
+            Owed::EncryptedDigest | Owed::PasswordDigest => self.second.as_deref()?,
+        };
+        Some((owed, bytes.clone()))
+    }
 }
 
 /// What GET SIGNATURE returns: H and S.

@@ -407,17 +407,11 @@ impl Authentic<'_> {
         let transaction = self.message().bytes();
         let object = self.parsed.object_bytes();
         let typed = typed.map_or(&[][..], |typed| typed.expose().as_bytes());
-        let digest_t = || self.digest(Subject::Transaction, transaction);
+        let first = self.digest(Subject::Transaction, transaction);
         match (header.binding.suite.profile(), header.binding.suite.owed()) {
-            (Profile::A1, _) => signed_bytes(header, &[transaction, typed]),
-            (Profile::A2, None) => {
-                signed_bytes(header, &[&digest_t(), &self.digest(Subject::Password, typed)])
-            }
-            (Profile::A2 | Profile::A3 | Profile::A3NoRandom | Profile::A4, _) => {
-                signed_bytes(header, &[&digest_t(), object])
-            }
-            (Profile::B1, _) => signed_bytes(header, &[transaction]),
-            (Profile::B2, _) => signed_bytes(header, &[&digest_t()]),
+            (Profile::B1 | Profile::B2, _) => signed_bytes(header, &[&first]),
+            (_, None) => signed_bytes(header, &[&first, &self.digest(Subject::Password, typed)]),
+            (_, Some(_)) => signed_bytes(header, &[&first, object]),
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, LazyLock};
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{Crypto as _, RsaPrivate};
-use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::{Binding, CardId, Header, KeyId};
 use onetap_apdu_spec::keys::CardKeys;
@@ -14,8 +13,8 @@ use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::password::{Password, PasswordPolicy};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, PasswordObject};
-use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
-use onetap_apdu_spec::suite::{Owed, Profile, Suite};
+use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
+use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};
 use onetap_server_verifier::rules::verify::{
     Enrolled, Evidence, Judged, Parsed, authenticate, authenticate_unopened,
@@ -193,23 +192,13 @@ impl Cast {
         let password = PasswordPolicy::default().draw(dice);
         let t = transaction.bytes();
         let e = card.envelope(header, t, &password, dice);
-        let digest = |subject, bytes| card.digest(header, subject, bytes);
-        let object = match card.suite.owed() {
-            Some(Owed::PasswordDigest) => digest(Subject::Password, password.expose().as_bytes()),
-            Some(Owed::EncryptedDigest) => digest(Subject::Envelope, &e),
-            _ => e,
-        };
-        let d_t = digest(Subject::Transaction, t);
-        let signed = match card.suite.profile() {
-            Profile::B2 => signed_bytes(&header, &[&d_t]),
-            _ => signed_bytes(&header, &[&d_t, &object]),
-        };
-        let signature = key.sign(card.suite.signature(), &signed).unwrap();
+        let parts = SignedParts::compose(&StandIn, &card.keys, &header, t, &password, e);
+        let signature = key.sign(card.suite.signature(), &parts.signed_bytes()).unwrap();
         AuthorisationRequest {
             transaction: t.to_vec(),
             signature_message: SignatureMessage { header, signature }.encode(),
             verification_password: password,
-            password_object: card.suite.owed().map(|kind| PasswordObject { kind, bytes: object }),
+            password_object: parts.owed().map(|(kind, bytes)| PasswordObject { kind, bytes }),
         }
     }
 
@@ -275,12 +264,6 @@ impl Plastic {
             return Vec::new();
         }
         Envelope::new(&StandIn, &self.keys, &header, t).seal(password, None, dice).unwrap()
-    }
-
-    fn digest(&self, header: Header, subject: Subject, bytes: &[u8]) -> Vec<u8> {
-        let (method, counter) = (self.suite.digest(), header.counter);
-        Digester { crypto: &StandIn, keys: &self.keys, method, header: &header.to_bytes(), counter }
-            .digest(subject, bytes)
     }
 }
 

@@ -5,14 +5,13 @@ use crate::home::*;
 use crate::support::*;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::default_provider;
-use onetap_apdu_spec::digest::Subject;
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::rng::OsRng;
-use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
+use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::*;
@@ -131,17 +130,12 @@ fn attack_off_line_guessing_works_and_is_why_policy_refuses() {
         let public = default_provider().rsa_public(&card.statement().public_key).unwrap();
         let s = SignatureMessage::parse(&tap.request.signature_message).unwrap().signature;
         let t = &tap.request.transaction;
+        // Whoever tries needs no key of the card's.
+        let strange = CardKeys::new(default_provider(), onetap_apdu_spec::crypto::Key256::new([7; 32]));
         let hit = |guess: &str| {
-            let signed = if suite == "danger-a1" {
-                signed_bytes(&tap.header, &[t, guess.as_bytes()])
-            } else {
-                let d = |subject, bytes: &[u8]| card.digest(tap.header, subject, bytes);
-                signed_bytes(
-                    &tap.header,
-                    &[&d(Subject::Transaction, t), &d(Subject::Password, guess.as_bytes())],
-                )
-            };
-            public.verify(SignatureAlgorithm::Pkcs1Sha256, &signed, &s).is_ok()
+            let (crypto, guess) = (default_provider(), password(guess));
+            let parts = SignedParts::compose(crypto, &strange, &tap.header, t, &guess, Vec::new());
+            public.verify(SignatureAlgorithm::Pkcs1Sha256, &parts.signed_bytes(), &s).is_ok()
         };
         // The last hundred of a search through all.
         let right: u64 = tap.password.expose().parse().unwrap();

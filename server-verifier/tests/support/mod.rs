@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{RsaPrivate, RsaPublic, default_provider};
-use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
@@ -18,8 +17,8 @@ use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
-use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
-use onetap_apdu_spec::suite::{Owed, Profile, Suite};
+use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
+use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::{PayeeName, Reference, Transaction, TransactionType};
 use onetap_server_verifier::*;
 use time::OffsetDateTime;
@@ -252,31 +251,13 @@ impl Card {
     pub fn sign_bytes(&self, header: Header, t: &[u8], pw: &Password) -> Tap {
         let suite = header.binding.suite;
         let e = self.envelope(header, t, pw);
-        let d_t = self.digest(header, Subject::Transaction, t);
-        let d_pw = self.digest(header, Subject::Password, pw.expose().as_bytes());
-        let d_e = self.digest(header, Subject::Envelope, &e);
-        let signed = match suite.profile() {
-            Profile::A1 => signed_bytes(&header, &[t, pw.expose().as_bytes()]),
-            Profile::A2 => signed_bytes(&header, &[&d_t, &d_pw]),
-            Profile::A3 | Profile::A3NoRandom => signed_bytes(&header, &[&d_t, &e]),
-            Profile::A4 => signed_bytes(&header, &[&d_t, &d_e]),
-            Profile::B1 => signed_bytes(&header, &[t]),
-            Profile::B2 => signed_bytes(&header, &[&d_t]),
-        };
-        let password_object = suite.owed().map(|kind| {
-            let bytes = match kind {
-                Owed::Encrypted => e,
-                Owed::EncryptedDigest => d_e,
-                Owed::PasswordDigest => d_pw,
-            };
-            PasswordObject { kind, bytes }
-        });
-        let signature = self.key.sign(suite.signature(), &signed).unwrap();
+        let parts = SignedParts::compose(default_provider(), &self.keys, &header, t, pw, e);
+        let signature = self.key.sign(suite.signature(), &parts.signed_bytes()).unwrap();
         let request = AuthorisationRequest {
             transaction: t.to_vec(),
             signature_message: SignatureMessage { header, signature }.encode(),
             verification_password: pw.clone(),
-            password_object,
+            password_object: parts.owed().map(|(kind, bytes)| PasswordObject { kind, bytes }),
         };
         Tap { request, header, password: pw.clone() }
     }
@@ -287,14 +268,6 @@ impl Card {
         }
         let envelope = Envelope::new(default_provider(), &self.keys, &header, t);
         envelope.seal(pw, self.server.as_deref(), &mut OsRng).unwrap()
-    }
-
-    pub fn digest(&self, header: Header, subject: Subject, bytes: &[u8]) -> Vec<u8> {
-        let method = header.binding.suite.digest();
-        let (crypto, bytes_of_header) = (default_provider(), header.to_bytes());
-        let counter = header.counter;
-        Digester { crypto, keys: &self.keys, method, header: &bytes_of_header, counter }
-            .digest(subject, bytes)
     }
 }
 

@@ -2,7 +2,6 @@
 //! contact or display. Its RSA is the stand-in, which the store does not notice.
 
 use onetap_apdu_spec::crypto::{Crypto as _, RsaPrivate};
-use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
@@ -10,8 +9,8 @@ use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::SeededRng;
 use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
-use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
-use onetap_apdu_spec::suite::{Owed, Suite};
+use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
+use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::Transaction;
 
 use super::plan::{CutError, scenario};
@@ -54,22 +53,14 @@ impl PaperCard {
         let password = self.order.password.draw(&mut self.rng);
         let envelope = Envelope::new(&StandIn, &self.keys, &header, &transaction);
         let sealed = envelope.seal(&password, None, &mut self.rng)?;
-        let digest = self.digest(&header, &transaction);
-        let signed = signed_bytes(&header, &[&digest, &sealed]);
-        let signature = self.key.sign(self.order.binding.suite.signature(), &signed)?;
+        let parts = SignedParts::compose(&StandIn, &self.keys, &header, &transaction, &password, sealed);
+        let signature = self.key.sign(self.order.binding.suite.signature(), &parts.signed_bytes())?;
         Ok(AuthorisationRequest {
             transaction,
             signature_message: SignatureMessage { header, signature }.encode(),
             verification_password: password,
-            password_object: Some(PasswordObject { kind: Owed::Encrypted, bytes: sealed }),
+            password_object: parts.owed().map(|(kind, bytes)| PasswordObject { kind, bytes }),
         })
-    }
-
-    fn digest(&self, header: &Header, transaction: &[u8]) -> Vec<u8> {
-        let bytes = header.to_bytes();
-        let (method, counter) = (header.binding.suite.digest(), header.counter);
-        Digester { crypto: &StandIn, keys: &self.keys, method, header: &bytes, counter }
-            .digest(Subject::Transaction, transaction)
     }
 }
 

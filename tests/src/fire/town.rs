@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::crypto::{RsaBits, RsaPrivate, RsaPublic, default_provider};
-use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
@@ -14,8 +13,8 @@ use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::service::{AuthorisationRequest, PasswordObject};
-use onetap_apdu_spec::signed::{SignatureMessage, signed_bytes};
-use onetap_apdu_spec::suite::{Owed, Profile, Suite};
+use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
+use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::{PayeeName, Reference, TerminalId, Transaction, TransactionType};
 use onetap_server_verifier::{AccountKind, AccountOptions, Act, CardOptions, Verifier};
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -238,31 +237,13 @@ impl Holder {
         let suite = header.binding.suite;
         let pw = self.card.password.draw(&mut OsRng);
         let e = self.envelope(&header, t, &pw)?;
-        let d_t = self.digest(&header, Subject::Transaction, t);
-        let d_pw = self.digest(&header, Subject::Password, pw.expose().as_bytes());
-        let d_e = self.digest(&header, Subject::Envelope, &e);
-        let signed = match suite.profile() {
-            Profile::A1 => signed_bytes(&header, &[t, pw.expose().as_bytes()]),
-            Profile::A2 => signed_bytes(&header, &[&d_t, &d_pw]),
-            Profile::A3 | Profile::A3NoRandom => signed_bytes(&header, &[&d_t, &e]),
-            Profile::A4 => signed_bytes(&header, &[&d_t, &d_e]),
-            Profile::B1 => signed_bytes(&header, &[t]),
-            Profile::B2 => signed_bytes(&header, &[&d_t]),
-        };
-        let password_object = suite.owed().map(|kind| {
-            let bytes = match kind {
-                Owed::Encrypted => e,
-                Owed::EncryptedDigest => d_e,
-                Owed::PasswordDigest => d_pw,
-            };
-            PasswordObject { kind, bytes }
-        });
-        let signature = self.signing.sign(suite.signature(), &signed)?;
+        let parts = SignedParts::compose(default_provider(), &self.keys, &header, t, &pw, e);
+        let signature = self.signing.sign(suite.signature(), &parts.signed_bytes())?;
         Ok(AuthorisationRequest {
             transaction: t.to_vec(),
             signature_message: SignatureMessage { header, signature }.encode(),
             verification_password: pw,
-            password_object,
+            password_object: parts.owed().map(|(kind, bytes)| PasswordObject { kind, bytes }),
         })
     }
 
@@ -272,12 +253,6 @@ impl Holder {
         }
         let envelope = Envelope::new(default_provider(), &self.keys, header, t);
         Ok(envelope.seal(pw, self.server.as_deref(), &mut OsRng)?)
-    }
-
-    fn digest(&self, header: &Header, subject: Subject, bytes: &[u8]) -> Vec<u8> {
-        let method = header.binding.suite.digest();
-        let (crypto, counter, header) = (default_provider(), header.counter, header.to_bytes());
-        Digester { crypto, keys: &self.keys, method, header: &header, counter }.digest(subject, bytes)
     }
 }
 
