@@ -82,7 +82,7 @@ fn every_value_of_an_enumeration_stands_in_the_page() {
     for role in [Role::Terminal, Role::Operator, Role::Auditor, Role::Admin] {
         assert!(told(&json!(role)), "{role:?}");
     }
-    for kind in ProblemKind::ALL {
+    for kind in ProblemKind::ALL.iter().copied() {
         assert!(PAGE.contains(&format!("| `{}` | {} |", kind.name(), kind.status())), "{kind:?}");
     }
     for outcome in ["executed", "refused", "insufficient-funds", "limit-exceeded", "cancelled"] {

@@ -217,7 +217,7 @@ impl<'o> Story<'o> {
     fn decide(&mut self, request: &AuthorisationRequest) -> Result<&'static str, Failure> {
         self.attempts += 1;
         let outcome = self.world.send(&format!("attempt-{}", self.attempts), request)?;
-        let name = outcome.name();
+        let name: &'static str = (&outcome).into();
         match &outcome {
             Answer::Executed { receipt } => {
                 let paid = self.money(receipt.amount);

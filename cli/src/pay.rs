@@ -142,7 +142,7 @@ fn report(answer: &Answer, out: Output) -> Result<(), Failure> {
         );
     }
     if out.is_json() {
-        out.json_line(&json!({ "result": answer.name() }))?;
+        out.json_line(&json!({ "result": answer.to_string() }))?;
     }
     Err(refusal(answer))
 }

@@ -54,7 +54,7 @@ pub(crate) fn all(online: &Online, out: Output) -> Result<(), Failure> {
 fn tell(id: &TransactionId, conclusion: &Conclusion, out: Output) -> Result<(), Failure> {
     let (result, receipt) = match conclusion {
         Conclusion::Answered(Answer::Executed { receipt }) => ("executed", Some(receipt)),
-        Conclusion::Answered(answer) => (answer.name(), None),
+        Conclusion::Answered(answer) => (answer.into(), None),
         Conclusion::Cancelled => ("cancelled", None),
     };
     let Some(receipt) = receipt else {

@@ -23,7 +23,7 @@ mod signing;
 
 use onetap_apdu_spec::suite::Suite;
 
-pub use report::{Report, Row, Violation, how_name};
+pub use report::{Report, Row, Violation};
 
 /// Cuts the power everywhere. The same run gives the same report.
 #[must_use]

@@ -14,11 +14,7 @@ fn fuzz(target: Target, short: u64) {
     let seed = number("ONETAP_FUZZ_SEED").unwrap_or(SEED);
     let start = Instant::now();
     let done = run(target, seed, number("ONETAP_FUZZ_INPUTS").unwrap_or(short)).unwrap();
-    println!(
-        "fuzz: {} inputs={done} seed={seed} seconds={:.1}",
-        target.name(),
-        start.elapsed().as_secs_f64()
-    );
+    println!("fuzz: {} inputs={done} seed={seed} seconds={:.1}", target, start.elapsed().as_secs_f64());
 }
 
 #[test]
@@ -43,8 +39,8 @@ fn seeds_are_there_and_pass() {
     let corpus = std::env::var_os("ONETAP_FUZZ_CORPUS").map(PathBuf::from);
     for target in Target::ALL {
         let seeds = seeds(target).unwrap();
-        assert!(seeds.len() > 50, "{} seeds for {}", seeds.len(), target.name());
-        let folder = corpus.as_ref().map(|corpus| corpus.join(target.name()));
+        assert!(seeds.len() > 50, "{} seeds for {}", seeds.len(), target);
+        let folder = corpus.as_ref().map(|corpus| corpus.join(target.to_string()));
         folder.iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
         for (i, seed) in seeds.iter().enumerate() {
             let _ = target.call(seed);

@@ -1,9 +1,22 @@
 //! Life cycles of the card and its applications, and privileges (GPCS §5, §6.6, §11.1.1, §11.1.2).
 
 /// States of the card (GPCS table 11-6). They only move forward, but for locking and unlocking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum CardLifeCycle {
     /// OP_READY: the runtime works, nothing else is there.
     OpReady = 0x01,
@@ -12,6 +25,7 @@ pub enum CardLifeCycle {
     /// SECURED: with the holder.
     Secured = 0x0F,
     /// CARD_LOCKED: only the issuer security domain answers. Can be undone.
+    #[strum(serialize = "CARD_LOCKED")]
     Locked = 0x7F,
     /// TERMINATED: for ever.
     Terminated = 0xFF,
@@ -50,9 +64,22 @@ impl CardLifeCycle {
 }
 
 /// What an application has come to, apart from being locked (GPCS table 11-4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApplicationState {
     /// INSTALLED: not selectable yet.
     Installed = 0x03,

@@ -10,10 +10,11 @@ use crate::account::AccountNumber;
 use crate::money::Currency;
 use crate::txn::{TerminalId, TransactionType};
 
-/// The decision on a request, durable when it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The decision on a request, durable when it is sent; printed as the value of `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Outcome))]
+#[strum(serialize_all = "kebab-case")]
 pub enum Answer {
     /// Executed, once; a repetition gets the same receipt.
     Executed {
@@ -26,19 +27,6 @@ pub enum Answer {
     InsufficientFunds,
     /// Not executed: the password was right, the amount is over a limit. The counter value is spent.
     LimitExceeded,
-}
-
-impl Answer {
-    /// The value of `outcome`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Executed { .. } => "executed",
-            Self::Refused => "refused",
-            Self::InsufficientFunds => "insufficient-funds",
-            Self::LimitExceeded => "limit-exceeded",
-        }
-    }
 }
 
 /// The final state of a transaction that a cancellation asked for.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const URN: &str = "urn:onetap:problem:";
 
 /// What went wrong, as far as a client may know. Each has a URN that stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray)]
 pub enum ProblemKind {
     /// The request is not well formed.
     Malformed,
@@ -38,21 +38,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, in order of status.
-    pub const ALL: [Self; 13] = [
-        Self::Malformed,
-        Self::NotAuthenticated,
-        Self::NotAllowed,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::TooSlow,
-        Self::Conflict,
-        Self::TooLarge,
-        Self::NotJson,
-        Self::Unprocessable,
-        Self::TooMany,
-        Self::Internal,
-        Self::Busy,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     const fn row(self) -> (u16, &'static str, &'static str) {
         match self {
@@ -130,6 +116,6 @@ impl Problem {
     #[must_use]
     pub fn kind(&self) -> Option<ProblemKind> {
         let name = self.r#type.strip_prefix(URN)?;
-        ProblemKind::ALL.into_iter().find(|kind| kind.name() == name)
+        ProblemKind::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }

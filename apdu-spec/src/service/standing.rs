@@ -7,9 +7,10 @@ use crate::header::ServerId;
 use crate::txn::TerminalId;
 
 /// What a client may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[strum(serialize_all = "kebab-case")]
 pub enum Role {
     /// Sends the transactions of one terminal.
     Terminal,

@@ -16,7 +16,8 @@ pub struct Cut {
 }
 
 /// What arrives of the page that is being written when the power is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum How {
     /// Nothing.
     Before,

@@ -248,10 +248,10 @@ impl Application {
 impl Status {
     fn prose(&self) -> String {
         let blank = if self.blank { ", blank: well-known keys" } else { "" };
-        let mut lines = vec![format!("card         {}{blank}", state_name(self.state))];
+        let mut lines = vec![format!("card         {}{blank}", self.state)];
         for application in &self.applications {
             let locked = if application.locked { ", locked" } else { "" };
-            let state = application_state_name(application.state);
+            let state = application.state;
             lines.push(format!("application  {}  {state}{locked}", application.aid));
         }
         for package in &self.packages {
@@ -261,24 +261,5 @@ impl Status {
             lines.push(format!("key          version {:02X}, id {}, AES-{}", key.version, key.id, key.bits));
         }
         lines.join("\n")
-    }
-}
-
-/// As GlobalPlatform writes it.
-fn state_name(state: CardLifeCycle) -> &'static str {
-    match state {
-        CardLifeCycle::OpReady => "OP_READY",
-        CardLifeCycle::Initialized => "INITIALIZED",
-        CardLifeCycle::Secured => "SECURED",
-        CardLifeCycle::Locked => "CARD_LOCKED",
-        CardLifeCycle::Terminated => "TERMINATED",
-    }
-}
-
-fn application_state_name(state: ApplicationState) -> &'static str {
-    match state {
-        ApplicationState::Installed => "INSTALLED",
-        ApplicationState::Selectable => "SELECTABLE",
-        ApplicationState::Personalized => "PERSONALIZED",
     }
 }

@@ -11,7 +11,7 @@ use onetap_applet::nvm::{Cut, How, ImageFile, TearSwitch, TearingImage};
 use onetap_applet::{Card, DEBOUNCE_MS, Environment, Press, SharedCard};
 use onetap_conformance::holder::Patience as _;
 use onetap_conformance::reader::InProcessReader;
-use onetap_conformance::tear::{Report, how_name, sweep};
+use onetap_conformance::tear::{Report, sweep};
 use onetap_pcsc_host::{Deadline, Draft, Terminal};
 use serde::Serialize;
 
@@ -89,7 +89,7 @@ fn one(image: &Path, cut: Cut, steps: &[Step], out: Output) -> Result<(), Failur
     let torn = Torn {
         cut: cut_off,
         at: cut.at,
-        how: how_name(cut.how),
+        how: cut.how.into(),
         writes,
         state: status.state,
         unconfirmed: status.unconfirmed,

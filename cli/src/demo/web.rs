@@ -183,7 +183,7 @@ impl Counter {
         let line = |account: &AccountView| json!({ "holder": account.holder, "balance": balance(account.balance, account.currency) });
         Ok(json!({
             "waits": self.open.is_some(),
-            "outcome": outcome.map(Answer::name),
+            "outcome": outcome.map(Answer::to_string),
             "locked": payer.locked.is_some(),
             "accounts": [line(&payer), line(&payee)],
         }))

@@ -231,7 +231,7 @@ impl End {
     }
 
     fn decided(answer: Answer) -> Self {
-        let result = answer.name();
+        let result: &'static str = (&answer).into();
         let what = match &answer {
             Answer::Executed { .. } => "The server has executed the payment.",
             Answer::InsufficientFunds => "Not paid: the account holds too little.",

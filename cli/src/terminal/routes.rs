@@ -191,7 +191,7 @@ fn resolution(conclusion: &Conclusion) -> Value {
         Conclusion::Answered(Answer::Executed { receipt }) => {
             json!({ "result": "executed", "receipt": receipt })
         }
-        Conclusion::Answered(answer) => json!({ "result": answer.name() }),
+        Conclusion::Answered(answer) => json!({ "result": answer.to_string() }),
         Conclusion::Cancelled => json!({ "result": "cancelled" }),
     }
 }

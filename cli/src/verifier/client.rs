@@ -64,7 +64,7 @@ fn usage(error: ServiceError) -> Failure {
 fn object(record: &ClientRecord) -> serde_json::Value {
     json!({
         "client": record.id,
-        "role": record.role.name(),
+        "role": record.role.kind(),
         "terminal": record.role.terminal(),
         "needs_new_token": record.credential.is_outdated(),
         "certificate": record.credential.certificate().map(hex::encode),
@@ -82,5 +82,5 @@ fn line(record: &ClientRecord) -> String {
         Credential::Both(..) => "certificate and token",
     };
     let state = if record.withdrawn_at.is_some() { "withdrawn" } else { "active" };
-    format!("{:<24} {:<9} {terminal:<8}  {state:<9}  {shows}", record.id, record.role.name())
+    format!("{:<24} {:<9} {terminal:<8}  {state:<9}  {shows}", record.id, record.role.kind())
 }

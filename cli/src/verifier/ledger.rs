@@ -61,8 +61,7 @@ pub(super) fn outbox(command: &args::Outbox, out: Output) -> Result<(), Failure>
             out.result(&backlog, format!("{} messages wait, {} are dead", backlog.waiting, backlog.dead))?;
             for letter in server.dead_letters(onetap_server_verifier::MAX_PAGE)? {
                 let failure = &letter.failure;
-                let line =
-                    format!("{}  {}  {:<14}  {failure}", letter.message, letter.account, letter.topic.name());
+                let line = format!("{}  {}  {:<14}  {failure}", letter.message, letter.account, letter.topic);
                 out.result(&letter, line)?;
             }
             Ok(())

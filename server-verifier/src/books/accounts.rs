@@ -30,13 +30,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str, what: &'static str) -> 
     serde_json::from_str(text).map_err(|_| StoreError::BadRow { what })
 }
 
-/// Reads the name that an enumeration has in a column.
-pub(crate) fn from_name<T: DeserializeOwned>(name: &str, what: &'static str) -> Result<T, StoreError> {
-    let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
-        serde::de::IntoDeserializer::into_deserializer(name);
-    T::deserialize(name).map_err(|_| StoreError::BadRow { what })
-}
-
+/// Reads what `Display` has written into a column.
 pub(crate) fn parse<T: FromStr>(text: &str, what: &'static str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::BadRow { what })
 }
@@ -137,7 +131,7 @@ pub(crate) fn account(row: &dyn Row) -> Result<Account, StoreError> {
         number: parse(row.text(1)?, "account number")?,
         holder: row.text(2)?.to_owned(),
         currency: parse::<Currency>(row.text(3)?, "currency")?,
-        kind: from_name::<AccountKind>(row.text(4)?, "kind of account")?,
+        kind: parse::<AccountKind>(row.text(4)?, "kind of account")?,
         balance: row.int(5)?,
         held: row.int(6)?,
         open: row.flag(7)?,
@@ -151,7 +145,7 @@ pub(crate) fn account(row: &dyn Row) -> Result<Account, StoreError> {
 pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreError> {
     match (row.opt_int(first)?, row.opt_text(first + 1)?) {
         (Some(since), Some(cause)) => {
-            Ok(Some(Lock { since: Timestamp(since), cause: from_name(cause, "lock")? }))
+            Ok(Some(Lock { since: Timestamp(since), cause: parse(cause, "lock")? }))
         }
         _ => Ok(None),
     }
@@ -230,13 +224,13 @@ pub(crate) fn enrolled(
 /// Reads state and mark from five columns, the first of which is `first`: state, counter, fingerprint, life,
 /// wrong passwords.
 pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Option<Mark>), StoreError> {
-    let state = from_name(row.text(first)?, "card state")?;
+    let state = parse(row.text(first)?, "card state")?;
     let mark = match row.opt_int(first + 1)? {
         None => None,
         Some(counter) => Some(Mark {
             counter: u32::try_from(counter).map_err(|_| StoreError::BadRow { what: "mark" })?,
             fingerprint: row.array(first + 2)?,
-            life: from_name(row.text(first + 3)?, "mark")?,
+            life: parse(row.text(first + 3)?, "mark")?,
             wrong: row.count(first + 4)?,
         }),
     };

@@ -56,7 +56,7 @@ pub(crate) fn list(db: &mut dyn Sql) -> Result<Vec<ClientRecord>, StoreError> {
 fn record(row: &dyn Row) -> Result<ClientRecord, StoreError> {
     const BAD: StoreError = StoreError::BadRow { what: "client" };
     let terminal = row.opt_text(2)?.map(|terminal| books::parse(terminal, "client")).transpose()?;
-    let role = Role::new(books::from_name(row.text(1)?, "client")?, terminal).map_err(|_| BAD)?;
+    let role = Role::new(books::parse(row.text(1)?, "client")?, terminal).map_err(|_| BAD)?;
     let certificate = || row.array(4);
     let credential = match (row.opt_text(3)?.map(Secret::parse), row.opt_bytes(4)?) {
         (Some(secret), Some(_)) => Credential::Both(secret, certificate()?),

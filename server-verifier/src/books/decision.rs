@@ -145,9 +145,8 @@ fn gather(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End), StoreError
     if matches!(attempt.judged, Judged::Wrong(_)) {
         rows.wrong_in_window = books::wrong_since(db, account, attempt.window_start)?;
     }
-    let amount = attempt.evidence().message().transaction().amount.minor();
-    let free = rows.account.balance - rows.account.held;
-    if i64::try_from(amount).is_ok_and(|amount| amount > free) && rows.answered.is_none() {
+    let amount = attempt.evidence().message().transaction().amount;
+    if !rows.account.has_free(amount) && rows.answered.is_none() {
         rows.account.balance += books::gather_credits(db, account)?;
     }
     Ok((rows, end))

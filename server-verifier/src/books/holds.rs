@@ -38,7 +38,7 @@ pub(crate) fn hold(db: &mut dyn Sql, id: HoldId) -> Result<Option<Hold>, StoreEr
         let system = row.opt_text(4)?.map(|name| books::parse(name, "system"));
         Ok(Hold {
             amount: row.int(0)?,
-            state: books::from_name(row.text(1)?, "hold")?,
+            state: books::parse(row.text(1)?, "hold")?,
             captured: row.int(2)?,
             payee: row.opt_int(3)?,
             system: system.transpose()?,
@@ -53,7 +53,7 @@ pub(crate) fn view(row: &dyn Row) -> Result<HoldView, StoreError> {
     Ok(HoldView {
         hold: HoldId { account: row.int(0)?, sequence: row.int(1)? },
         amount: row.int(2)?.unsigned_abs(),
-        state: books::from_name(row.text(3)?, "hold")?,
+        state: books::parse(row.text(3)?, "hold")?,
         captured: row.int(4)?.unsigned_abs(),
         payee: payee.transpose()?,
         system: system.transpose()?,

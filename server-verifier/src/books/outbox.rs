@@ -65,7 +65,7 @@ fn claimed(row: &dyn Row, server: ServerId, lease: Timestamp) -> Result<Claimed,
     let (account, sequence) = (row.int(0)?, row.int(1)?);
     let message = Message {
         id: format!("{server}-{account}-{sequence}"),
-        topic: books::from_name(row.text(2)?, "topic")?,
+        topic: books::parse(row.text(2)?, "topic")?,
         server,
         account: books::parse(row.text(4)?, "account number")?,
         sequence,
@@ -120,7 +120,7 @@ pub(crate) fn dead(db: &mut dyn Sql, limit: u32) -> Result<Vec<DeadLetter>, Stor
     db.all(sql, &params![limit], |row| {
         Ok(DeadLetter {
             message: EntryId { account: row.int(0)?, sequence: row.int(1)? },
-            topic: books::from_name::<Topic>(row.text(2)?, "topic")?,
+            topic: books::parse::<Topic>(row.text(2)?, "topic")?,
             account: books::parse(row.text(3)?, "account number")?,
             attempts: row.count(4)?,
             failure: row.opt_text(5)?.unwrap_or_default().to_owned(),
@@ -147,7 +147,7 @@ pub(crate) fn list(db: &mut dyn Sql, after: EntryId, limit: u32) -> Result<Vec<M
         let due_at = Timestamp(row.int(6)?);
         Ok(MessageView {
             message: EntryId { account: row.int(0)?, sequence: row.int(1)? },
-            topic: books::from_name(row.text(2)?, "topic")?,
+            topic: books::parse(row.text(2)?, "topic")?,
             account: books::parse(row.text(3)?, "account number")?,
             state,
             attempts: row.count(4)?,
@@ -184,7 +184,7 @@ fn wake_if(db: &mut dyn Sql, changed: u64, entry: EntryId, now: Timestamp) -> Re
 /// The statement that writes a message about the entry at `place`, due at once.
 pub(crate) fn message(place: Place, topic: Topic) -> Statement<'static> {
     let sql = "INSERT INTO outbox (account_id, sequence, topic, due_at) VALUES (?1, ?2, ?3, ?4)";
-    Statement::new(sql, &params![place.account, place.sequence, topic.name(), place.at.0])
+    Statement::new(sql, &params![place.account, place.sequence, <&'static str>::from(topic), place.at.0])
 }
 
 /// What others may be told of an event as.

@@ -115,7 +115,9 @@ impl Changes {
             Event::CardActivated { card, signing_key, older_until, public_key, .. } => {
                 self.activate(*card, *signing_key, *older_until, public_key);
             }
-            Event::CardBlocked { card } => self.card(*card, [("state", CardState::Blocked.name().into())]),
+            Event::CardBlocked { card } => {
+                self.card(*card, [("state", CardState::Blocked.to_string().into())]);
+            }
             Event::Executed { receipt, mark, payee, .. } => self.execute(receipt, mark, *payee)?,
             Event::Refused { card, why, mark, .. } => {
                 if why.follows_right_password() {
@@ -172,7 +174,7 @@ impl Changes {
 
     fn account(&mut self, kind: AccountKind, opening_balance: i64, opened: &Opened) {
         let (number, currency) = (opened.number.as_str().into(), opened.currency.code().into());
-        self.open(number, &opened.holder, currency, kind.name(), Cell::Null);
+        self.open(number, &opened.holder, currency, &kind.to_string(), Cell::Null);
         if let Some(from) = opened.equity {
             let to = self.place.account;
             self.pay(&TransactionId::Opening { account: to }, Legs { from, to }, opening_balance);
@@ -184,7 +186,7 @@ impl Changes {
         self.own([("locked_at", none.clone()), ("lock_cause", none), ("wrong_in_a_row", 0_i64.into())]);
         self.list.push(Change::Delete { table: &WRONG_PASSWORDS, key: vec![self.place.account.into()] });
         for card in voided {
-            self.card(*card, [("mark_life", Life::Dead.name().into())]);
+            self.card(*card, [("mark_life", Life::Dead.to_string().into())]);
         }
     }
 
@@ -192,7 +194,7 @@ impl Changes {
         let row = [self.place.account.into(), card.to_string().into(), key.into()];
         self.set(&CARD_KEYS, row, [("public_key", public_key.into())]);
         let to = [
-            ("state", CardState::Active.name().into()),
+            ("state", CardState::Active.to_string().into()),
             ("newest_key", key.into()),
             ("older_until", older_until.map(|until| until.0).into()),
         ];
@@ -220,7 +222,7 @@ impl Changes {
         let Place { account, sequence, at } = self.place;
         self.own([("wrong_in_a_row", in_a_row.into())]);
         if let Some(cause) = locked {
-            self.own([("locked_at", at.0.into()), ("lock_cause", cause.name().into())]);
+            self.own([("locked_at", at.0.into()), ("lock_cause", cause.to_string().into())]);
         }
         self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
     }
@@ -234,7 +236,7 @@ impl Changes {
         certificate: Option<&str>,
     ) -> Result<(), StoreError> {
         let certificate = certificate.map(hex::decode).transpose().map_err(|_| UNTOLD)?;
-        let named = vec![client.as_str().into(), role.name().into()];
+        let named = vec![client.as_str().into(), role.kind().to_string().into()];
         let shows = vec![
             role.terminal().map(TerminalId::as_str).into(),
             secret.into(),
@@ -274,7 +276,8 @@ impl Changes {
         let (account, id) = (Cell::from(self.place.account), Cell::from(card.to_string()));
         let key: Cell = order.binding.signing_key.into();
         if order.new {
-            let ordered = vec![account.clone(), id.clone(), CardState::Ordered.name().into(), key.clone()];
+            let ordered =
+                vec![account.clone(), id.clone(), CardState::Ordered.to_string().into(), key.clone()];
             let unmarked = vec![Cell::Null, Cell::Null, Cell::Null, Cell::Null, 0_i64.into()];
             self.insert(&CARDS, [ordered, unmarked].concat());
         }
@@ -291,7 +294,7 @@ impl Changes {
         let to = [
             ("mark_counter", mark.counter.into()),
             ("mark_fingerprint", mark.fingerprint.as_slice().into()),
-            ("mark_life", mark.life.name().into()),
+            ("mark_life", mark.life.to_string().into()),
             ("mark_wrong", mark.wrong.into()),
         ];
         self.card(card, to);
@@ -316,7 +319,7 @@ impl Changes {
     /// So much is held from now on; this entry names the hold.
     fn hold(&mut self, amount: i64, payee: Cell, system: Cell) {
         let Place { account, sequence, at } = self.place;
-        let open = vec![account.into(), sequence.into(), amount.into(), HoldState::Open.name().into()];
+        let open = vec![account.into(), sequence.into(), amount.into(), HoldState::Open.to_string().into()];
         let rest = vec![0_i64.into(), payee, system, at.0.into(), Cell::Null];
         self.insert(&HOLDS, [open, rest].concat());
         self.hold_more(account, amount);
@@ -324,7 +327,7 @@ impl Changes {
 
     /// A hold ends, with what was paid to which row if it was captured.
     fn close(&mut self, hold: EntryId, held: i64, state: HoldState, paid: Option<(i64, i64)>) {
-        let mut to = vec![("state", state.name().into()), ("closed_at", self.place.at.0.into())];
+        let mut to = vec![("state", state.to_string().into()), ("closed_at", self.place.at.0.into())];
         if let Some((amount, payee)) = paid {
             to.extend([("captured", amount.into()), ("payee_id", payee.into())]);
         }

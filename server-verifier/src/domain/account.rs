@@ -1,10 +1,10 @@
 //! The rows that a decision reads, in any store.
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::service::SystemName;
 
-use crate::domain::Timestamp;
+use crate::domain::{LedgerError, Timestamp};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,17 +34,34 @@ pub struct Account {
 }
 
 impl Account {
-    /// What may be spent: minor units. Another system knows for those that it keeps.
+    /// So many minor units of its currency.
+    ///
+    /// # Errors
+    /// [`LedgerError::Amount`] if no account can have so much, or it is nothing.
+    pub fn amount(&self, minor: u64) -> Result<Amount, LedgerError> {
+        Amount::new(minor, self.currency).map_err(|_| LedgerError::Amount)
+    }
+
+    /// Whether so much may be spent; nothing may in another currency. Another system knows for those that it keeps.
     #[must_use]
-    pub fn free(&self) -> i64 {
+    pub fn has_free(&self, amount: Amount) -> bool {
         let ceiling = if self.system.is_some() { i64::MAX } else { self.balance };
-        ceiling - self.held
+        amount.currency() == self.currency && i128::from(amount.minor()) <= i128::from(ceiling - self.held)
+    }
+
+    /// Whether it can be paid so much without overflow.
+    #[must_use]
+    pub fn has_room(&self, amount: Amount) -> bool {
+        amount.currency() == self.currency && self.balance.checked_add_unsigned(amount.minor()).is_some()
     }
 }
 
 /// What an account is for (P-26).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AccountKind {
     /// A bank's current account.
     Current,
@@ -62,33 +79,14 @@ pub struct Lock {
 }
 
 /// Why an account is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum LockCause {
     /// Too many wrong passwords in a row.
     WrongInARow,
     /// Too many wrong passwords within the window.
     WrongInWindow,
-}
-
-impl LockCause {
-    /// Its name in logs and columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WrongInARow => "wrong-in-a-row",
-            Self::WrongInWindow => "wrong-in-window",
-        }
-    }
-}
-
-impl AccountKind {
-    /// Its name in columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Current => "current",
-            Self::StoredValue => "stored-value",
-        }
-    }
 }

@@ -4,8 +4,11 @@ use onetap_apdu_spec::crypto::Digest;
 use onetap_apdu_spec::header::Binding;
 
 /// What a card may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum CardState {
     /// Ordered: its key is not enrolled yet.
     Ordered,
@@ -38,8 +41,11 @@ impl Mark {
 }
 
 /// Whether a counter value may still be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Life {
     /// Yes, by the same bytes.
     Alive,
@@ -47,18 +53,6 @@ pub enum Life {
     Executed,
     /// No.
     Dead,
-}
-
-impl Life {
-    /// Its name in columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Alive => "alive",
-            Self::Executed => "executed",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// A card with an enrolled key. None of this ever changes.
@@ -70,16 +64,4 @@ pub struct EnrolledCard {
     pub binding: Binding,
     /// SubjectPublicKeyInfo DER.
     pub public_key: Vec<u8>,
-}
-
-impl CardState {
-    /// Its name in columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ordered => "ordered",
-            Self::Active => "active",
-            Self::Blocked => "blocked",
-        }
-    }
 }

@@ -115,17 +115,6 @@ impl Role {
         }
     }
 
-    /// In one word.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Terminal(_) => "terminal",
-            Self::Operator => "operator",
-            Self::Auditor => "auditor",
-            Self::Admin => "admin",
-        }
-    }
-
     /// The terminal that it speaks for.
     #[must_use]
     pub fn terminal(&self) -> Option<&TerminalId> {

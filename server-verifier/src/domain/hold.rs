@@ -6,8 +6,11 @@ use onetap_apdu_spec::service::SystemName;
 use crate::domain::{HoldId, Timestamp};
 
 /// What became of a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum HoldState {
     /// The money is held.
     Open,
@@ -36,16 +39,4 @@ pub struct HoldView {
     pub placed_at: Timestamp,
     /// Until when.
     pub closed_at: Option<Timestamp>,
-}
-
-impl HoldState {
-    /// Its name in columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Captured => "captured",
-            Self::Released => "released",
-        }
-    }
 }

@@ -6,8 +6,20 @@ use onetap_apdu_spec::header::ServerId;
 use crate::domain::{EntryId, Event, Timestamp};
 
 /// What a message tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Topic {
     /// An account was locked.
     AccountLocked,
@@ -33,21 +45,6 @@ impl Topic {
         match self {
             Self::AccountLocked | Self::Alarm | Self::Execute => false,
             Self::Executed | Self::Settled | Self::Failed | Self::Captured | Self::Reversed => true,
-        }
-    }
-
-    /// Its name in messages and columns.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AccountLocked => "account-locked",
-            Self::Alarm => "alarm",
-            Self::Executed => "executed",
-            Self::Execute => "execute",
-            Self::Settled => "settled",
-            Self::Failed => "failed",
-            Self::Captured => "captured",
-            Self::Reversed => "reversed",
         }
     }
 }

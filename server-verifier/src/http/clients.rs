@@ -45,7 +45,7 @@ pub(crate) struct NewClientBody {
 pub(crate) struct ClientBody {
     #[schema(value_type = String)]
     client: ClientId,
-    role: &'static str,
+    role: RoleName,
     #[schema(value_type = Option<String>)]
     terminal: Option<TerminalId>,
     /// SHA-256 of its certificate
@@ -66,7 +66,7 @@ pub(crate) struct ClientBody {
 impl ClientBody {
     fn new(record: ClientRecord, token: Option<&Token>) -> Self {
         Self {
-            role: record.role.name(),
+            role: record.role.kind(),
             terminal: record.role.terminal().cloned(),
             certificate: record.credential.certificate().map(hex::encode),
             has_token: record.credential.secret().is_some(),
@@ -118,7 +118,7 @@ pub(crate) async fn add_client(
     let (record, token) = new.make(hub.verifier.now());
     let (added, act) = (record.clone(), caller.act(&reason));
     hub.verifier.run(move |verifier| verifier.desk(act).add_client(&added)).await?;
-    tracing::info!(client = caller.name(), added = %record.id, role = record.role.name(), "client added");
+    tracing::info!(client = caller.name(), added = %record.id, role = %record.role.kind(), "client added");
     Ok(answer(StatusCode::CREATED, &ClientBody::new(record, token.as_ref())))
 }
 

@@ -188,7 +188,7 @@ impl Metrics {
 /// Counts an outcome by its name.
 fn increment(names: &[&str], counts: &[Count], outcome: &Outcome) {
     let mut counts = names.iter().zip(counts);
-    if let Some((_, count)) = counts.find(|(name, _)| **name == outcome.name()) {
+    if let Some((_, count)) = counts.find(|(name, _)| **name == <&'static str>::from(outcome)) {
         count.increment(1);
     }
 }

@@ -14,8 +14,9 @@ use subtle::ConstantTimeEq as _;
 use crate::domain::{Account, AccountKind, CardState, Event, Life, LockCause, Mark, Policy, Timestamp, Why};
 use crate::rules::verify::{Evidence, Judged, Malformed, Verified};
 
-/// What the server answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the server answers; printed in one word.
+#[derive(Debug, Clone, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// Executed, once; a repetition gets the same receipt.
     Executed(Receipt),
@@ -34,23 +35,6 @@ pub enum Outcome {
     Conflict,
     /// The store is busy; nothing was decided. Repeat with the same idempotency key.
     Busy,
-}
-
-impl Outcome {
-    /// In one word, for programs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Executed(_) => "executed",
-            Self::Cancelled => "cancelled",
-            Self::Refused => "refused",
-            Self::InsufficientFunds => "insufficient-funds",
-            Self::LimitExceeded => "limit-exceeded",
-            Self::Malformed(_) => "malformed",
-            Self::Conflict => "conflict",
-            Self::Busy => "busy",
-        }
-    }
 }
 
 impl From<Answer> for Outcome {
@@ -352,19 +336,14 @@ impl<'r, 'a> Case<'r, 'a> {
 
     /// The password was right: limits, funds, execution. Whatever happens, C is spent.
     fn settle(self, mark: Mark, verified: &'a Verified, payee: &Account) -> Commit<'a> {
-        let account = &self.rows.account;
-        let minor = self.transaction().amount.minor();
-        let amount = i64::try_from(minor).ok().filter(|_| minor <= self.policy.transaction_limit);
-        let refusal = match amount {
-            Some(amount) if amount <= i64::MAX - payee.balance => {
-                if amount <= account.free() {
-                    return self.execute(mark, verified, payee);
-                }
-                (Answer::InsufficientFunds, Why::Funds)
-            }
-            _ => (Answer::LimitExceeded, Why::Limit),
+        let amount = self.transaction().amount;
+        let (answer, why) = if amount.minor() > self.policy.transaction_limit || !payee.has_room(amount) {
+            (Answer::LimitExceeded, Why::Limit)
+        } else if self.rows.account.has_free(amount) {
+            return self.execute(mark, verified, payee);
+        } else {
+            (Answer::InsufficientFunds, Why::Funds)
         };
-        let (answer, why) = refusal;
         Commit { answer, tries: Tries::Right, ..self.refuse(why, Some(mark.dead())) }
     }
 

@@ -274,7 +274,7 @@ fn account_of_card(db: &mut dyn Sql, card: CardId) -> Result<Account, ServiceErr
 
 fn card_state(db: &mut dyn Sql, account: i64, card: CardId) -> Result<CardState, ServiceError> {
     let sql = "SELECT state FROM cards WHERE account_id = ?1 AND card_id = ?2";
-    let read = |row: &dyn Row| books::from_name(row.text(0)?, "card state");
+    let read = |row: &dyn Row| books::parse(row.text(0)?, "card state");
     db.first(sql, &params![account, &card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)
 }
 

@@ -1,7 +1,6 @@
 //! Holds: money that stays in an account but cannot be spent, until it is released or captured for a payee.
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::money::MAX_MINOR;
 use onetap_apdu_spec::service::TransactionId;
 
 use crate::books;
@@ -22,14 +21,14 @@ impl Desk<'_> {
     /// [`LedgerError::Amount`], [`LedgerError::InsufficientFunds`], [`LedgerError::KeptElsewhere`].
     pub fn place_hold(&self, number: &AccountNumber, amount: u64) -> Result<HoldId, ServiceError> {
         self.reasoned()?;
-        let (minor, at) = (minor_units(amount)?, self.now());
+        let at = self.now();
         self.write(|db| {
             let mut account = open_account(db, number)?;
             if account.system.is_some() {
                 return Err(LedgerError::KeptElsewhere.into());
             }
             account.balance += books::gather_credits(db, account.id)?;
-            if minor > account.free() {
+            if !account.has_free(account.amount(amount)?) {
                 return Err(LedgerError::InsufficientFunds.into());
             }
             let sequence = self.tell(db, account.id, at, &Event::HoldPlaced { amount })?;
@@ -67,10 +66,10 @@ impl Desk<'_> {
         amount: u64,
     ) -> Result<TransactionId, ServiceError> {
         self.reasoned()?;
-        let (minor, at) = (minor_units(amount)?, self.now());
+        let at = self.now();
         self.write(|db| {
             let (payer, found) = open_hold(db, hold)?;
-            if minor > found.amount {
+            if payer.amount(amount)?.minor() > found.amount.unsigned_abs() {
                 return Err(LedgerError::MoreThanHeld.into());
             }
             let to = books::account_by_number(db, payee, RowLock::Use)?.ok_or(ServiceError::NoSuchAccount)?;
@@ -107,12 +106,6 @@ impl Verifier {
             Ok(db.all(sql, &params![account, after, limit.min(MAX_PAGE)], view)?)
         })
     }
-}
-
-/// An amount that an account can have.
-pub(crate) fn minor_units(amount: u64) -> Result<i64, LedgerError> {
-    let fits = (1..=MAX_MINOR).contains(&amount);
-    i64::try_from(amount).ok().filter(|_| fits).ok_or(LedgerError::Amount)
 }
 
 /// A hold that an operator may close, and its account, which is locked.

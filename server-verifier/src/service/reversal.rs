@@ -16,10 +16,9 @@ use onetap_apdu_spec::service::TransactionId;
 #[derive(Debug)]
 struct Booked {
     entry: EntryId,
-    from: i64,
-    to: i64,
+    legs: Legs,
     /// Minor units.
-    amount: i64,
+    amount: u64,
     /// Whether another system must book the reversal, too.
     elsewhere: bool,
 }
@@ -38,17 +37,17 @@ impl Desk<'_> {
         self.write(|db| {
             let reversal = transaction.reversal().ok_or(LedgerError::CannotReverse)?;
             let booked = self.booked(db, transaction, at)?;
-            let [payer, payee] = lock_both(db, booked.from, booked.to)?;
+            let [payer, payee] = lock_both(db, booked.legs)?;
             if payer.is_some_and(|payer| !payer.open) {
                 return Err(ServiceError::AccountClosed);
             }
-            if is_reversed(db, &reversal, booked.from)? {
+            if is_reversed(db, &reversal, booked.legs.from)? {
                 return Err(LedgerError::AlreadyReversed.into());
             }
             let payee = match payee {
                 Some(mut payee) => {
                     payee.balance += books::gather_credits(db, payee.id)?;
-                    if booked.amount > payee.free() {
+                    if !payee.has_free(payee.amount(booked.amount)?) {
                         return Err(LedgerError::InsufficientFunds.into());
                     }
                     Some(payee.id)
@@ -69,10 +68,10 @@ impl Desk<'_> {
         payee: Option<i64>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let (chain, amount) = (booked.entry.account, booked.amount.unsigned_abs());
+        let Booked { entry, legs, amount, .. } = *booked;
+        let chain = entry.account;
         let event = |legs| Event::Reversed { transaction: transaction.clone(), amount, legs };
-        let legs = Legs { from: booked.to, to: booked.from };
-        let original = event(Some(legs));
+        let original = event(Some(Legs { from: legs.to, to: legs.from }));
         if booked.elsewhere {
             self.tell_others(db, chain, at, &original)?;
         } else {
@@ -95,32 +94,34 @@ impl Desk<'_> {
             let entry = HoldId { account, sequence };
             let to =
                 hold(db, entry)?.filter(|hold| hold.state == HoldState::Captured && hold.system.is_none());
-            let Some((to, amount)) = to.and_then(|hold| Some((hold.payee?, hold.captured))) else {
+            let Some((to, amount)) = to.and_then(|hold| Some((hold.payee?, hold.captured.unsigned_abs())))
+            else {
                 return Err(ServiceError::NoSuchTransaction);
             };
-            return Ok(Booked { entry, from: entry.account, to, amount, elsewhere: false });
+            let legs = Legs { from: entry.account, to };
+            return Ok(Booked { entry, legs, amount, elsewhere: false });
         }
         let entry = entry_of(db, transaction)?;
         let Some(hold) = hold(db, entry)? else {
             let receipt = books::receipt_at(db, entry.account, entry.sequence)?;
-            let amount = i64::try_from(receipt.amount).map_err(|_| StoreError::BadRow { what: "receipt" })?;
             let to = books::account_by_number(db, &receipt.payee, RowLock::None)?;
             let to = to.ok_or(StoreError::BadRow { what: "payee" })?.id;
-            return Ok(Booked { entry, from: entry.account, to, amount, elsewhere: false });
+            let legs = Legs { from: entry.account, to };
+            return Ok(Booked { entry, legs, amount: receipt.amount, elsewhere: false });
         };
         let (HoldState::Captured, Some(to), Some(system)) = (hold.state, hold.payee, &hold.system) else {
             return Err(LedgerError::NotSettled.into());
         };
         let account = lock_account(db, entry.account)?.ok_or(ServiceError::NoSuchTransaction)?;
         let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
-        let Legs { from, .. } = stand_in(&account, settling, to);
-        Ok(Booked { entry, from, to, amount: hold.captured, elsewhere: true })
+        let legs = stand_in(&account, settling, Legs { from: account.id, to });
+        Ok(Booked { entry, legs, amount: hold.captured.unsigned_abs(), elsewhere: true })
     }
 }
 
 /// Locks who paid and who was paid, the lower row first, as everybody who locks two accounts; what settles with
 /// another system is no holder's and has nothing to lock.
-fn lock_both(db: &mut dyn Sql, from: i64, to: i64) -> Result<[Option<Account>; 2], StoreError> {
+fn lock_both(db: &mut dyn Sql, Legs { from, to }: Legs) -> Result<[Option<Account>; 2], StoreError> {
     if from < to {
         let payer = lock_account(db, from)?;
         return Ok([payer, lock_account(db, to)?]);

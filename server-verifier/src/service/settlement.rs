@@ -88,7 +88,7 @@ impl Desk<'_> {
             }
             Verdict::Settled => {
                 let settling = equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;
-                let legs = stand_in(&account, settling, payee);
+                let legs = stand_in(&account, settling, Legs { from: account.id, to: payee });
                 let settled = Some(Settled { hold: entry, amount, legs });
                 Event::ExecutionSettled { transaction, settled }
             }
@@ -123,10 +123,10 @@ impl Verifier {
 
 /// Whose books here the money moves between: the account that another system keeps is stood in for by the one that
 /// settles with that system.
-pub(super) fn stand_in(account: &Account, settling: i64, payee: i64) -> Legs {
+pub(super) fn stand_in(account: &Account, settling: i64, legs: Legs) -> Legs {
     match account.system {
-        Some(_) => Legs { from: settling, to: payee },
-        None => Legs { from: account.id, to: settling },
+        Some(_) => Legs { from: settling, ..legs },
+        None => Legs { to: settling, ..legs },
     }
 }
 

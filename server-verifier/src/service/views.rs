@@ -263,6 +263,6 @@ fn cards(db: &mut dyn Sql, account: i64) -> Result<Vec<CardView>, StoreError> {
         WHERE c.account_id = ?1 ORDER BY c.card_id";
     db.all(sql, &params![account], |row| {
         let Binding { card, suite, signing_key, .. } = books::from_json(row.text(0)?, "card")?;
-        Ok(CardView { card, suite, state: books::from_name(row.text(1)?, "card state")?, signing_key })
+        Ok(CardView { card, suite, state: books::parse(row.text(1)?, "card state")?, signing_key })
     })
 }

@@ -132,10 +132,7 @@ pub fn cancelled_or_executed(history: &History, tables: &Tables) -> Result<(), V
             _ => true,
         };
         if !truth {
-            return fail(format!(
-                "{request:?} was told {}; executed for this card and C: {executed}",
-                outcome.name()
-            ));
+            return fail(format!("{request:?} was told {outcome}; executed for this card and C: {executed}"));
         }
     }
     Ok(())
@@ -153,7 +150,7 @@ pub fn every_attempt_has_an_end(history: &History, _: &Tables) -> Result<(), Vio
                     || same_bytes(history, tap, other)
             });
         if genuine && !matches!(outcome, Outcome::Executed(_) | Outcome::Cancelled) {
-            return fail(format!("{request:?} of a genuine attempt was told {}", outcome.name()));
+            return fail(format!("{request:?} of a genuine attempt was told {outcome}"));
         }
     }
     Ok(())
@@ -180,7 +177,7 @@ pub fn one_key_one_answer(history: &History, _: &Tables) -> Result<(), Violation
             return fail(format!("two bodies were decided under the key of {request:?}"));
         }
         if before != outcome {
-            return fail(format!("{request:?} was told {} and {}", before.name(), outcome.name()));
+            return fail(format!("{request:?} was told {before} and {outcome}"));
         }
     }
     for (request, _) in taken {
@@ -225,7 +222,7 @@ pub fn tries_are_bounded(history: &History, _: &Tables) -> Result<(), Violation>
         let first = seen.insert(request);
         let executed = first && matches!(outcome, Outcome::Executed(_));
         if tries.locked && (executed || looked != Looked::Elsewhere) {
-            return fail(format!("{request:?} got past the lock: {}", outcome.name()));
+            return fail(format!("{request:?} got past the lock: {outcome}"));
         }
         match looked {
             Looked::Elsewhere => continue,
@@ -318,7 +315,7 @@ pub fn only_good_cards_pay(history: &History, _: &Tables) -> Result<(), Violatio
         let over =
             good_until[deal.card][usize::from(deal.key) - 1].is_some_and(|until| record.now.0 >= until);
         if first && over && (looked != Looked::Elsewhere || matches!(outcome, Outcome::Executed(_))) {
-            return fail(format!("{request:?} of a card or key that is not good got {}", outcome.name()));
+            return fail(format!("{request:?} of a card or key that is not good got {outcome}"));
         }
     }
     Ok(())
@@ -335,7 +332,7 @@ pub fn answers_tell_nothing(history: &History, _: &Tables) -> Result<(), Violati
         };
         let entitled = flawless && request.terminal == deal.terminal;
         if !entitled && !matches!(outcome, Outcome::Refused | Outcome::Conflict) {
-            return fail(format!("{request:?} learned {}", outcome.name()));
+            return fail(format!("{request:?} learned {outcome}"));
         }
     }
     Ok(())

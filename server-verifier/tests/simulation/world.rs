@@ -199,9 +199,9 @@ impl World {
     pub fn describe_what(&self, what: &What) -> String {
         match what {
             What::Judged { request, outcome, looked } => {
-                format!("{} gets {} (password: {looked:?})", self.describe(*request), outcome.name())
+                format!("{} gets {outcome} (password: {looked:?})", self.describe(*request))
             }
-            What::Ended(request, outcome) => format!("{} gets {}", self.describe(*request), outcome.name()),
+            What::Ended(request, outcome) => format!("{} gets {outcome}", self.describe(*request)),
             other => format!("{other:?}"),
         }
     }

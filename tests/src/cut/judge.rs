@@ -185,7 +185,7 @@ impl<'a> Judge<'a> {
     fn pay_later(&self, verifier: &Verifier) -> Result<(), Wrong> {
         match self.ask(verifier, "later", &self.story.later)? {
             Outcome::Executed(_) => Ok(()),
-            other => Err(Wrong::Later(other.name())),
+            other => Err(Wrong::Later(other.into())),
         }
     }
 
@@ -269,7 +269,7 @@ impl<'a> Judge<'a> {
         let Deed::Ask { key, request, outcome } = ask else { return Ok(()) };
         let again = self.ask(verifier, key, request)?;
         // What had not been decided is decided now, with a receipt of its own.
-        let same = if decided { again == *outcome } else { again.name() == outcome.name() };
+        let same = if decided { again == *outcome } else { again.to_string() == outcome.to_string() };
         if same {
             return Ok(());
         }

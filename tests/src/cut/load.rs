@@ -334,8 +334,8 @@ impl Player<'_> {
         let Asked { key, request, pending } = asked;
         let outcome = pending.wait().map_err(ServiceError::from)?;
         self.mark(true);
-        if outcome.name() != wanted {
-            return Err(scenario(format!("{} where it should be {wanted}", outcome.name())));
+        if outcome.to_string() != wanted {
+            return Err(scenario(format!("{outcome} where it should be {wanted}")));
         }
         self.done(Deed::Ask { key, request: Box::new(request), outcome })
     }

@@ -34,7 +34,7 @@ impl Target {
 #[allow(clippy::print_stderr, reason = "the input that fails must not get lost")]
 pub fn run(target: Target, seed: u64, count: u64) -> Result<u64, NoSeeds> {
     let seeds = seeds(target)?;
-    assert!(!seeds.is_empty(), "no seeds for {}", target.name());
+    assert!(!seeds.is_empty(), "no seeds for {}", target);
     let mut dice = Dice::new(seed);
     let mut done = 0;
     while done < count {
@@ -42,7 +42,7 @@ pub fn run(target: Target, seed: u64, count: u64) -> Result<u64, NoSeeds> {
         match catch_unwind(AssertUnwindSafe(|| target.call(&input))) {
             Ok(calls) => done += calls.max(1),
             Err(panic) => {
-                eprintln!("{} fails after {done} of seed {seed} on {}", target.name(), hex::encode(&input));
+                eprintln!("{} fails after {done} of seed {seed} on {}", target, hex::encode(&input));
                 resume_unwind(panic);
             }
         }

@@ -1,7 +1,8 @@
 //! What is fuzzed.
 
-/// What is fuzzed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What is fuzzed; printed as the libFuzzer target is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Target {
     /// [`apdu`].
     Apdu,
@@ -14,14 +15,4 @@ pub enum Target {
 impl Target {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Apdu, Self::Tlv, Self::Process];
-
-    /// Its name, also that of the libFuzzer target.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Apdu => "apdu",
-            Self::Tlv => "tlv",
-            Self::Process => "process",
-        }
-    }
 }

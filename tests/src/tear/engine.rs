@@ -8,7 +8,7 @@ use onetap_apdu_spec::crypto::{Digest, default_provider};
 use onetap_applet::nvm::{Cut, How, TearSwitch, TearingImage};
 
 use super::memory::{Log, Watched, lost, torn};
-use super::report::{Report, Row, Violation, how_name};
+use super::report::{Report, Row, Violation};
 use crate::rig::Surprise;
 
 /// A kind of card, the situations it can be in and what can be done to it.
@@ -233,7 +233,7 @@ impl<S: Subject> Sweep<'_, S> {
             situation: place.names.0.to_owned(),
             step: place.names.1.clone(),
             write: place.cut.map(|cut| cut.at),
-            how: place.cut.map(|cut| how_name(cut.how)),
+            how: place.cut.map(|cut| cut.how.into()),
             what,
         });
     }

@@ -1,6 +1,5 @@
 //! What a sweep reports.
 
-use onetap_applet::nvm::How;
 use serde::Serialize;
 
 /// What a sweep did and found.
@@ -52,15 +51,4 @@ pub struct Violation {
     pub how: Option<&'static str>,
     /// What is wrong.
     pub what: String,
-}
-
-/// The word for what arrives of a page.
-#[must_use]
-pub fn how_name(how: How) -> &'static str {
-    match how {
-        How::Before => "before",
-        How::Half => "half",
-        How::SecondHalf => "second-half",
-        How::After => "after",
-    }
 }

@@ -84,7 +84,7 @@ impl Operator {
         let locked_before = self.is_locked()?;
         Ok(match self.verifier.authorise(&self.client, &key, request)? {
             Outcome::Refused if !locked_before && self.is_locked()? => "locked",
-            outcome => outcome.name(),
+            outcome => outcome.into(),
         }
         .to_owned())
     }

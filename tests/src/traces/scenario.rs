@@ -1,14 +1,14 @@
 //! What can be recorded, and why it was not.
 
 use std::fmt;
-use std::str::FromStr;
 
 use onetap_pcsc_host::trace::Divergence;
 use serde::Serialize;
 
 /// What can be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = NoSuchScenario, parse_err_fn = no_such_scenario)]
 pub enum Scenario {
     /// One payment, from tap to booking.
     Payment,
@@ -23,17 +23,6 @@ pub enum Scenario {
 impl Scenario {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Payment, Self::Lockout, Self::Tamper, Self::WrongOrder];
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Payment => "payment",
-            Self::Lockout => "lockout",
-            Self::Tamper => "tamper",
-            Self::WrongOrder => "wrong-order",
-        }
-    }
 
     pub(super) fn description(self) -> &'static str {
         match self {
@@ -57,23 +46,13 @@ impl Scenario {
     }
 }
 
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// Not the name of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no scenario is named {0}; there are payment, lockout, tamper and wrong-order")]
 pub struct NoSuchScenario(String);
 
-impl FromStr for Scenario {
-    type Err = NoSuchScenario;
-    fn from_str(text: &str) -> Result<Self, NoSuchScenario> {
-        let found = Self::ALL.into_iter().find(|scenario| scenario.name() == text);
-        found.ok_or_else(|| NoSuchScenario(text.to_owned()))
-    }
+fn no_such_scenario(text: &str) -> NoSuchScenario {
+    NoSuchScenario(text.to_owned())
 }
 
 /// Why a trace was not recorded or not replayed to its end.

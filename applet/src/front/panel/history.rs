@@ -29,8 +29,9 @@ pub(crate) struct Recorded {
 }
 
 /// An event as it is told to clients.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, strum::IntoStaticStr)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Told {
     /// The card entered the field, or left it.
     Field { on: bool },
@@ -68,22 +69,6 @@ impl Told {
         match self {
             Self::Command(apdu) | Self::Response(apdu) => apdu.bytes.len() + apdu.text.len(),
             _ => 0,
-        }
-    }
-
-    /// The name of its kind, as an SSE event type.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Field { .. } => "field",
-            Self::PowerOn => "power-on",
-            Self::PowerOff => "power-off",
-            Self::Reset => "reset",
-            Self::Command(_) => "command",
-            Self::Response(_) => "response",
-            Self::Screen { .. } => "screen",
-            Self::Key { .. } => "key",
-            Self::Automation { .. } => "automation",
-            Self::Restored => "restored",
         }
     }
 }

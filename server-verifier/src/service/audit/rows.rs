@@ -16,7 +16,7 @@ use crate::books::project::{Change, request};
 use crate::books::sql::{Param, Row, Sql, kept, params};
 use crate::books::tables::{CREDITS, Home, OUTBOX, REQUESTS, TABLES};
 use crate::books::{OPERATOR, check, outbox};
-use crate::domain::{Cell, Event, MAX_PAGE, Topic};
+use crate::domain::{Cell, Event, MAX_PAGE};
 use crate::rules::verify::Enrolled;
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -116,7 +116,7 @@ fn verify_outbox(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Result<(), S
     let mut strange = None;
     let read = db.query(sql, &[], &mut |row| {
         let event: Option<Event> = row.opt_text(3)?.and_then(|event| books::from_json(event, "event").ok());
-        let topic = event.as_ref().and_then(outbox::topic_of).map(Topic::name);
+        let topic = event.as_ref().and_then(outbox::topic_of).map(<&str>::from);
         let fits = topic == Some(row.text(2)?)
             || told.passing.contains(&tag(sealer, &OUTBOX, &told_row(&OUTBOX, row)?));
         if !fits {

@@ -3,7 +3,6 @@
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 
-use super::words::state_slug;
 use crate::conform::case::Case;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};
@@ -12,7 +11,7 @@ use crate::target::samples;
 pub(super) fn cases() -> Vec<Case> {
     let dark = CardState::ALL.map(|state| {
         let run = |t: &mut Tester<'_>| t.expect_dark("look at the display in the field");
-        let id = format!("display/dark-in-{}", state_slug(state));
+        let id = format!("display/dark-in-{state}");
         let title = format!("in the field the display is dark in {state:?}");
         Case::new(id, title, "REQ-K-8, P-20", run).in_state(state).needing(&[Holder])
     });

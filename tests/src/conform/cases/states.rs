@@ -4,7 +4,7 @@ use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, Name};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::words::{slug, state_slug, well_formed};
+use super::words::{slug, well_formed};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::precondition::Precondition;
@@ -26,7 +26,7 @@ fn cell(row: &'static CommandSpec, state: CardState) -> Case {
         Some(next) => allowed(t, row, state, next),
         None => refused(t, row, state),
     };
-    let id = format!("{}/in-{}", slug(row), state_slug(state));
+    let id = format!("{}/in-{state}", slug(row));
     Case::new(id, title, "docs/spec, commands: States", run).in_state(state)
 }
 

@@ -1,6 +1,6 @@
 //! What several subjects make of rows and states: parts of ids, and commands.
 
-use onetap_apdu_spec::command::{AID, CardState, CommandSpec, DataField, Name};
+use onetap_apdu_spec::command::{AID, CommandSpec, DataField, Name};
 
 use crate::conform::command::CommandBuilder;
 use crate::target::samples;
@@ -8,11 +8,6 @@ use crate::target::samples;
 /// A row's name in ids, such as `get-enc-password`.
 pub(super) fn slug(row: &CommandSpec) -> String {
     row.title.to_lowercase().replace(' ', "-")
-}
-
-/// A state's name in ids.
-pub(super) fn state_slug(state: CardState) -> String {
-    format!("{state:?}").to_lowercase()
 }
 
 /// A command of this row that is right in form. A transaction message in it is well formed but names

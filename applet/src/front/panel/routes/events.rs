@@ -98,7 +98,7 @@ impl Reading {
 }
 
 fn as_sse(event: &Recorded) -> Event {
-    let sse = Event::default().id(event.seq.to_string()).event(event.event.kind());
+    let sse = Event::default().id(event.seq.to_string()).event(<&'static str>::from(&event.event));
     // These types always make JSON.
     sse.clone().json_data(event).unwrap_or(sse)
 }
