@@ -311,6 +311,27 @@ fn taken_over(version: &str, clock: &TestClock) -> TempDir {
     directory
 }
 
+/// REQ-I-15: an older version has enrolled it, and has the log say so.
+#[test]
+fn a_stored_key_that_no_card_may_have_is_named_with_its_card() {
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/vectors/public-keys.json");
+    let vectors: serde_json::Value = serde_json::from_slice(&fs::read(vectors).unwrap()).unwrap();
+    let vectors = vectors["vectors"].as_array().unwrap();
+    let weak = vectors.iter().find(|vector| vector["id"] == "public-key-exponent-3").unwrap();
+    let weak = hex::decode(weak["public_key"].as_str().unwrap()).unwrap();
+    let (directory, clock) = (stored("v3"), TestClock::new());
+    let db = raw(directory.path());
+    let paid = "SELECT card_id FROM transactions ORDER BY account_id LIMIT 1";
+    let card: String = db.query_row(paid, [], |row| row.get(0)).unwrap();
+    db.execute("UPDATE card_keys SET public_key = ?1 WHERE card_id = ?2", (weak, &card)).unwrap();
+    drop(db);
+    let verified = Verifier::open(directory.path(), environment(&clock)).unwrap().audit_verify();
+    assert!(
+        matches!(&verified, Err(ServiceError::UnusableStoredKey { card: found, .. }) if found.to_string() == card),
+        "{verified:?}"
+    );
+}
+
 /// What was taken over is in the log from then on.
 #[test]
 fn an_older_database_that_was_taken_over_is_made_anew_too() {

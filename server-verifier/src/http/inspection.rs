@@ -182,7 +182,9 @@ fn finding<T>(
     let (account, entry) = match error {
         ServiceError::AuditBroken { account, sequence } => (Some(account), Some(sequence)),
         ServiceError::RowsBroken { account, .. } => (Some(account), None),
-        ServiceError::LedgerBroken { .. } | ServiceError::SchemaBroken { .. } => (None, None),
+        ServiceError::LedgerBroken { .. }
+        | ServiceError::SchemaBroken { .. }
+        | ServiceError::UnusableStoredKey { .. } => (None, None),
         other => return Err(other),
     };
     let account = account.map(|row| verifier.number_of(row)).transpose()?.flatten();

@@ -245,6 +245,8 @@ impl Verifier {
         public_key: &[u8],
     ) -> Result<Option<Arc<Enrolled>>, ServiceError> {
         let Some(card_key) = self.bound_card_key(&binding)? else { return Ok(None) };
-        Ok(Some(Arc::new(Enrolled::new(self.env.crypto, binding, public_key, card_key)?)))
+        let enrolled = Enrolled::new(self.env.crypto, binding, public_key, card_key);
+        let enrolled = enrolled.map_err(|why| ServiceError::UnusableStoredKey { card: binding.card, why })?;
+        Ok(Some(Arc::new(enrolled)))
     }
 }

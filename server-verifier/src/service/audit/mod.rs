@@ -33,7 +33,8 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ServiceError::AuditBroken`] with the first entry that does not fit, [`ServiceError::RowsBroken`] with
-    /// what is not as the log tells, [`ServiceError::SchemaBroken`] with what is not as this program makes it.
+    /// what is not as the log tells, [`ServiceError::SchemaBroken`] with what is not as this program makes it;
+    /// [`ServiceError::UnusableStoredKey`] with the card whose key an earlier version should not have enrolled (REQ-I-15).
     pub fn audit_verify(&self) -> Result<Audited, ServiceError> {
         if let Some(what) = self.store.strange_part()? {
             return Err(ServiceError::SchemaBroken { what });
