@@ -12,18 +12,19 @@ mod wire;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::link::Link;
-use self::parts::Compared;
+use self::parts::Made;
 use self::session::{Fault, READ, Session, Use, WRITE};
 use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 use crate::store::pool::Pool;
 use crate::store::queue::{Job, Pending, queue_slot};
+use crate::store::schema::{self, Parts};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
 pub(crate) const WORKERS: usize = 16;
@@ -44,6 +45,8 @@ pub(crate) struct PostgresStore {
     queue: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
     visitors: Pool<Session>,
+    /// The schema as this program makes it on this server, once it was needed.
+    ours: OnceLock<Parts>,
 }
 
 impl PostgresStore {
@@ -70,7 +73,7 @@ impl PostgresStore {
             std::thread::Builder::new().name(name).spawn(work).map_err(|_| StoreError::Locked)
         };
         let workers = (0..workers.max(1)).map(start).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { link, decider, queue: Some(queue), workers, visitors })
+        Ok(Self { link, decider, queue: Some(queue), workers, visitors, ours: OnceLock::new() })
     }
 
     /// Connects to a server that may be a standby, as a role that need not write, and lets `load` read.
@@ -83,7 +86,7 @@ impl PostgresStore {
         let decider = Arc::new(first.load(load)?);
         let visitors = Pool::new(VISITORS - 1);
         visitors.add(first);
-        Ok(Self { link, decider, queue: None, workers: Vec::new(), visitors })
+        Ok(Self { link, decider, queue: None, workers: Vec::new(), visitors, ours: OnceLock::new() })
     }
 
     /// What it decides by.
@@ -140,10 +143,19 @@ impl PostgresStore {
     /// The first part of the schema that is not as this program makes it; none where ours cannot be made to compare with,
     /// since nothing can be written.
     pub(crate) fn strange_part(&self) -> Result<Option<String>, StoreError> {
-        match self.write(|db| Err::<Infallible, _>(Compared(parts::compare(db)))) {
-            Err(Compared(Err(StoreError::ReadOnly))) => Ok(None),
-            Err(Compared(part)) => part,
+        let ours = match self.ours() {
+            Err(StoreError::ReadOnly) => return Ok(None),
+            ours => ours?,
+        };
+        Ok(schema::difference(ours, &self.read(parts::found)?))
+    }
+
+    fn ours(&self) -> Result<&Parts, StoreError> {
+        if let Some(ours) = self.ours.get() {
+            return Ok(ours);
         }
+        let Err(Made(made)) = self.write(|db| Err::<Infallible, _>(Made(parts::ours(db))));
+        made.map(|made| self.ours.get_or_init(|| made))
     }
 
     fn visit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Session) -> Result<T, E>) -> Result<T, E> {

@@ -48,29 +48,36 @@ fn parts(db: &mut dyn Sql, name: &str) -> Result<Parts, StoreError> {
     Ok(rows.into_iter().collect())
 }
 
-/// What ends the transaction in which parts were compared, so that nothing of it stays.
-pub(super) struct Compared(pub(super) Result<Option<String>, StoreError>);
+/// What ends the transaction in which a schema was made, so that nothing of it stays.
+pub(super) struct Made(pub(super) Result<Parts, StoreError>);
 
-impl From<StoreError> for Compared {
+impl From<StoreError> for Made {
     fn from(error: StoreError) -> Self {
         Self(Err(error))
     }
 }
 
-/// Makes the schema once more, for this transaction alone, and finds the first part that differs.
-pub(super) fn compare(db: &mut dyn Sql) -> Result<Option<String>, StoreError> {
-    let name = |db: &mut dyn Sql, sql| db.first(sql, &[], |row| Ok(row.text(0)?.to_owned()));
-    let here = name(db, "SELECT current_schema()::text")?.unwrap_or_default();
+/// The parts of the schema that is there.
+pub(super) fn found(db: &mut dyn Sql) -> Result<Parts, StoreError> {
+    let here = name(db, "SELECT current_schema()::text")?;
     let mut found = parts(db, &here)?;
     let versions = db.all("SELECT version FROM onetap_schema", &[], |row| row.int(0))?;
     found.insert("version".to_owned(), format!("{versions:?}"));
+    Ok(found)
+}
+
+/// The parts of a schema as this program makes it: makes one, for this transaction alone.
+pub(super) fn ours(db: &mut dyn Sql) -> Result<Parts, StoreError> {
     db.execute("SET LOCAL search_path = pg_temp", &[])?;
     for script in schema::postgres_scripts(0) {
         db.execute(kept(&format!("DO $made$ BEGIN {script} END $made$")), &[])?;
     }
-    let sql = "SELECT nspname::text FROM pg_namespace WHERE oid = pg_my_temp_schema()";
-    let temporary = name(db, sql)?.unwrap_or_default();
+    let temporary = name(db, "SELECT nspname::text FROM pg_namespace WHERE oid = pg_my_temp_schema()")?;
     let mut ours = parts(db, &temporary)?;
     ours.insert("version".to_owned(), format!("{:?}", [schema::VERSION]));
-    Ok(schema::difference(&ours, &found))
+    Ok(ours)
+}
+
+fn name(db: &mut dyn Sql, sql: &'static str) -> Result<String, StoreError> {
+    Ok(db.first(sql, &[], |row| Ok(row.text(0)?.to_owned()))?.unwrap_or_default())
 }
