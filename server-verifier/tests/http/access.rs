@@ -1,7 +1,10 @@
 //! Who may come in: tokens, roles, rate limits.
 
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use onetap_server_verifier::http::{Rate, openapi};
@@ -274,6 +277,47 @@ fn a_client_withdrawn_here_is_out_at_its_next_request_on_a_kept_connection() {
         200
     );
     assert_eq!(kept.exchange(&terminal).status, 401);
+}
+
+/// Does `work` while the books are verified, again and again.
+fn while_verified(verifier: &Verifier, work: impl FnOnce()) {
+    let (begun, over) = (Barrier::new(2), AtomicBool::new(false));
+    let verifications = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| {
+            begun.wait();
+            let mut done = 0;
+            while !over.load(Ordering::SeqCst) {
+                verifier.audit_verify().unwrap();
+                done += 1;
+            }
+            done
+        });
+        begun.wait();
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        over.store(true, Ordering::SeqCst);
+        let done = verifying.join().unwrap();
+        worked.map_or_else(|panic| resume_unwind(panic), |()| done)
+    });
+    assert!(verifications > 0);
+}
+
+#[test]
+fn a_client_is_shut_out_in_time_while_the_books_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::around(World::on_disk(folder.path()), |_| ());
+    let asks = |who| Request::new("GET", "/v1/accounts").token(&token(who).0);
+    let mut kept = scene.conn();
+    assert_eq!([kept.exchange(&asks("op")).status, kept.exchange(&asks("aud")).status], [200; 2]);
+    while_verified(&scene.world.verifier, || {
+        let withdrawal = scene.post("adm", "/v1/clients/op/withdraw", &json!({ "reason": "left" }));
+        assert_eq!(withdrawal.status, 200);
+        assert_eq!(kept.exchange(&asks("op")).status, 401, "withdrawn here: at once");
+        elsewhere(folder.path()).desk(act()).withdraw_client(&"aud".parse().unwrap()).unwrap();
+        let withdrawn = Instant::now();
+        while kept.exchange(&asks("aud")).status != 401 {
+            assert!(withdrawn.elapsed() <= Duration::from_secs(5), "withdrawn elsewhere: still in");
+        }
+    });
 }
 
 fn wrong(name: &str) -> Request {

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onetap_postgres_rig::Cluster;
@@ -24,11 +25,15 @@ pub fn literal(bytes: &[u8]) -> String {
 /// Random changes of one run, unless the environment says otherwise.
 pub const CHANGES: u64 = 200;
 
+/// Tables without rows.
+pub const EMPTY: &[&str] = &[];
+
 pub const STORE: &str = "postgres";
 
-/// Table, column, type, and whether it is of the key, as the server's own catalog says.
+/// Table, column, type, whether it is of the key, and whether it may be NULL, as the server's own catalog says.
 pub const COLUMNS: &str = "SELECT c.table_name, c.column_name, c.data_type,
-        CASE WHEN k.column_name IS NULL THEN '0' ELSE '1' END
+        CASE WHEN k.column_name IS NULL THEN '0' ELSE '1' END,
+        CASE WHEN c.is_nullable = 'YES' THEN '1' ELSE '0' END
     FROM information_schema.columns c
     LEFT JOIN information_schema.table_constraints t ON t.table_schema = c.table_schema
         AND t.table_name = c.table_name AND t.constraint_type = 'PRIMARY KEY'
@@ -162,6 +167,12 @@ impl Home {
     /// As another process does.
     pub fn open(&self) -> Result<Verifier, ServiceError> {
         self.open_at(&self.url())
+    }
+
+    /// The same store after a restart.
+    pub fn reopened(mut self) -> Self {
+        self.world.verifier = Arc::new(self.open().unwrap());
+        self
     }
 
     pub fn open_with(&self, env: Environment) -> Result<Verifier, ServiceError> {

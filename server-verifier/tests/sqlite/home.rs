@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use onetap_server_verifier::*;
 use rusqlite::Connection;
@@ -21,11 +22,15 @@ pub fn literal(bytes: &[u8]) -> String {
 /// Random changes of one run, unless the environment says otherwise.
 pub const CHANGES: u64 = 2_000;
 
+/// Tables without rows: one thread writes, so that what comes in goes to the balance at once.
+pub const EMPTY: &[&str] = &["credits"];
+
 pub const STORE: &str = "sqlite";
 
-/// Table, column, type, and whether it is of the key, as the file itself says.
-pub const COLUMNS: &str = "SELECT t.name, c.name, c.type, CAST(c.pk > 0 AS TEXT) FROM sqlite_schema t
-    JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+/// Table, column, type, whether it is of the key, and whether it may be NULL, as the file itself says.
+pub const COLUMNS: &str = "SELECT t.name, c.name, c.type, CAST(c.pk > 0 AS TEXT),
+        CAST(c.pk = 0 AND c.\"notnull\" = 0 AS TEXT)
+    FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
 
 /// Changes of the schema, and how each is undone.
 pub const SCHEMA_CHANGES: [(&str, &str); 9] = [
@@ -132,6 +137,12 @@ impl Home {
     /// As another process does.
     pub fn open(&self) -> Result<Verifier, ServiceError> {
         self.open_with(environment(&self.clock))
+    }
+
+    /// The same store after a restart.
+    pub fn reopened(mut self) -> Self {
+        self.world.verifier = Arc::new(self.open().unwrap());
+        self
     }
 
     pub fn open_with(&self, env: Environment) -> Result<Verifier, ServiceError> {

@@ -1,6 +1,7 @@
 //! What holds on either store. Whoever includes this has a room `home`, in which the store is made.
 
 mod attacks;
+mod bank;
 mod books;
 mod cancelling;
 mod card_keys;
