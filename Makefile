@@ -39,7 +39,7 @@ soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)
 	scripts/setup soak
 	scripts/soak
 
-mutations: ## take each defence of the threat model out, see its test fail (ROWS="TM-40 ..." takes out those only)
+mutations: ## take each defence of the threat model out, see its test fail (ROWS="TM-40 ..." takes out those only, ROWS=--resume goes on)
 	scripts/setup test
 	$(PCSCD) scripts/mutations $(ROWS)
 

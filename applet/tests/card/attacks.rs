@@ -1,11 +1,14 @@
 //! The attacks of docs/threat-model.md, as far as the card defends against them.
 
+use std::collections::BTreeSet;
+
 use onetap_apdu_spec::command::{AID, CardState, MAX_UNCONFIRMED, Name};
 use onetap_apdu_spec::gp::ceremony::Issuer;
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::{Profile, Suite};
 use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::txn::TransactionMessage;
 use onetap_applet::{Card, Key, KeyRefused};
 
 use crate::rig::{Rig, Seeded, TestNvm, crypto, environment, short, transaction};
@@ -32,10 +35,17 @@ fn attack_swap_the_transaction_while_the_holder_confirms() {
 #[test]
 fn attack_two_signatures_for_one_counter_value() {
     let mut rig = Rig::new();
-    let tapped = rig.deliver("12.34");
+    rig.load("12.34");
+    let signature = rig.send(Name::GetSignature, None, &[]).data;
+    assert_eq!(
+        rig.send(Name::GetSignature, None, &[]).data,
+        signature,
+        "before the terminal has all it needs"
+    );
+    let envelope = rig.send(Name::GetEncPassword, None, &[]).data;
     for _ in 0..3 {
-        assert_eq!(rig.send(Name::GetSignature, None, &[]).data, tapped.signature_message);
-        assert_eq!(rig.send(Name::GetEncPassword, None, &[]).data, tapped.owed.clone().unwrap());
+        assert_eq!(rig.send(Name::GetSignature, None, &[]).data, signature);
+        assert_eq!(rig.send(Name::GetEncPassword, None, &[]).data, envelope);
     }
     for p1 in [1, 0xA1, 0xFF] {
         assert_eq!(rig.raw(&short(0x80, 0x32, p1, 0, &[], Some(256))).sw, StatusWord::WRONG_P1P2);
@@ -204,7 +214,8 @@ fn attack_unblock_to_have_back_what_was_to_be_wiped() {
     assert_eq!((rig.card.state(), rig.card.status().pin_blocked), (CardState::Idle, false));
 }
 
-/// Any reader learns that this is such a card, and nothing that tells one from another.
+/// Any reader learns that this is such a card, and nothing that tells one from another; what it asks for tells of nothing
+/// that it was told before a signature.
 #[test]
 fn attack_recognise_a_card_by_its_answers() {
     let mut answers = vec![];
@@ -217,6 +228,13 @@ fn attack_recognise_a_card_by_its_answers() {
         answers.push((rig.card.atr().to_vec(), rig.send(Name::Select, None, &AID).data));
     }
     assert_eq!(answers[0], answers[1]);
+    let (mut rig, mut aliases) = (Rig::new(), BTreeSet::new());
+    for _ in 0..4 {
+        let alias = rig.tap("12.34").transaction;
+        let alias = TransactionMessage::parse(&alias).unwrap().transaction().payer.as_str().to_owned();
+        assert!(aliases.insert(alias), "an alias again");
+        rig.card.press(Key::Cancel).unwrap();
+    }
 }
 
 /// A contact that flickers must not wake the display in the field (P-19, P-20).
