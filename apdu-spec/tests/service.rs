@@ -125,7 +125,7 @@ fn an_idempotency_key_has_1_to_64_printable_characters_and_no_spaces() {
 
 /// The texts of docs/data-model.md, as stored logs have them.
 #[test]
-fn an_id_of_a_transaction_is_one_of_four_texts() {
+fn an_id_of_a_transaction_is_one_of_five_texts() {
     let card: CardId = "0123456789abcdef".parse().unwrap();
     let capture = TransactionId::Capture { account: 17, sequence: 4 };
     for (text, id) in [
@@ -134,6 +134,7 @@ fn an_id_of_a_transaction_is_one_of_four_texts() {
         ("capture-17-4", capture.clone()),
         ("reversal-capture-17-4", capture.reversal().unwrap()),
         ("reversal-0123456789abcdef0000000a", TransactionId::of(card, 10).reversal().unwrap()),
+        ("carried-17-4", TransactionId::Carried { account: 17, sequence: 4 }),
         ("opening-9223372036854775807", TransactionId::Opening { account: i64::MAX }),
     ] {
         assert_eq!(text.parse(), Ok(id.clone()), "{text}");
@@ -152,6 +153,9 @@ fn a_text_that_is_no_id_of_a_transaction_is_refused() {
         "0123456789abcdef0000000A",
         "0123456789abcdef+0000001",
         "capture-",
+        "carried-17",
+        "carried-17-04",
+        "reversal-carried-17-4",
         "capture-17",
         "capture-0-4",
         "capture-17-04",
@@ -177,7 +181,7 @@ proptest::proptest! {
         counter: u32,
         account in 1..=i64::MAX,
         sequence in 1..=i64::MAX,
-        kind in 0..5,
+        kind in 0..6,
     ) {
         let (signed, capture) = (TransactionId::of(CardId(card), counter), TransactionId::Capture { account, sequence });
         let id = match kind {
@@ -185,13 +189,14 @@ proptest::proptest! {
             1 => capture,
             2 => signed.reversal().unwrap(),
             3 => capture.reversal().unwrap(),
-            _ => TransactionId::Opening { account },
+            4 => TransactionId::Opening { account },
+            _ => TransactionId::Carried { account, sequence },
         };
         proptest::prop_assert_eq!(id.to_string().parse(), Ok(id));
     }
 
     #[test]
-    fn a_text_that_is_read_is_written_as_it_was(text in "(reversal-|opening-|capture-)*[0-9a-f+-]{1,24}") {
+    fn a_text_that_is_read_is_written_as_it_was(text in "(reversal-|opening-|capture-|carried-)*[0-9a-f+-]{1,24}") {
         if let Ok(id) = text.parse::<TransactionId>() {
             proptest::prop_assert_eq!(id.to_string(), text);
         }

@@ -15,6 +15,7 @@ use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_conformance::traces::Scenario;
+use onetap_server_verifier::Shard;
 
 pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
@@ -104,6 +105,10 @@ pub(crate) enum Verifier {
         /// Keep the books in this PostgreSQL database, such as "host=db.example dbname=onetap user=onetap"
         #[arg(long, value_name = "CONNECTION")]
         postgres: Option<String>,
+        /// Which part of a bank it is, whose accounts are spread over several databases; put the first part's keys.json into the
+        /// folder before
+        #[arg(long, value_name = "NUMBER", default_value = "0")]
+        shard: Shard,
         #[command(flatten)]
         keys: NewKeys,
     },
@@ -191,6 +196,20 @@ pub(crate) enum Verifier {
         /// New folder
         #[arg(long, value_name = "FOLDER")]
         into: PathBuf,
+    },
+    /// Carry an account to another shard of the same bank, or what was paid to it since; servers go on
+    Move {
+        /// Which account
+        account: AccountNumber,
+        /// The folder of the shard that it leaves
+        #[arg(long)]
+        db: PathBuf,
+        /// The folder of the shard to which it moves
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        /// Why, for the audit log of both
+        #[arg(long, env = "ONETAP_REASON")]
+        reason: String,
     },
     /// Hold, release, capture and reverse money; check the sums
     #[command(subcommand)]

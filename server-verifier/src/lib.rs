@@ -60,6 +60,7 @@ pub use service::cards::CardOptions;
 pub use service::checkpoint::{Checkpoint, SignedCheckpoint};
 pub use service::desk::Desk;
 pub use service::error::ServiceError;
+pub use service::moving::Moved;
 pub use service::rebuild::{Rebuilt, rebuild};
 pub use service::{Client, InitOptions, Verifier, outbox};
 pub use store::Pending;

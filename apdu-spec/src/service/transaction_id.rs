@@ -34,13 +34,20 @@ pub enum TransactionId {
         /// Row of the account.
         account: i64,
     },
+    /// What followed an account to the shard that it has moved to, such as `carried-17-4`.
+    Carried {
+        /// Row of what settles with that shard, in the shard that sent it.
+        account: i64,
+        /// Number of the event that sent it, in the log of that row.
+        sequence: i64,
+    },
 }
 
 /// Text that names no transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a transaction's id is the card's id and its counter, 24 digits of 0-9 and a-f; or capture- and a hold, reversal- \
-     and one of these, opening- and a number"
+     and one of these, opening- and a number, carried- and an entry of the log"
 )]
 pub struct NotATransactionId;
 
@@ -56,16 +63,17 @@ impl TransactionId {
     pub const fn signed(&self) -> Option<(CardId, u32)> {
         match self {
             Self::Signed { card, counter } => Some((*card, *counter)),
-            Self::Capture { .. } | Self::Reversal(_) | Self::Opening { .. } => None,
+            Self::Capture { .. } | Self::Reversal(_) | Self::Opening { .. } | Self::Carried { .. } => None,
         }
     }
 
-    /// The id of its reversal; `None` if it is one itself, or an opening balance: these are not reversed.
+    /// The id of its reversal; `None` if it is one itself, an opening balance or what was carried to another shard: these are not
+    /// reversed.
     #[must_use]
     pub fn reversal(&self) -> Option<Self> {
         match self {
             Self::Signed { .. } | Self::Capture { .. } => Some(Self::Reversal(Box::new(self.clone()))),
-            Self::Reversal(_) | Self::Opening { .. } => None,
+            Self::Reversal(_) | Self::Opening { .. } | Self::Carried { .. } => None,
         }
     }
 }
@@ -77,6 +85,7 @@ impl fmt::Display for TransactionId {
             Self::Capture { account, sequence } => write!(f, "capture-{account}-{sequence}"),
             Self::Reversal(original) => write!(f, "reversal-{original}"),
             Self::Opening { account } => write!(f, "opening-{account}"),
+            Self::Carried { account, sequence } => write!(f, "carried-{account}-{sequence}"),
         }
     }
 }
@@ -84,9 +93,12 @@ impl fmt::Display for TransactionId {
 impl FromStr for TransactionId {
     type Err = NotATransactionId;
     fn from_str(text: &str) -> Result<Self, NotATransactionId> {
-        let id = match (text.strip_prefix("reversal-"), text.strip_prefix("opening-")) {
-            (Some(text), _) => original(text).and_then(|original| original.reversal()),
-            (_, Some(account)) => row(account).map(|account| Self::Opening { account }),
+        let id = match text.split_once('-') {
+            Some(("reversal", text)) => original(text).and_then(|original| original.reversal()),
+            Some(("opening", account)) => row(account).map(|account| Self::Opening { account }),
+            Some(("carried", sent)) => {
+                entry(sent).map(|(account, sequence)| Self::Carried { account, sequence })
+            }
             _ => original(text),
         };
         id.filter(|id| id.to_string() == text).ok_or(NotATransactionId)
@@ -96,11 +108,17 @@ impl FromStr for TransactionId {
 /// Reads the id of what can be reversed; the caller checks that it is spelled in its one way.
 fn original(text: &str) -> Option<TransactionId> {
     if let Some(hold) = text.strip_prefix("capture-") {
-        let (account, sequence) = hold.split_once('-')?;
-        return Some(TransactionId::Capture { account: row(account)?, sequence: row(sequence)? });
+        let (account, sequence) = entry(hold)?;
+        return Some(TransactionId::Capture { account, sequence });
     }
     let (card, counter) = text.split_at_checked(16)?;
     Some(TransactionId::of(card.parse().ok()?, u32::from_str_radix(counter, 16).ok()?))
+}
+
+/// Row and place of an entry of the log.
+fn entry(text: &str) -> Option<(i64, i64)> {
+    let (account, sequence) = text.split_once('-')?;
+    row(account).zip(row(sequence))
 }
 
 fn row(digits: &str) -> Option<i64> {

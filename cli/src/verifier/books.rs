@@ -1,9 +1,11 @@
-//! `onetap verifier audit`, `backup`, `restore`, `rebuild` and `copy`.
+//! `onetap verifier audit`, `backup`, `restore`, `rebuild`, `copy` and `move`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::money::format_minor;
 use onetap_server_verifier::{ServiceError, rebuild as make_anew, restore as put_back};
 use serde_json::json;
 
@@ -110,4 +112,24 @@ pub(super) fn copy(db: &Path, to: Option<&str>, into: &Path, out: Output) -> Res
         db.display()
     );
     out.result(&json!({ "rows": rows, "into": into }), prose)
+}
+
+pub(super) fn carry(
+    account: &AccountNumber,
+    db: &Path,
+    to: &Path,
+    reason: &str,
+    out: Output,
+) -> Result<(), Failure> {
+    let (server, destination) = (open(db)?, open(to)?);
+    let moved = server.desk(act(None, reason)).move_account(account, &destination)?;
+    let currency = destination.account(account)?.currency;
+    let prose = format!(
+        "{account} is at home in {} ({}): {} entries of its log and {} {currency} carried",
+        to.display(),
+        moved.shard,
+        moved.entries,
+        format_minor(moved.amount, currency)
+    );
+    out.result(&moved, prose)
 }

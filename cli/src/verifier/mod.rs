@@ -16,7 +16,8 @@ use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::{
-    AccountKind, AccountOptions, AccountView, CardOptions, CardState, InitOptions, LogEntry, Policy, Verifier,
+    AccountKind, AccountOptions, AccountView, CardOptions, CardState, InitOptions, Lock, LockCause, LogEntry,
+    Policy, Verifier,
 };
 use serde_json::json;
 
@@ -29,14 +30,18 @@ use keys::{open, open_to_read};
 
 pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> {
     match command {
-        args::Verifier::Init { db, name, danger_allow_weak_profiles, postgres, keys } => {
-            init(db, name, *danger_allow_weak_profiles, postgres.as_deref(), keys, out)
+        args::Verifier::Init { db, name, danger_allow_weak_profiles, postgres, shard, keys } => {
+            let policy =
+                Policy { danger_allow_weak_suites: *danger_allow_weak_profiles, ..Policy::default() };
+            let options = InitOptions { policy, shard: *shard, ..InitOptions::new(name) };
+            init(db, options, postgres.as_deref(), keys, out)
         }
         args::Verifier::Audit(command) => books::audit(command, out),
         args::Verifier::Backup { db, to } => books::backup(db, to, out),
         args::Verifier::Restore { from, db } => books::restore(from, db, out),
         args::Verifier::Rebuild { from, db } => books::rebuild(from, db, out),
         args::Verifier::Copy { db, to, into } => books::copy(db, to.as_deref(), into, out),
+        args::Verifier::Move { account, db, to, reason } => books::carry(account, db, to, reason, out),
         args::Verifier::Keys(command) => keys::run(command, out),
         args::Verifier::Enroll { db, account, profile, order, statement } => match (account, statement) {
             (Some(account), _) => order_card(&open(db)?, account, *profile, order.as_deref(), out),
@@ -60,14 +65,11 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
 
 fn init(
     db: &Path,
-    name: &str,
-    danger: bool,
+    options: InitOptions,
     postgres: Option<&str>,
     keys: &args::NewKeys,
     out: Output,
 ) -> Result<(), Failure> {
-    let policy = Policy { danger_allow_weak_suites: danger, ..Policy::default() };
-    let options = InitOptions { policy, ..InitOptions::new(name) };
     let env = keys::for_new(keys)?;
     let server = match postgres {
         Some(url) => Verifier::init_postgres(db, url, options, env)?,
@@ -140,6 +142,7 @@ fn account_options(options: &args::Account, holder: &str) -> Result<AccountOptio
 
 fn describe(account: &AccountView) -> String {
     let state = match account.locked {
+        Some(Lock { cause: LockCause::Moved, .. }) => "moved",
         Some(_) => "locked",
         None if account.open => "open",
         None => "closed",

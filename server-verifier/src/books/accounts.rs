@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::books::chain::End;
 use crate::books::sql::{Row, Sql, params};
 use crate::domain::{
-    Account, AccountKind, CardState, EnrolledCard, Event, Lock, MAX_PAGE, Mark, StoreError, Timestamp,
+    Account, AccountKind, CardState, EnrolledCard, Event, Lock, LockCause, MAX_PAGE, Mark, Shard, StoreError,
+    Timestamp,
 };
 
 /// The row of `accounts` that stands for the operator.
@@ -238,13 +239,33 @@ pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Opti
 }
 
 /// Locks an account's row, the operator's too, and reads where its chain ends; none if there is no such row.
+///
+/// # Errors
+/// [`StoreError::AccountMoved`] if the chain goes on in another shard.
 pub(crate) fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<Option<End>, StoreError> {
-    let sql = if db.locks_rows() {
-        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1 FOR NO KEY UPDATE"
-    } else {
-        "SELECT audit_sequence, audit_seal, audit_head FROM accounts WHERE account_id = ?1"
-    };
-    db.first(sql, &params![account], |row| chain_end(row, 0))
+    macro_rules! end {
+        ($lock:literal) => {
+            concat!(
+                "SELECT audit_sequence, audit_seal, audit_head, lock_cause FROM accounts WHERE account_id = ?1",
+                $lock
+            )
+        };
+    }
+    let sql = if db.locks_rows() { end!(" FOR NO KEY UPDATE") } else { end!("") };
+    db.first(sql, &params![account], |row| {
+        if row.opt_text(3)? == Some(LockCause::Moved.to_string().as_str()) {
+            return Err(StoreError::AccountMoved);
+        }
+        chain_end(row, 0)
+    })
+}
+
+/// The shard that this database is, as the operator's first entry says.
+pub(crate) fn shard(db: &mut dyn Sql) -> Result<Shard, StoreError> {
+    match event_at(db, OPERATOR, 1)? {
+        Some(Event::Initialised { shard, .. }) => Ok(shard),
+        _ => Err(StoreError::BadRow { what: "shard" }),
+    }
 }
 
 /// Reads the event of one audit entry.

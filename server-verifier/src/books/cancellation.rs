@@ -32,7 +32,9 @@ impl Decider {
 fn gather(db: &mut dyn Sql, cancellation: &ProvenCancellation) -> Result<CounterRows, StoreError> {
     let (account, counter) = (cancellation.account, cancellation.counter());
     let locked = books::account_by_row(db, account, RowLock::Decide)?;
-    locked.ok_or(StoreError::BadRow { what: "account" })?;
+    if !locked.ok_or(StoreError::BadRow { what: "account" })?.is_here() {
+        return Err(StoreError::AccountMoved);
+    }
     let sql = "SELECT state, mark_counter, mark_fingerprint, mark_life, mark_wrong FROM cards
         WHERE account_id = ?1 AND card_id = ?2";
     let card = cancellation.card().to_string();

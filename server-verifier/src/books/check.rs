@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::books::accounts::OPERATOR;
+use crate::books::accounts::{OPERATOR, shard};
 use crate::books::lines::own_leg;
 use crate::books::sql::{Sql, params};
+use crate::books::whereabouts::Whereabouts;
 use crate::domain::{MAX_PAGE, StoreError};
 
 /// The accounts with credits that are no entries.
@@ -58,14 +59,20 @@ pub(crate) fn check(db: &mut dyn Sql) -> Result<Option<&'static str>, StoreError
 fn balances(db: &mut dyn Sql) -> Result<Option<&'static str>, StoreError> {
     let accounts = "SELECT account_id FROM accounts WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
     let log = "SELECT account_id, sequence, at, event FROM audit
-        WHERE account_id BETWEEN ?1 AND ?2 AND actor IS NOT NULL";
-    let mut from = OPERATOR;
+        WHERE account_id BETWEEN ?1 AND ?2 AND actor IS NOT NULL ORDER BY account_id, sequence";
+    let (mut from, here) = (OPERATOR, shard(db)?);
     loop {
         let page = db.all(accounts, &params![from, MAX_PAGE], |row| row.int(0))?;
         let Some(to) = page.last() else { return Ok(None) };
         let mut told: BTreeMap<i64, i128> = page.iter().map(|account| (*account, 0)).collect();
+        let mut chain = (OPERATOR, Whereabouts::begin(OPERATOR, here));
         db.query(log, &params![from, *to], &mut |row| {
-            *told.entry(row.int(0)?).or_default() += own_leg(row)?.map_or(0, |(_, amount)| amount.into());
+            let account = row.int(0)?;
+            if account != chain.0 {
+                chain = (account, Whereabouts::begin(account, here));
+            }
+            let own = own_leg(row, &mut chain.1)?.map_or(0, |(_, amount)| amount.into());
+            *told.entry(account).or_default() += own;
             Ok(())
         })?;
         if own_balances(db, (from, *to))? != told {

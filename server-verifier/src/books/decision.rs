@@ -189,6 +189,9 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
         Ok(())
     })?;
     let (account, end) = payer.ok_or(StoreError::BadRow { what: "account" })?;
+    if !account.is_here() {
+        return Err(StoreError::AccountMoved);
+    }
     let ((card, mark), key_current): ((CardState, Option<Mark>), bool) =
         card.ok_or(StoreError::BadRow { what: "card" })?;
     let rows =

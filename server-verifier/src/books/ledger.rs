@@ -8,13 +8,16 @@ use onetap_apdu_spec::service::SystemName;
 use crate::books::chain::Sealer;
 use crate::books::sql::{Sql, params};
 use crate::books::write::Telling;
-use crate::books::{OPERATOR, end_of_chain};
+use crate::books::{OPERATOR, end_of_chain, shard};
 use crate::domain::{Act, Actor, Event, StoreError, Timestamp};
 
-/// The row that the next account is to have. The operator's row is locked, so that nobody else takes it.
+/// The row that the next account is to have, of those of this shard. The operator's row is locked, so that nobody else takes it.
 pub(crate) fn next_account(db: &mut dyn Sql) -> Result<i64, StoreError> {
     end_of_chain(db, OPERATOR)?;
-    db.count("SELECT max(account_id) + 1 FROM accounts", &[])
+    let rows = shard(db)?.rows();
+    let last = "SELECT max(account_id) FROM accounts WHERE account_id BETWEEN ?1 AND ?2";
+    let last = db.first(last, &params![*rows.start(), *rows.end()], |row| row.opt_int(0))?.flatten();
+    Ok(last.unwrap_or(*rows.start()) + 1)
 }
 
 /// The row of the equity account in `currency` that settles with `system`, or is the other side of opening balances; made

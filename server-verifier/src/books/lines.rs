@@ -4,13 +4,21 @@ use crate::books;
 use crate::books::chain::Place;
 use crate::books::project::{Change, Payment, project};
 use crate::books::sql::{Row, Sql, params};
+use crate::books::whereabouts::Whereabouts;
 use crate::domain::{MAX_PAGE, StatementLine, StatementPlace, StoreError, Timestamp};
 
-/// What an account got by an entry of its own chain, from a row of account, sequence, moment and event; none if the entry
-/// moves no money of it.
-pub(crate) fn own_leg(row: &dyn Row) -> Result<Option<(Payment, i64)>, StoreError> {
+/// What an account got by the next entry of its own chain, from a row of account, sequence, moment and event; none if the
+/// entry moves no money of it, or did so in another shard.
+pub(crate) fn own_leg(
+    row: &dyn Row,
+    whereabouts: &mut Whereabouts,
+) -> Result<Option<(Payment, i64)>, StoreError> {
     let place = Place { account: row.int(0)?, sequence: row.int(1)?, at: Timestamp(row.int(2)?) };
     let event = books::from_json(row.text(3)?, "audit entry")?;
+    whereabouts.follow(&event)?;
+    if !whereabouts.is_here() {
+        return Ok(None);
+    }
     let paid = project(place, &event)?.into_iter().find_map(|change| match change {
         Change::Pay(payment) => payment.leg(place.account).map(|amount| (payment, amount)),
         _ => None,
@@ -58,8 +66,16 @@ fn own(
     let sql = "SELECT account_id, sequence, at, event FROM audit
         WHERE account_id = ?1 AND sequence > ?2 AND actor IS NOT NULL ORDER BY sequence LIMIT ?3";
     let (mut found, mut read) = (Vec::new(), after.own);
+    let here = books::shard(db)?;
+    // The account was at home when it booked a line.
+    let mut whereabouts =
+        if read == 0 { Whereabouts::begin(account, here) } else { Whereabouts::at_home(here) };
     while found.len() < limit {
-        let page = db.all(sql, &params![account, read, MAX_PAGE], |row| Ok((row.int(1)?, own_leg(row)?)))?;
+        let mut page = Vec::new();
+        db.query(sql, &params![account, read, MAX_PAGE], &mut |row| {
+            page.push((row.int(1)?, own_leg(row, &mut whereabouts)?));
+            Ok(())
+        })?;
         let Some((last, _)) = page.last() else { break };
         read = *last;
         let paid = page.into_iter().filter_map(|(sequence, leg)| leg.map(|leg| (sequence, leg)));

@@ -13,12 +13,14 @@ pub(crate) mod ledger;
 pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod model;
+pub(crate) mod moving;
 pub(crate) mod outbox;
 pub(crate) mod project;
 pub(crate) mod replay;
 pub(crate) mod sql;
 pub(crate) mod tables;
 pub(crate) mod takeover;
+pub(crate) mod whereabouts;
 pub(crate) mod write;
 
 pub(crate) use accounts::*;

@@ -14,8 +14,8 @@ use crate::books::tables::{
 use crate::books::to_json;
 use crate::domain::client::{ClientId, Role};
 use crate::domain::{
-    AccountKind, CardState, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened, Ordered,
-    Policy, Settled, StoreError, Timestamp,
+    AccountKind, CardState, Carried, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened,
+    Ordered, Policy, Settled, StoreError, Timestamp,
 };
 
 /// One change of rows.
@@ -83,7 +83,7 @@ impl Changes {
     fn tell(&mut self, event: &Event) -> Result<(), StoreError> {
         let at = Cell::from(self.place.at.0);
         match event {
-            Event::Initialised { operator, server, policy } => {
+            Event::Initialised { operator, server, policy, .. } => {
                 self.initialise(operator, server.ok_or(UNTOLD)?, policy.as_ref().ok_or(UNTOLD)?)?;
             }
             Event::TakenOver { table, columns, rows } => self.take_over(table, columns, rows)?,
@@ -153,6 +153,17 @@ impl Changes {
                 self.insert(&REVERSALS, vec![legs.to.into(), reversal.to_string().into()]);
                 self.pay(&reversal, *legs, minor(*amount)?);
             }
+            Event::MovedAway { carried, .. } => self.move_away(carried)?,
+            Event::MovedIn { carried, .. } => self.move_in(carried)?,
+            Event::MoneySent { account, amount, .. } => {
+                let Place { account: settling, sequence, .. } = self.place;
+                let id = TransactionId::Carried { account: settling, sequence };
+                self.pay(&id, Legs { from: *account, to: settling }, minor(*amount)?);
+            }
+            Event::MoneyCame { sent, account, amount, .. } => {
+                let id = TransactionId::Carried { account: sent.account, sequence: sent.sequence };
+                self.pay(&id, Legs { from: self.place.account, to: *account }, minor(*amount)?);
+            }
             Event::Reversed { legs: None, .. }
             | Event::Repeated { .. }
             | Event::CancellationRefused { .. }
@@ -161,6 +172,41 @@ impl Changes {
             | Event::Checkpointed { .. }
             | Event::MessageRequeued { .. }
             | Event::MessageDiscarded { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing is held here any more, and nobody decides on it here.
+    fn move_away(&mut self, carried: &Carried) -> Result<(), StoreError> {
+        self.own([
+            ("locked_at", self.place.at.0.into()),
+            ("lock_cause", LockCause::Moved.to_string().into()),
+        ]);
+        let account = self.place.account;
+        for hold in &carried.holds {
+            let key = vec![account.into(), hold.sequence.into()];
+            self.list.push(Change::Delete { table: &HOLDS, key });
+            self.hold_more(account, -minor(hold.amount)?);
+        }
+        Ok(())
+    }
+
+    /// The account as it was before it moved.
+    fn move_in(&mut self, carried: &Carried) -> Result<(), StoreError> {
+        let (since, cause) = (
+            carried.locked.map(|lock| lock.since.0).into(),
+            carried.locked.map(|lock| lock.cause.to_string()).as_deref().into(),
+        );
+        self.own([("locked_at", since), ("lock_cause", cause)]);
+        let account = self.place.account;
+        for hold in &carried.holds {
+            let amount = minor(hold.amount)?;
+            let open =
+                vec![account.into(), hold.sequence.into(), amount.into(), HoldState::Open.to_string().into()];
+            let system = hold.system.as_ref().map(|system| system.as_str()).into();
+            let rest = vec![0_i64.into(), hold.payee.into(), system, hold.placed_at.0.into(), Cell::Null];
+            self.insert(&HOLDS, [open, rest].concat());
+            self.hold_more(account, amount);
         }
         Ok(())
     }

@@ -3,13 +3,14 @@
 use onetap_apdu_spec::crypto::{Block, Crypto, Digest};
 use subtle::ConstantTimeEq as _;
 
-use crate::books;
 use crate::books::chain::{End, Entry, ORIGIN, Sealer};
+use crate::books::from_json;
 use crate::books::model::Model;
-use crate::books::project::{project, request};
-use crate::books::tables::{AUDIT, Table};
+use crate::books::project::{Change, project, request};
+use crate::books::tables::{AUDIT, CREDITS, ENTRIES, HOLDS, REVERSALS, Table};
 use crate::books::takeover::with_evidence;
-use crate::domain::{Cell, Event, StoreError};
+use crate::books::whereabouts::Whereabouts;
+use crate::domain::{Cell, Event, Shard, StoreError};
 
 /// Why an entry cannot follow the one before.
 #[derive(Debug)]
@@ -31,14 +32,23 @@ pub(crate) struct Replay {
     /// Seal of the last entry.
     pub(crate) seal: Block,
     pub(crate) model: Model,
+    /// The shard whose database is read. The operator's chain, which comes first, tells which it is.
+    pub(crate) shard: Shard,
+    whereabouts: Whereabouts,
     /// Digest of what the seals of an older version's entries do not cover.
     evidence: Digest,
 }
 
 impl Replay {
-    /// A chain without entries.
-    pub(crate) fn begin(account: i64) -> Self {
-        Self { account, sequence: 0, seal: ORIGIN, model: Model::new(account), evidence: [0; 32] }
+    /// A chain without entries, in a database of `shard`.
+    pub(crate) fn begin(account: i64, shard: Shard) -> Self {
+        let (model, whereabouts) = (Model::new(account), Whereabouts::begin(account, shard));
+        Self { account, sequence: 0, seal: ORIGIN, model, shard, whereabouts, evidence: [0; 32] }
+    }
+
+    /// Whether a database may have a chain that ends so: its account is at home there, or has moved away from there.
+    pub(crate) fn may_end(&self) -> bool {
+        self.whereabouts.may_end()
     }
 
     /// Where the chain ends now.
@@ -71,7 +81,7 @@ impl Replay {
         if !follows || !bool::from(sealer.seal(&self.seal, entry).ct_eq(seal)) {
             return Err(Unfit::Seal);
         }
-        books::from_json(entry.event, "audit entry").map_err(|_| Unfit::Event)
+        from_json(entry.event, "audit entry").map_err(|_| Unfit::Event)
     }
 
     /// Goes on by an entry that was checked.
@@ -108,10 +118,31 @@ impl Replay {
         {
             return Err(StoreError::BadRow { what: "evidence" });
         }
+        if let Event::Initialised { shard, .. } = event {
+            self.shard = *shard;
+        }
+        self.whereabouts.follow(event)?;
         let mut changes = project(entry.place, event)?;
         if let (Some(key), Some(body), Some(terminal)) = (entry.key, entry.body, event.terminal()) {
             changes.push(request(entry.place, terminal.as_str(), key, body));
         }
+        if !self.whereabouts.is_here() {
+            return self.follow_elsewhere(changes, grown);
+        }
         changes.into_iter().try_for_each(|change| self.model.apply(change, grown))
+    }
+
+    /// Of what was booked in another shard only what the account keeps when it moves: that the rest stays in the books there.
+    fn follow_elsewhere(
+        &mut self,
+        changes: Vec<Change>,
+        grown: &mut dyn FnMut(&'static Table, Vec<Cell>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let grown = &mut |table: &'static Table, row| {
+            let booked = [&ENTRIES, &REVERSALS, &CREDITS, &HOLDS].contains(&table);
+            if booked { Ok(()) } else { grown(table, row) }
+        };
+        let kept = changes.into_iter().filter(|change| !matches!(change, Change::Pay(_)));
+        kept.into_iter().try_for_each(|change| self.model.apply(change, grown))
     }
 }

@@ -164,11 +164,7 @@ fn statements_of<'a>(
                 }
             }
             Change::Insert { table, row } => statements.push(insert_told(table, row)),
-            Change::Set { table, key, to } => {
-                let mut update = Update::default();
-                update.set(to);
-                statements.push(update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>()));
-            }
+            Change::Set { table, key, to } => statements.push(set(table, key, to)),
             Change::Add { table, key, column, amount } => {
                 let mut update = Update::default();
                 update.add(column, *amount);
@@ -222,7 +218,15 @@ fn insert_told<'a>(table: &Table, row: &'a [Cell]) -> Statement<'a> {
     Statement { sql, params: row.iter().map(Param::from).collect() }
 }
 
-fn delete<'a>(table: &Table, key: &'a [Cell]) -> Statement<'a> {
+/// New values in the row with this key.
+pub(crate) fn set<'a>(table: &Table, key: &'a [Cell], to: &'a [(&'static str, Cell)]) -> Statement<'a> {
+    let mut update = Update::default();
+    update.set(to);
+    update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
+}
+
+/// No more rows whose keys begin so.
+pub(crate) fn delete<'a>(table: &Table, key: &'a [Cell]) -> Statement<'a> {
     let sql = format!("DELETE FROM {} WHERE {}", table.name, matches(table, key.len()));
     Statement { sql: kept(&sql), params: key.iter().map(Param::from).collect() }
 }

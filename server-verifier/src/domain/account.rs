@@ -34,6 +34,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it is at home in this shard, and has not moved to another one.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.lock.is_none_or(|lock| lock.cause != LockCause::Moved)
+    }
+
     /// So many minor units of its currency.
     ///
     /// # Errors
@@ -89,4 +95,6 @@ pub enum LockCause {
     WrongInARow,
     /// Too many wrong passwords within the window.
     WrongInWindow,
+    /// It has moved to another shard, and decides there.
+    Moved,
 }

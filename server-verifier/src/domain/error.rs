@@ -41,6 +41,9 @@ pub enum LedgerError {
     /// A reversal, or an opening balance.
     #[error("only executed transactions and captured holds can be reversed")]
     CannotReverse,
+    /// The account has moved here since.
+    #[error("the transaction was booked in the shard that the account has left; reverse it there")]
+    BookedElsewhere,
     /// The other system said the opposite before.
     #[error("the transaction was settled or has failed before; reverse it, or sign a new one")]
     AlreadyAnswered,
@@ -78,6 +81,11 @@ pub enum StoreError {
         "the database's files were moved, removed or replaced while the server ran; stop it, put them back or restore the last backup, and start it again"
     )]
     Moved,
+    /// The account has moved to another shard.
+    #[error(
+        "the account has moved to another shard and nothing was decided here; repeat the request there with the same idempotency key"
+    )]
+    AccountMoved,
     /// A long read keeps SQLite's log of changes from beginning anew.
     #[error(
         "the read was given up, since the changes written meanwhile fill more than 4 GiB; repeat it when fewer pay, or read a copy that `verifier backup` made"

@@ -9,7 +9,9 @@ use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 
 use crate::domain::client::{ClientId, RoleName};
-use crate::domain::{AccountKind, Actor, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Timestamp};
+use crate::domain::{
+    AccountKind, Actor, Carried, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Shard, Timestamp,
+};
 
 /// One entry of the log, for the operator. Holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -44,8 +46,11 @@ pub enum Event {
         server: Option<ServerId>,
         #[serde(default)]
         policy: Option<Policy>,
+        /// Which part of the bank it is; what older versions made is the first.
+        #[serde(default)]
+        shard: Shard,
     },
-    /// Rows of an older version, or of another shard, as they stood when this server took them over.
+    /// Rows of an older version, as they stood when this server took them over.
     TakenOver { table: String, columns: Vec<String>, rows: Vec<Vec<Cell>> },
     /// From now on a message is written for each transaction, or no more.
     Announcing { on: bool },
@@ -185,6 +190,15 @@ pub enum Event {
         #[serde(default)]
         legs: Option<Legs>,
     },
+    /// The account has moved to another shard: the chain ends here, and goes on there.
+    MovedAway { to: Shard, carried: Carried },
+    /// The account has moved into this shard, which has the whole chain from now on.
+    MovedIn { from: Shard, to: Shard, carried: Carried },
+    /// So many minor units of an account that has moved were sent after it. Told in the chain of what settles with that shard; this
+    /// entry names the transaction.
+    MoneySent { to: Shard, account: i64, amount: u64 },
+    /// What another shard has sent has come. Told in the chain of what settles with that shard; `sent` names the entry there.
+    MoneyCame { from: Shard, sent: EntryId, account: i64, amount: u64 },
     /// A message that nobody took is to be sent again.
     MessageRequeued { message: EntryId },
     /// A message that nobody took will not be sent.

@@ -14,6 +14,7 @@ mod key;
 mod message;
 mod policy;
 mod settlement;
+mod shard;
 mod view;
 
 pub use account::{Account, AccountKind, Lock, LockCause};
@@ -30,4 +31,5 @@ pub use message::{Backlog, DeadLetter, Message, MessageState, MessageView, Topic
 pub use onetap_apdu_spec::clock::{Clock, SystemClock, Timestamp};
 pub use policy::{BadPolicy, Policy};
 pub use settlement::{Settlement, Verdict};
+pub use shard::{Carried, CarriedHold, MoveError, NotAShard, Shard};
 pub use view::{AccountView, CardView, MAX_PAGE, NotAPlace, StatementLine, StatementPlace};

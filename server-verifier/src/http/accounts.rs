@@ -52,7 +52,7 @@ pub(crate) struct LockBody {
     locked: bool,
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// `wrong-in-a-row` or `wrong-in-window`
+    /// `wrong-in-a-row`, `wrong-in-window`, or `moved` if it has moved to another shard
     #[schema(value_type = Option<String>)]
     cause: Option<LockCause>,
     /// Wrong passwords since the last right one

@@ -108,6 +108,9 @@ impl IntoResponse for Problem {
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         use ServiceError as E;
+        if let E::Store(StoreError::AccountMoved) = error {
+            return Self::busy("the account has moved to another shard; repeat the same there");
+        }
         let kind = match &error {
             E::NoSuchAccount | E::NoSuchCard | E::NoSuchClient | E::NoSuchTerminal | E::NoSuchTransaction => {
                 Kind::NotFound
@@ -162,6 +165,7 @@ fn of_ledger(error: LedgerError) -> Kind {
         | E::CannotLink
         | E::AlreadyReversed
         | E::NotSettled
+        | E::BookedElsewhere
         | E::AlreadyAnswered => Kind::Conflict,
         E::Amount | E::MoreThanHeld | E::Payee | E::KeptElsewhere | E::CannotReverse => Kind::Unprocessable,
     }

@@ -119,5 +119,9 @@ pub(crate) fn locked_row(db: &mut dyn Sql, number: &AccountNumber) -> Result<Acc
 
 pub(crate) fn open_account(db: &mut dyn Sql, number: &AccountNumber) -> Result<Account, ServiceError> {
     let account = locked_row(db, number)?;
-    if account.open { Ok(account) } else { Err(ServiceError::AccountClosed) }
+    match account {
+        _ if !account.is_here() => Err(StoreError::AccountMoved.into()),
+        _ if !account.open => Err(ServiceError::AccountClosed),
+        _ => Ok(account),
+    }
 }

@@ -6,7 +6,7 @@ use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::suite::{Danger, Suite};
 
-use crate::domain::{BadPolicy, LedgerError};
+use crate::domain::{BadPolicy, LedgerError, MoveError};
 use crate::domain::{ReasonNeeded, StoreError};
 use crate::keys::KeyFileError;
 
@@ -122,6 +122,9 @@ pub enum ServiceError {
     /// See [`LedgerError`].
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// See [`MoveError`].
+    #[error(transparent)]
+    Move(#[from] MoveError),
     /// The ledger does not balance.
     #[error("the ledger does not balance ({what}); stop the server and compare with the last backup")]
     LedgerBroken {

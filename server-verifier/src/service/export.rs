@@ -176,15 +176,9 @@ impl Verifier {
         end: &End,
         number: Option<&str>,
     ) -> Result<u64, ServiceError> {
-        let sql = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM audit WHERE account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
-        );
         let mut last = self.sealer.begin(account);
         loop {
-            let page =
-                db.all(sql, &params![account, last.sequence, PAGE], |row| Written::read(row, number))?;
+            let page = page(db, account, last.sequence, number)?;
             if page.is_empty() {
                 break;
             }
@@ -202,4 +196,19 @@ impl Verifier {
         }
         Ok(u64::try_from(end.sequence).unwrap_or(0))
     }
+}
+
+/// The entries of a chain after place `after`, as many as are in memory at once.
+pub(super) fn page(
+    db: &mut dyn Sql,
+    account: i64,
+    after: i64,
+    number: Option<&str>,
+) -> Result<Vec<Written<'static>>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM audit WHERE account_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+    );
+    db.all(sql, &params![account, after, PAGE], |row| Written::read(row, number))
 }

@@ -15,10 +15,12 @@ mod export;
 mod holds;
 mod keys;
 pub(crate) mod known;
+pub(crate) mod moving;
 pub mod outbox;
 mod part;
 pub(crate) mod rebuild;
 mod reversal;
+mod rows;
 mod settlement;
 mod terminals;
 mod views;
@@ -40,7 +42,7 @@ use crate::books::decision::Decider;
 use crate::books::sql::Sql;
 use crate::books::takeover::take_over;
 use crate::books::write::Telling;
-use crate::domain::{Act, Actor, Event, Policy, StoreError, Timestamp};
+use crate::domain::{Act, Actor, Event, Policy, Shard, StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
 use crate::service::cache::Cache;
@@ -66,13 +68,20 @@ pub struct InitOptions {
     pub policy: Policy,
     /// Size of the server's encryption key.
     pub rsa_bits: RsaBits,
+    /// Which part of the bank it is, where accounts are spread over several databases.
+    pub shard: Shard,
 }
 
 impl InitOptions {
     /// The default policy and a key of 2048 bits.
     #[must_use]
     pub fn new(operator: &str) -> Self {
-        Self { operator: operator.to_owned(), policy: Policy::default(), rsa_bits: RsaBits::B2048 }
+        Self {
+            operator: operator.to_owned(),
+            policy: Policy::default(),
+            rsa_bits: RsaBits::B2048,
+            shard: Shard::default(),
+        }
     }
 }
 
@@ -261,6 +270,7 @@ fn first_rows(
         operator: options.operator,
         server: Some(keys.server),
         policy: Some(options.policy.clone()),
+        shard: options.shard,
     };
     Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
     Ok(Decider { policy: options.policy, sealer, announces: false, alarms: Alarms::default() })

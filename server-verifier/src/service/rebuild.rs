@@ -1,24 +1,20 @@
 //! A database made anew from an exported log: every chain is checked while it is read, and the rows are what it tells.
 //!
 //! Not in the log, and so not in the new database: which messages were delivered (none waits), and answers older than
-//! [`KEEP_ANSWERS`]. Credits are gathered.
+//! [`KEEP_ANSWERS`](super::backup::KEEP_ANSWERS). Credits are gathered.
 
 use std::io::{BufRead, Read as _};
 use std::path::Path;
 
-use crate::books::bulk::Bulk;
-use crate::books::chain::End;
 use crate::books::replay::{Replay, Unfit};
-use crate::books::sql::Sql;
-use crate::books::tables::{ACCOUNTS, AUDIT, Home, REQUESTS, TABLES, Table};
-use crate::domain::{Cell, StoreError, Timestamp};
+use crate::domain::{Shard, StoreError};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
-use crate::service::backup::KEEP_ANSWERS;
-use crate::service::checkpoint::{Head, Roots};
+use crate::service::checkpoint::Roots;
 use crate::service::error::ServiceError;
-use crate::service::export::{FORMAT, Line, Totals, Written};
+use crate::service::export::{FORMAT, Line, Totals};
 use crate::service::part::Part;
+use crate::service::rows::Rows;
 use crate::service::sealer;
 use crate::store::sqlite;
 
@@ -46,8 +42,7 @@ pub fn rebuild(log: &mut dyn BufRead, directory: &Path, env: &Environment) -> Re
     let rebuilt = sqlite::build(part.path(), |db| {
         let mut lines = Lines { log, number: 0 };
         lines.first(&keys, directory)?;
-        let since = Timestamp(env.clock.now().0.saturating_sub(KEEP_ANSWERS));
-        let rows = Rows { db, bulk: Bulk::default(), since };
+        let rows = Rows::into(db, env.clock.now());
         Rebuild { env, keys: &keys, rows, roots: Roots::new(env.crypto), entries: 0 }.run(lines)
     })?;
     part.publish()?;
@@ -107,6 +102,7 @@ impl Rebuild<'_> {
     fn run(mut self, mut lines: Lines<'_>) -> Result<Rebuilt, ServiceError> {
         let sealer = sealer(self.keys, self.env);
         let (mut text, mut chain, mut last) = (Vec::new(), None, None);
+        let mut shard = Shard::default();
         loop {
             match lines.next(&mut text)? {
                 Some(Line::Entry(entry)) => {
@@ -114,21 +110,24 @@ impl Rebuild<'_> {
                     if last.is_some_and(|last| account <= last) {
                         return Err(lines.bad("is of a chain that has ended before"));
                     }
-                    let chain = chain.get_or_insert_with(|| Replay::begin(account));
+                    let chain = chain.get_or_insert_with(|| Replay::begin(account, shard));
                     let rows = &mut self.rows;
                     let grown = &mut |table, row| rows.grow(table, row);
                     let fits = chain.next(self.env.crypto, &sealer, &entry.entry(), &entry.seal, grown);
                     fits.map_err(|unfit| why(&lines, unfit))?;
-                    self.entry(&entry)?;
+                    self.rows.entry(&entry)?;
+                    self.entries += 1;
                 }
                 Some(Line::Chain(head)) => {
                     let ended = chain.take().filter(|chain: &Replay| {
                         (chain.account, chain.sequence, chain.seal)
                             == (head.account, head.sequence, head.seal)
+                            && chain.may_end()
                     });
                     let ended = ended.ok_or_else(|| lines.bad("is not where its chain ends"))?;
-                    last = Some(ended.account);
-                    self.chain(&ended, &ended.end(&sealer), &head)?;
+                    (last, shard) = (Some(ended.account), ended.shard);
+                    self.roots.add(&head);
+                    self.rows.end(&ended.model, &ended.end(&sealer), None)?;
                 }
                 Some(Line::End(told)) => {
                     let found = Totals::new(self.env, &sealer, self.keys.server, &self.roots, self.entries);
@@ -146,72 +145,13 @@ impl Rebuild<'_> {
         }
     }
 
-    /// The entry's own row.
-    fn entry(&mut self, written: &Written<'_>) -> Result<(), StoreError> {
-        self.entries += 1;
-        let entry = written.entry();
-        let row = [
-            entry.place.account.into(),
-            entry.place.sequence.into(),
-            entry.place.at.0.into(),
-            entry.actor.into(),
-            entry.reason.into(),
-            entry.event.into(),
-            entry.key.into(),
-            entry.body.into(),
-            entry.message.into(),
-            entry.signature.into(),
-            entry.object.into(),
-            written.seal.as_slice().into(),
-        ];
-        self.rows.bulk.add(self.rows.db, &AUDIT, row)
-    }
-
-    /// The rows that a chain tells once all of it is known.
-    fn chain(&mut self, chain: &Replay, end: &End, head: &Head) -> Result<(), StoreError> {
-        self.roots.add(head);
-        for table in TABLES {
-            for row in chain.model.rows(table) {
-                let row = row.iter().cloned();
-                if *table == ACCOUNTS {
-                    let seals = [end.seal, end.head].map(|tag| Cell::from(tag.as_slice()));
-                    let untold = [chain.model.own.into(), end.sequence.into()].into_iter().chain(seals);
-                    self.rows.bulk.add(self.rows.db, table, row.chain(untold))?;
-                } else {
-                    self.rows.bulk.add(self.rows.db, table, row)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// What is left, and what accounts got by the chains of others, which may be told later than their own.
     fn finish(self) -> Result<Rebuilt, ServiceError> {
-        let Rows { db, bulk, .. } = self.rows;
-        bulk.finish(db)?;
+        let db = self.rows.finish()?;
         let sums = "UPDATE accounts SET balance = balance + (SELECT coalesce(sum(amount), 0) FROM entries
             WHERE entries.account_id = accounts.account_id)";
         db.execute(sums, &[])?;
         Ok(Rebuilt { chains: self.roots.chains, entries: self.entries })
-    }
-}
-
-/// The rows of the new database.
-struct Rows<'a> {
-    db: &'a mut dyn Sql,
-    bulk: Bulk,
-    /// Since when answers are kept.
-    since: Timestamp,
-}
-
-impl Rows<'_> {
-    fn grow(&mut self, table: &'static Table, row: Vec<Cell>) -> Result<(), StoreError> {
-        let young = || REQUESTS.place("at").is_some_and(|at| row[at] >= Cell::Int(self.since.0));
-        let wanted = match table.home {
-            Home::Passes(_) => *table == REQUESTS && young(),
-            _ => true,
-        };
-        if wanted { self.bulk.add(self.db, table, row) } else { Ok(()) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::{Account, EntryId, Event, HoldId, HoldState, LedgerError, Sto
 use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 use crate::service::settlement::{entry_of, stand_in};
-use onetap_apdu_spec::service::TransactionId;
+use onetap_apdu_spec::service::{Receipt, TransactionId};
 
 /// What a transaction has booked, and whose chain has it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Desk<'_> {
     /// # Errors
     /// [`ServiceError::NoSuchTransaction`], [`LedgerError::CannotReverse`], [`LedgerError::NotSettled`],
     /// [`LedgerError::AlreadyReversed`], [`LedgerError::InsufficientFunds`] if who was paid has spent it,
-    /// [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`].
+    /// [`LedgerError::BookedElsewhere`], [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`].
     pub fn reverse(&self, transaction: &TransactionId) -> Result<TransactionId, ServiceError> {
         self.reasoned()?;
         let at = self.now();
@@ -38,9 +38,10 @@ impl Desk<'_> {
             let reversal = transaction.reversal().ok_or(LedgerError::CannotReverse)?;
             let booked = self.booked(db, transaction, at)?;
             let [payer, payee] = lock_both(db, booked.legs)?;
-            if payer.is_some_and(|payer| !payer.open) {
+            if payer.as_ref().is_some_and(|payer| !payer.open) {
                 return Err(ServiceError::AccountClosed);
             }
+            let payer_is_here = payer.is_none_or(|payer| payer.is_here());
             if is_reversed(db, &reversal, booked.legs.from)? {
                 return Err(LedgerError::AlreadyReversed.into());
             }
@@ -54,7 +55,16 @@ impl Desk<'_> {
                 }
                 None => None,
             };
-            self.record(db, &booked, transaction, payee, at)?;
+            match payee {
+                // The payer's chain goes on elsewhere: who was paid tells it.
+                Some(payee) if !payer_is_here => {
+                    let legs = Some(Legs { from: booked.legs.to, to: booked.legs.from });
+                    let amount = booked.amount;
+                    let event = Event::Reversed { transaction: transaction.clone(), amount, legs };
+                    self.tell_announced(db, payee, at, &event)?;
+                }
+                _ => self.record(db, &booked, transaction, payee, at)?,
+            }
             Ok(reversal)
         })
     }
@@ -105,7 +115,10 @@ impl Desk<'_> {
         let Some(hold) = hold(db, entry)? else {
             let receipt = books::receipt_at(db, entry.account, entry.sequence)?;
             let to = books::account_by_number(db, &receipt.payee, RowLock::None)?;
-            let to = to.ok_or(StoreError::BadRow { what: "payee" })?.id;
+            let to = to.ok_or(LedgerError::BookedElsewhere)?.id;
+            if !is_booked(db, &receipt, to)? {
+                return Err(LedgerError::BookedElsewhere.into());
+            }
             let legs = Legs { from: entry.account, to };
             return Ok(Booked { entry, legs, amount: receipt.amount, elsewhere: false });
         };
@@ -134,4 +147,11 @@ fn lock_both(db: &mut dyn Sql, Legs { from, to }: Legs) -> Result<[Option<Accoun
 fn is_reversed(db: &mut dyn Sql, reversal: &TransactionId, payer: i64) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) FROM reversals WHERE account_id = ?1 AND transaction_id = ?2";
     Ok(db.count(sql, &params![payer, &reversal.to_string()])? > 0)
+}
+
+/// Whether what a receipt tells was booked in this shard, to the row of who was paid.
+fn is_booked(db: &mut dyn Sql, receipt: &Receipt, to: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM entries WHERE account_id = ?1 AND at = ?2 AND transaction_id = ?3";
+    let (at, id) = (receipt.executed_at.0, receipt.transaction.to_string());
+    Ok(db.count(sql, &params![to, at, &id])? > 0)
 }

@@ -12,7 +12,9 @@ use crate::books::decision;
 use crate::books::holds::{hold, lock_account};
 use crate::books::ledger::equity_account;
 use crate::books::sql::Sql;
-use crate::domain::{Account, AccountKind, EntryId, Event, HoldState, LedgerError, Legs, Settled, Timestamp};
+use crate::domain::{
+    Account, AccountKind, EntryId, Event, HoldState, LedgerError, Legs, Settled, Shard, Timestamp,
+};
 use crate::domain::{Settlement, Verdict};
 use crate::service::Verifier;
 use crate::service::accounts::open_account;
@@ -34,7 +36,11 @@ impl Desk<'_> {
         self.write(|db| {
             let account = open_account(db, number)?;
             let money = account.balance + account.held + books::credits(db, account.id)?;
-            if account.kind != AccountKind::StoredValue || account.system.is_some() || money != 0 {
+            if Shard::is_named_by(system)
+                || account.kind != AccountKind::StoredValue
+                || account.system.is_some()
+                || money != 0
+            {
                 return Err(LedgerError::CannotLink.into());
             }
             equity_account(db, &self.verifier.sealer, at, account.currency, Some(system))?;

@@ -67,7 +67,9 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError`] if the store fails.
     pub fn locked_accounts(&self, limit: u32) -> Result<Vec<AccountView>, ServiceError> {
-        let sql = select_accounts!("locked_at IS NOT NULL ORDER BY locked_at, account_id LIMIT ?1");
+        let sql = select_accounts!(
+            "locked_at IS NOT NULL AND lock_cause <> 'moved' ORDER BY locked_at, account_id LIMIT ?1"
+        );
         self.store.read(|db| {
             let accounts = db.all(sql, &params![limit.min(MAX_PAGE)], books::account)?.into_iter();
             Ok(accounts.map(|account| self.view(db, account)).collect::<Result<_, StoreError>>()?)
@@ -220,7 +222,7 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError`] if the store fails.
     pub fn locked_count(&self) -> Result<u64, ServiceError> {
-        let sql = "SELECT count(*) FROM accounts WHERE locked_at IS NOT NULL";
+        let sql = "SELECT count(*) FROM accounts WHERE locked_at IS NOT NULL AND lock_cause <> 'moved'";
         self.store.read(|db| Ok(db.count(sql, &[])?.unsigned_abs()))
     }
 

@@ -155,6 +155,18 @@ impl Home {
         Self { world: World::around(verifier.unwrap(), clock), database, directory }
     }
 
+    /// Another shard of the same bank, empty.
+    pub fn shard(&self, number: u16) -> Self {
+        let (directory, clock) = (tempfile::tempdir().unwrap(), self.clock.clone());
+        let keys = self.directory.path().join("keys.json");
+        std::fs::copy(keys, directory.path().join("keys.json")).unwrap();
+        let database = cluster().database(None).unwrap();
+        let url = patient(&cluster().url(&database));
+        let options = InitOptions { shard: number.try_into().unwrap(), ..options(|_| ()) };
+        let verifier = Verifier::init_postgres(directory.path(), &url, options, environment(&clock));
+        Self { world: World::around(verifier.unwrap(), clock), database, directory }
+    }
+
     pub fn url(&self) -> String {
         patient(&cluster().url(&self.database))
     }
@@ -217,6 +229,13 @@ impl Home {
 
     pub fn break_inserts(&self, table: &str) {
         self.on_insert(table, "RAISE EXCEPTION 'injected'");
+    }
+
+    /// Lets no entry of this event into the log.
+    pub fn break_event(&self, event: &str) {
+        let what =
+            format!("IF NEW.event LIKE '{{\"event\":\"{event}\"%' THEN RAISE EXCEPTION 'injected'; END IF");
+        self.on_insert("audit", &what);
     }
 
     /// What happens before each insert into a table.

@@ -6,9 +6,9 @@ mod carry;
 mod contention;
 mod failover;
 mod home;
+mod moving;
 mod opening;
 mod proxy;
-mod shards;
 #[path = "../suite/mod.rs"]
 mod suite;
 #[path = "../support/mod.rs"]

@@ -134,6 +134,15 @@ impl Home {
         Self { world: World::around(verifier, clock), directory }
     }
 
+    /// Another shard of the same bank, empty.
+    pub fn shard(&self, number: u16) -> Self {
+        let (directory, clock) = (tempfile::tempdir().unwrap(), self.clock.clone());
+        fs::copy(self.directory.path().join("keys.json"), directory.path().join("keys.json")).unwrap();
+        let options = InitOptions { shard: number.try_into().unwrap(), ..options(|_| ()) };
+        let verifier = Verifier::init(directory.path(), options, environment(&clock)).unwrap();
+        Self { world: World::around(verifier, clock), directory }
+    }
+
     /// As another process does.
     pub fn open(&self) -> Result<Verifier, ServiceError> {
         self.open_with(environment(&self.clock))
@@ -178,6 +187,14 @@ impl Home {
     pub fn break_inserts(&self, table: &str) {
         self.behind(&format!(
             "CREATE TRIGGER fails BEFORE INSERT ON {table} BEGIN SELECT raise(ABORT, 'injected'); END"
+        ));
+    }
+
+    /// Lets no entry of this event into the log.
+    pub fn break_event(&self, event: &str) {
+        self.behind(&format!(
+            "CREATE TRIGGER fails BEFORE INSERT ON audit WHEN NEW.event LIKE '{{\"event\":\"{event}\"%'
+             BEGIN SELECT raise(ABORT, 'injected'); END"
         ));
     }
 

@@ -7,6 +7,7 @@ mod cancelling;
 mod card_keys;
 mod lockout;
 mod model;
+mod moving;
 mod panics;
 mod profiles;
 mod reading;

@@ -15,7 +15,7 @@ use crate::books::model::tag;
 use crate::books::replay::Replay;
 use crate::books::sql::{Row, Sql, params};
 use crate::books::tables::{AUDIT, CARD_KEYS, CREDITS, Home, OUTBOX, REQUESTS, TABLES, Table};
-use crate::domain::{Cell, Event, StoreError, Timestamp};
+use crate::domain::{Cell, Event, Shard, StoreError, Timestamp};
 use crate::rules::verify::Enrolled;
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -112,8 +112,8 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(account: i64) -> Self {
-        Self { replay: Replay::begin(account), cards: BTreeMap::new() }
+    fn new(account: i64, shard: Shard) -> Self {
+        Self { replay: Replay::begin(account, shard), cards: BTreeMap::new() }
     }
 }
 
@@ -129,7 +129,7 @@ impl<'a> Chains<'a> {
             passing: HashSet::new(),
             older: false,
         };
-        Self { verifier, signatures, chain: Chain::new(i64::MIN), told, failure: None }
+        Self { verifier, signatures, chain: Chain::new(i64::MIN, Shard::default()), told, failure: None }
     }
 
     /// Reads the chains of the accounts in a range, which comes after those before.
@@ -143,6 +143,7 @@ impl<'a> Chains<'a> {
             " FROM audit WHERE account_id BETWEEN ?1 AND ?2 ORDER BY account_id, sequence"
         );
         let read = db.query(sql, &params![from, to], &mut |row| self.entry(row));
+        let read = read.and_then(|()| self.end_chain());
         match (read, self.failure.take()) {
             (_, Some(failure)) => Err(failure),
             (Err(StoreError::BadRow { .. }), _) => {
@@ -150,10 +151,7 @@ impl<'a> Chains<'a> {
                 Err(ServiceError::AuditBroken { account, sequence: sequence + 1 })
             }
             (Err(error), _) => Err(error.into()),
-            (Ok(()), _) => {
-                self.end_chain()?;
-                Ok(std::mem::take(&mut self.told.page))
-            }
+            (Ok(()), _) => Ok(std::mem::take(&mut self.told.page)),
         }
     }
 
@@ -166,7 +164,7 @@ impl<'a> Chains<'a> {
         let account = row.int(0)?;
         if account != self.chain.replay.account {
             self.end_chain()?;
-            self.chain = Chain::new(account);
+            self.chain = Chain::new(account, self.chain.replay.shard);
         }
         let (entry, seal) = Entry::read(row)?;
         let Verifier { sealer, env, .. } = self.verifier;
@@ -188,6 +186,9 @@ impl<'a> Chains<'a> {
     fn end_chain(&mut self) -> Result<(), StoreError> {
         let replay = &self.chain.replay;
         if replay.sequence > 0 {
+            if !replay.may_end() {
+                return Err(BAD_ENTRY);
+            }
             for table in TABLES {
                 for row in replay.model.rows(table) {
                     self.told.add(table, row, false)?;
@@ -197,7 +198,7 @@ impl<'a> Chains<'a> {
             self.told.page.own.insert(replay.account, replay.model.own.into());
             self.told.audited.chains += 1;
         }
-        self.chain = Chain::new(replay.account);
+        self.chain = Chain::new(replay.account, replay.shard);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ import { askReason, complain, say } from "./talk.js";
 const CAUSES = {
   "wrong-in-a-row": "Wrong passwords in a row",
   "wrong-in-window": "Wrong passwords within the window",
+  moved: "Moved to another shard",
 };
 const LOCKED = ["Account", "Holder", "Cause", "Since (UTC)", "Wrong in a row", "Wrong in the window", "Actions"];
 
