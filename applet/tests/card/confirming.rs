@@ -17,6 +17,8 @@ fn p_20_nothing_is_shown_before_the_contact_is_over() {
     assert!(matches!(rig.card.press(Key::Next), Err(KeyRefused::InField)));
     rig.leave();
     assert!(!rig.card.screen().is_blank());
+    rig.enter();
+    assert!(rig.card.screen().is_blank(), "nor in the next one");
 }
 
 #[test]
