@@ -32,12 +32,17 @@ fn main() {
     let url = cluster.url(&database);
     let verifier = Verifier::init_postgres(keys.path(), &url, options(|_| ()), environment(&clock)).unwrap();
     let world = World::around(verifier, clock);
+    // The statistics of a session are late; the log itself is not.
+    cluster.sql(&database, "CREATE EXTENSION pg_walinspect").unwrap();
+    let begin = cluster.sql(&database, "SELECT pg_current_wal_lsn()").unwrap();
     let log = || {
-        let number = |column| {
-            let sql = format!("SELECT pg_stat_force_next_flush(); SELECT {column} FROM pg_stat_wal");
-            cluster.sql(&database, &sql).unwrap().lines().last().unwrap().parse::<f64>().unwrap()
-        };
-        [number("wal_records"), number("wal_bytes")]
+        let sql = format!(
+            "SELECT count(*), sum(record_length) FROM pg_get_wal_records_info('{}', pg_current_wal_flush_lsn())",
+            begin.trim()
+        );
+        let found = cluster.sql(&database, &sql).unwrap();
+        let (records, bytes) = found.trim().split_once('|').unwrap();
+        [records, bytes].map(|number| number.parse::<f64>().unwrap())
     };
     report("PostgreSQL", &world, log, "records");
 }
