@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::books::chain::Sealer;
 use crate::books::project::{Change, Payment};
-use crate::books::sql::Row;
+use crate::books::sql::{Row, Value};
 use crate::books::tables::{ENTRIES, HOLDS, Home, Table};
 use crate::domain::{Cell, StoreError};
 
@@ -135,26 +135,42 @@ impl Sum {
 
 /// The keyed tag of a row of a table.
 pub(crate) fn tag(sealer: &Sealer, table: &Table, row: &[Cell]) -> u128 {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.extend_from_slice(table.name.as_bytes());
-    for cell in row {
-        match cell {
-            Cell::Null => bytes.push(0),
-            Cell::Int(value) => {
-                bytes.push(1);
-                bytes.extend_from_slice(&value.to_be_bytes());
-            }
-            Cell::Text(text) => frame(&mut bytes, 2, text.as_bytes()),
-            Cell::Bytes { hex } => frame(&mut bytes, 3, hex),
-        }
-    }
+    let mut bytes = begun(table);
+    row.iter().for_each(|cell| add(&mut bytes, cell.into()));
     sealer.tag(&bytes)
 }
 
-fn frame(bytes: &mut Vec<u8>, kind: u8, value: &[u8]) {
-    bytes.push(kind);
-    bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
-    bytes.extend_from_slice(value);
+/// The keyed tag of a row of a table, as a query for [`Table::select`] gives it.
+pub(crate) fn tag_of_row(sealer: &Sealer, table: &Table, row: &dyn Row) -> Result<u128, StoreError> {
+    let mut bytes = begun(table);
+    for place in 0..table.told().count() {
+        add(&mut bytes, row.value(place)?);
+    }
+    Ok(sealer.tag(&bytes))
+}
+
+fn begun(table: &Table) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(table.name.as_bytes());
+    bytes
+}
+
+/// Adds a value, of which kind and length are clear.
+fn add(bytes: &mut Vec<u8>, value: Value<'_>) {
+    let mut frame = |kind: u8, value: &[u8]| {
+        bytes.push(kind);
+        bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(value);
+    };
+    match value {
+        Value::Null => bytes.push(0),
+        Value::Int(value) => {
+            bytes.push(1);
+            bytes.extend_from_slice(&value.to_be_bytes());
+        }
+        Value::Text(text) => frame(2, text.as_bytes()),
+        Value::Bytes(value) => frame(3, value),
+    }
 }
 
 /// A row's columns that the log tells, as a query for [`Table::select`] gives them.

@@ -185,6 +185,17 @@ impl<'a> From<&'a Cell> for Param<'a> {
     }
 }
 
+impl<'a> From<&'a Cell> for Value<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        match cell {
+            Cell::Null => Self::Null,
+            Cell::Int(value) => Self::Int(*value),
+            Cell::Text(text) => Self::Text(text),
+            Cell::Bytes { hex } => Self::Bytes(hex),
+        }
+    }
+}
+
 impl From<i64> for Param<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::books::OPERATOR;
 use crate::books::chain::Sealer;
-use crate::books::model::{Sum, tag, told_row};
+use crate::books::model::{Sum, tag_of_row};
 use crate::books::sql::{Param, Sql};
 use crate::books::tables::{Home, Table};
-use crate::domain::{Cell, StoreError};
+use crate::domain::StoreError;
 use crate::service::error::ServiceError;
 
 /// Sums of rows, by table, and by account where one account's chain tells them.
@@ -29,12 +29,8 @@ impl Sums {
         (tail, params): (&str, &[Param<'_>]),
     ) -> Result<(), ServiceError> {
         let read = db.query(table.select(tail), params, &mut |row| {
-            let row = told_row(table, row)?;
-            let account = match (table.home, row.first()) {
-                (Home::Account, Some(Cell::Int(account))) => *account,
-                _ => OPERATOR,
-            };
-            self.add(table, account, tag(sealer, table, &row));
+            let account = if table.home == Home::Account { row.int(0)? } else { OPERATOR };
+            self.add(table, account, tag_of_row(sealer, table, row)?);
             Ok(())
         });
         read.map_err(|error| unreadable(error, table))
