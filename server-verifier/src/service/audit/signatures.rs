@@ -1,7 +1,7 @@
 //! What cards have signed, verified beside the reading of the log.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use onetap_apdu_spec::crypto::Crypto;
@@ -10,10 +10,10 @@ use crate::domain::StoreError;
 use crate::rules::verify::{Enrolled, signature_holds};
 use crate::service::error::ServiceError;
 
-/// Threads that verify.
-const THREADS: usize = 2;
-/// Signatures that one of them takes at a time.
+/// Signatures that are handed over at a time.
 const BATCH: usize = 64;
+/// Batches that wait; who reads the log waits then.
+const WAITING: usize = 4;
 
 /// One signature, and under which card's keys it must hold.
 pub(super) struct Signature {
@@ -28,15 +28,15 @@ pub(super) struct Signature {
     pub(super) object: Vec<u8>,
 }
 
-/// The threads, and what they have not been given yet.
+/// The thread that verifies, and what it has not been given yet.
 pub(super) struct Signatures<'scope> {
     queue: SyncSender<Vec<Signature>>,
     batch: Vec<Signature>,
-    threads: Vec<ScopedJoinHandle<'scope, Option<i64>>>,
+    thread: ScopedJoinHandle<'scope, Option<i64>>,
 }
 
 impl<'scope> Signatures<'scope> {
-    /// Starts the threads. They end when this is dropped.
+    /// Starts the thread. It ends when this is dropped.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if the machine has no thread left.
@@ -44,15 +44,10 @@ impl<'scope> Signatures<'scope> {
         scope: &'scope Scope<'scope, '_>,
         crypto: &'static dyn Crypto,
     ) -> Result<Self, StoreError> {
-        let (queue, batches) = sync_channel(2 * THREADS);
-        let batches = Arc::new(Mutex::new(batches));
-        let start = |_| {
-            let batches = Arc::clone(&batches);
-            let work = move || verify_all(crypto, &batches);
-            Builder::new().name("onetap-audit".to_owned()).spawn_scoped(scope, work)
-        };
-        let threads = (0..THREADS).map(start).collect::<Result<_, _>>().map_err(|_| StoreError::Locked)?;
-        Ok(Self { queue, batch: Vec::with_capacity(BATCH), threads })
+        let (queue, batches) = sync_channel(WAITING);
+        let work = move || verify_all(crypto, &batches);
+        let thread = Builder::new().name("onetap-audit".to_owned()).spawn_scoped(scope, work);
+        Ok(Self { queue, batch: Vec::with_capacity(BATCH), thread: thread.map_err(|_| StoreError::Locked)? })
     }
 
     /// Has a signature verified, some time before [`Self::finish`] returns.
@@ -75,12 +70,7 @@ impl<'scope> Signatures<'scope> {
     pub(super) fn finish(mut self) -> Result<(), ServiceError> {
         self.flush();
         drop(self.queue);
-        let mut failed = None;
-        for thread in self.threads {
-            let seen = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            failed = failed.or(seen);
-        }
-        match failed {
+        match self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
             Some(account) => {
                 Err(ServiceError::RowsBroken { account, what: "signatures of executed transactions" })
             }
@@ -90,12 +80,10 @@ impl<'scope> Signatures<'scope> {
 }
 
 /// Verifies until no more come; the account of the first signature that does not hold.
-fn verify_all(crypto: &dyn Crypto, batches: &Mutex<Receiver<Vec<Signature>>>) -> Option<i64> {
+fn verify_all(crypto: &dyn Crypto, batches: &Receiver<Vec<Signature>>) -> Option<i64> {
     yield_to_others();
     let mut failed = None;
-    loop {
-        let next = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(batch) = next else { return failed };
+    for batch in batches {
         if failed.is_none() {
             let broken = batch
                 .iter()
@@ -103,17 +91,21 @@ fn verify_all(crypto: &dyn Crypto, batches: &Mutex<Receiver<Vec<Signature>>>) ->
             failed = broken.map(|one| one.account);
         }
     }
+    failed
 }
 
-/// How much less urgent checking is than paying: a thread that waits for the same core gets thirty times as much of it.
-#[cfg(target_os = "linux")]
-const PATIENCE: i32 = 15;
-
-/// Makes this thread, on Linux this one alone, less urgent than others.
+/// Has this thread run on Linux when no other wants its core, whatever the priority of who pays: a thread that is merely less
+/// urgent keeps a core for some milliseconds after a payment has come.
 pub(super) fn yield_to_others() {
     #[cfg(target_os = "linux")]
-    if let Ok(urgency) = rustix::process::getpriority_process(None) {
+    {
+        use thread_priority::unix::{
+            NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+            thread_native_id,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
         // Where this is not allowed, checking is as urgent as all else, and as right.
-        let _refused = rustix::process::setpriority_process(None, urgency + PATIENCE);
+        let _refused =
+            set_thread_priority_and_policy(thread_native_id(), thread_priority::ThreadPriority::Min, idle);
     }
 }
