@@ -4,11 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Target {
-    /// [`apdu`].
+    /// Reading command APDUs: [`super::apdu`].
     Apdu,
-    /// [`tlv`].
+    /// Reading BER-TLV: [`super::tlv`].
     Tlv,
-    /// [`process`].
+    /// The card, command after command: [`super::process`].
     Process,
 }
 
