@@ -139,8 +139,8 @@ fn fill_postgres(cluster: &Cluster, database: &str, first: usize, count: usize) 
         &format!(
             "SET synchronous_commit = off;
              WITH a AS (
-                 INSERT INTO accounts (number, holder, currency, kind, audit_seal, audit_head)
-                 SELECT '9' || lpad(i::text, 17, '0'), 'Nobody', 'EUR', 'current', decode(repeat('00', 16), 'hex'),
+                 INSERT INTO accounts (account_id, number, holder, currency, kind, audit_seal, audit_head)
+                 SELECT (SELECT max(account_id) FROM accounts) + 1 + i - {first}, '9' || lpad(i::text, 17, '0'), 'Nobody', 'EUR', 'current', decode(repeat('00', 16), 'hex'),
                      decode(repeat('00', 16), 'hex') FROM generate_series({first}, {last}) i RETURNING account_id
              ), c AS (
                  INSERT INTO cards (account_id, card_id, state, newest_key)
