@@ -1,8 +1,7 @@
 //! The thread that writes.
 //!
 //! It takes what is queued, up to [`BATCH`] decisions, and makes one commit of it: `BEGIN IMMEDIATE` against other
-//! processes, and the answers leave after the commit. Whoever else wants to write
-//! borrows the connection in its turn.
+//! processes, and the answers leave after the commit. Whoever else wants to write borrows the connection in its turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -184,14 +183,13 @@ fn serve(mut pen: Pen, decider: &Decider, mut inbox: Inbox) {
 fn decide_all(pen: &mut Pen, decider: &Decider, jobs: &mut Vec<Job>) {
     match decide_together(pen, decider, jobs) {
         Ok(outcomes) => jobs.drain(..).zip(outcomes).for_each(|(job, decided)| job.answer(Ok(decided))),
-        Err(Unwritten::Commit(error)) => jobs.drain(..).for_each(|job| job.answer(Err(error.clone()))),
-        Err(Unwritten::Decision(error)) if jobs.len() == 1 => {
-            jobs.drain(..).for_each(|job| job.answer(Err(error.clone())));
-        }
-        Err(Unwritten::Decision(_)) => {
+        Err(Unwritten::Decision(_)) if jobs.len() > 1 => {
             for job in jobs.drain(..) {
                 decide_all(pen, decider, &mut vec![job]);
             }
+        }
+        Err(Unwritten::Commit(error) | Unwritten::Decision(error)) => {
+            jobs.drain(..).for_each(|job| job.answer(Err(error.clone())));
         }
     }
 }
