@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::books::sql::{Param, Sql, kept};
+use crate::books::sql::{Sql, Value, kept};
 use crate::books::tables::Table;
 use crate::domain::{Cell, StoreError};
 
@@ -59,6 +59,6 @@ fn insert(db: &mut dyn Sql, table: &Table, cells: &[Cell]) -> Result<(), StoreEr
     };
     let rows: Vec<_> = (0..cells.len() / width).map(row).collect();
     let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names.join(", "), rows.join(", "));
-    let params: Vec<Param<'_>> = cells.iter().map(Param::from).collect();
+    let params: Vec<Value<'_>> = cells.iter().map(Value::from).collect();
     db.execute(kept(&sql), &params).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use crate::books;
 #[cfg(feature = "http")]
-use crate::books::sql::Param;
+use crate::books::sql::Value;
 use crate::books::sql::{Row, Sql, params};
 #[cfg(feature = "http")]
 use crate::domain::client::ClientKey;
@@ -30,7 +30,7 @@ pub(crate) fn admitted(db: &mut dyn Sql, key: &ClientKey) -> Result<Option<Clien
         "WHERE certificate = ?1 AND withdrawn_at IS NULL AND NOT EXISTS
          (SELECT 1 FROM terminals t WHERE t.terminal_id = c.terminal_id AND t.withdrawn_at IS NOT NULL)"
     );
-    let (sql, key): (_, Param<'_>) = match key {
+    let (sql, key): (_, Value<'_>) = match key {
         ClientKey::Name(id) => (BY_NAME, id.as_str().into()),
         ClientKey::Certificate(fingerprint) => (BY_CERTIFICATE, fingerprint.into()),
     };

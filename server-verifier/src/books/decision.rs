@@ -9,7 +9,7 @@ use crate::books::accounts::{CHAIN_END, RowLock};
 use crate::books::alarm::{Alarm, Alarms};
 use crate::books::chain::{End, Sealer};
 use crate::books::outbox::topic_of;
-use crate::books::sql::{Param, Sql, Statement, params};
+use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::write::{Request, Signed, Telling};
 use crate::domain::{Act, CardState, Event, Life, Mark, Policy, StoreError, Topic};
 use crate::rules::cancel::ProvenCancellation;
@@ -166,10 +166,10 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
     let header = attempt.evidence().header();
     let card_id = header.binding.card.to_string();
     let payee_number = attempt.evidence().message().transaction().payee_account.as_str();
-    let account = Param::from(attempt.account);
+    let account = Value::from(attempt.account);
     let queries = [
         Statement::new(RowLock::Decide.by_row(db), &[account]),
-        Statement::new(CARD, &[account, Param::from(&card_id)]),
+        Statement::new(CARD, &[account, Value::from(&card_id)]),
         Statement::new(RowLock::Use.by_number(db), &params![payee_number]),
         Statement::new(REQUEST, &params![attempt.terminal.as_str(), &attempt.key]),
     ];

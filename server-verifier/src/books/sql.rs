@@ -7,9 +7,9 @@ use crate::domain::{Cell, StoreError};
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
-/// A parameter of a statement.
+/// A value: a parameter of a statement, or what a row has in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Param<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Int(i64),
     Text(&'a str),
@@ -20,11 +20,11 @@ pub(crate) enum Param<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Statement<'a> {
     pub(crate) sql: &'static str,
-    pub(crate) params: Vec<Param<'a>>,
+    pub(crate) params: Vec<Value<'a>>,
 }
 
 impl<'a> Statement<'a> {
-    pub(crate) fn new(sql: &'static str, params: &[Param<'a>]) -> Self {
+    pub(crate) fn new(sql: &'static str, params: &[Value<'a>]) -> Self {
         Self { sql, params: params.to_vec() }
     }
 }
@@ -32,13 +32,13 @@ impl<'a> Statement<'a> {
 /// One open transaction.
 pub(crate) trait Sql {
     /// Runs a statement that gives no rows; returns how many it changed.
-    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError>;
+    fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, StoreError>;
 
     /// Runs a query and shows each row to `each`.
     fn query(
         &mut self,
         sql: &'static str,
-        params: &[Param<'_>],
+        params: &[Value<'_>],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
@@ -67,15 +67,6 @@ pub(crate) trait Sql {
     /// True if rows are locked one by one (PostgreSQL), so that reading to decide must lock them; false if
     /// the transaction alone may write (SQLite).
     fn locks_rows(&self) -> bool;
-}
-
-/// What a row has in a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
-    Null,
-    Int(i64),
-    Text(&'a str),
-    Bytes(&'a [u8]),
 }
 
 /// One row of a result; columns are counted from 0.
@@ -140,7 +131,7 @@ impl dyn Sql + '_ {
     pub(crate) fn first<T>(
         &mut self,
         sql: &'static str,
-        params: &[Param<'_>],
+        params: &[Value<'_>],
         read: impl Fn(&dyn Row) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut found = None;
@@ -157,7 +148,7 @@ impl dyn Sql + '_ {
     pub(crate) fn all<T>(
         &mut self,
         sql: &'static str,
-        params: &[Param<'_>],
+        params: &[Value<'_>],
         read: impl Fn(&dyn Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
@@ -169,19 +160,8 @@ impl dyn Sql + '_ {
     }
 
     /// The number that a query without parameters and with one row counts.
-    pub(crate) fn count(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<i64, StoreError> {
+    pub(crate) fn count(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<i64, StoreError> {
         Ok(self.first(sql, params, |row| row.int(0))?.unwrap_or(0))
-    }
-}
-
-impl<'a> From<&'a Cell> for Param<'a> {
-    fn from(cell: &'a Cell) -> Self {
-        match cell {
-            Cell::Null => Self::Null,
-            Cell::Int(value) => Self::Int(*value),
-            Cell::Text(text) => Self::Text(text),
-            Cell::Bytes { hex } => Self::Bytes(hex),
-        }
     }
 }
 
@@ -196,49 +176,49 @@ impl<'a> From<&'a Cell> for Value<'a> {
     }
 }
 
-impl From<i64> for Param<'_> {
+impl From<i64> for Value<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
     }
 }
 
-impl From<u32> for Param<'_> {
+impl From<u32> for Value<'_> {
     fn from(value: u32) -> Self {
         Self::Int(i64::from(value))
     }
 }
 
-impl From<bool> for Param<'_> {
+impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
         Self::Int(i64::from(value))
     }
 }
 
-impl<'a> From<&'a str> for Param<'a> {
+impl<'a> From<&'a str> for Value<'a> {
     fn from(value: &'a str) -> Self {
         Self::Text(value)
     }
 }
 
-impl<'a> From<&'a String> for Param<'a> {
+impl<'a> From<&'a String> for Value<'a> {
     fn from(value: &'a String) -> Self {
         Self::Text(value)
     }
 }
 
-impl<'a> From<&'a [u8]> for Param<'a> {
+impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(value: &'a [u8]) -> Self {
         Self::Bytes(value)
     }
 }
 
-impl<'a> From<&'a Vec<u8>> for Param<'a> {
+impl<'a> From<&'a Vec<u8>> for Value<'a> {
     fn from(value: &'a Vec<u8>) -> Self {
         Self::Bytes(value)
     }
 }
 
-impl<'a, const N: usize> From<&'a [u8; N]> for Param<'a> {
+impl<'a, const N: usize> From<&'a [u8; N]> for Value<'a> {
     fn from(value: &'a [u8; N]) -> Self {
         Self::Bytes(value)
     }
@@ -255,7 +235,7 @@ impl From<Value<'_>> for Cell {
     }
 }
 
-impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
@@ -263,7 +243,7 @@ impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
 
 /// Parameters of a statement, whatever their types.
 macro_rules! params {
-    ($($value:expr),* $(,)?) => { [$($crate::books::sql::Param::from($value)),*] };
+    ($($value:expr),* $(,)?) => { [$($crate::books::sql::Value::from($value)),*] };
 }
 pub(crate) use params;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::books::chain::{End, Entry, Place, Sealer};
 use crate::books::outbox;
 use crate::books::project::{Change, Payment, project, request};
-use crate::books::sql::{Param, Sql, Statement, kept, params};
+use crate::books::sql::{Sql, Statement, Value, kept, params};
 use crate::books::tables::{ACCOUNTS, Table};
 use crate::books::{end_of_chain, to_json};
 use crate::domain::{Act, Cell, Event, StoreError, Timestamp, Topic};
@@ -168,24 +168,24 @@ fn statements_of<'a>(
             Change::Add { table, key, column, amount } => {
                 let mut update = Update::default();
                 update.add(column, *amount);
-                statements.push(update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>()));
+                statements.push(update.statement(table, &key.iter().map(Value::from).collect::<Vec<_>>()));
             }
             Change::Delete { table, key } => statements.push(delete(table, key)),
         }
     }
-    let chain: [(&'static str, Param<'a>); 3] = [
+    let chain: [(&'static str, Value<'a>); 3] = [
         ("audit_sequence", end.sequence.into()),
         ("audit_seal", (&end.seal).into()),
         ("audit_head", (&end.head).into()),
     ];
     let row = match opened {
         Some(row) => {
-            let told = ACCOUNTS.told().zip(row.iter().map(Param::from));
+            let told = ACCOUNTS.told().zip(row.iter().map(Value::from));
             insert(&ACCOUNTS, told.chain([("balance", own.sum("balance").into())]).chain(chain))
         }
         None => {
             own.0.extend(chain.map(|(column, value)| (column, Assign::To(value))));
-            own.statement(&ACCOUNTS, &[Param::Int(account)])
+            own.statement(&ACCOUNTS, &[Value::Int(account)])
         }
     };
     // The account's own row first: others may refer to it.
@@ -214,27 +214,27 @@ fn leg(payment: &Payment, account: i64, amount: i64, incoming: Incoming) -> [Sta
 
 /// A row with the columns that the log tells.
 fn insert_told<'a>(table: &Table, row: &'a [Cell]) -> Statement<'a> {
-    let sql = table.inserted.get_or_init(|| insert(table, table.told().map(|name| (name, Param::Null))).sql);
-    Statement { sql, params: row.iter().map(Param::from).collect() }
+    let sql = table.inserted.get_or_init(|| insert(table, table.told().map(|name| (name, Value::Null))).sql);
+    Statement { sql, params: row.iter().map(Value::from).collect() }
 }
 
 /// New values in the row with this key.
 pub(crate) fn set<'a>(table: &Table, key: &'a [Cell], to: &'a [(&'static str, Cell)]) -> Statement<'a> {
     let mut update = Update::default();
     update.set(to);
-    update.statement(table, &key.iter().map(Param::from).collect::<Vec<_>>())
+    update.statement(table, &key.iter().map(Value::from).collect::<Vec<_>>())
 }
 
 /// No more rows whose keys begin so.
 pub(crate) fn delete<'a>(table: &Table, key: &'a [Cell]) -> Statement<'a> {
     let sql = format!("DELETE FROM {} WHERE {}", table.name, matches(table, key.len()));
-    Statement { sql: kept(&sql), params: key.iter().map(Param::from).collect() }
+    Statement { sql: kept(&sql), params: key.iter().map(Value::from).collect() }
 }
 
 /// A row with these columns.
 pub(crate) fn insert<'a>(
     table: &Table,
-    columns: impl Iterator<Item = (&'static str, Param<'a>)>,
+    columns: impl Iterator<Item = (&'static str, Value<'a>)>,
 ) -> Statement<'a> {
     let (mut names, mut places, mut params) = (String::with_capacity(256), String::new(), Vec::new());
     for (name, param) in columns {
@@ -251,7 +251,7 @@ pub(crate) fn insert<'a>(
 /// What becomes of a column.
 #[derive(Debug, Clone, Copy)]
 enum Assign<'a> {
-    To(Param<'a>),
+    To(Value<'a>),
     Plus(i64),
 }
 
@@ -279,7 +279,7 @@ impl<'a> Update<'a> {
         added.map_or(0, |(_, assign)| if let Assign::Plus(amount) = assign { *amount } else { 0 })
     }
 
-    fn statement(self, table: &Table, key: &[Param<'a>]) -> Statement<'a> {
+    fn statement(self, table: &Table, key: &[Value<'a>]) -> Statement<'a> {
         let mut sql = String::with_capacity(256);
         let mut params = key.to_vec();
         // Writing to a string does not fail.
@@ -290,7 +290,7 @@ impl<'a> Update<'a> {
             let (_, param) = match assign {
                 Assign::To(value) => (write!(sql, "{comma}{column} = ?{place}"), value),
                 Assign::Plus(amount) => {
-                    (write!(sql, "{comma}{column} = {column} + ?{place}"), Param::Int(amount))
+                    (write!(sql, "{comma}{column} = {column} + ?{place}"), Value::Int(amount))
                 }
             };
             params.push(param);

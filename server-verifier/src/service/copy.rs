@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::books::bulk::Bulk;
-use crate::books::sql::{Param, Sql, kept};
+use crate::books::sql::{Sql, Value, kept};
 use crate::books::tables::{TABLES, Table};
 use crate::domain::{Cell, StoreError};
 use crate::service::error::ServiceError;
@@ -112,7 +112,7 @@ fn page(db: &mut dyn Sql, table: &Table, last: &[Cell]) -> Result<Vec<Vec<Cell>>
     let after =
         if last.is_empty() { String::new() } else { format!("WHERE ({key}) > ({})", places.join(", ")) };
     let sql = format!("SELECT {all} FROM {} {after} ORDER BY {key} LIMIT {PAGE}", table.name);
-    let params: Vec<Param<'_>> = last.iter().map(Param::from).collect();
+    let params: Vec<Value<'_>> = last.iter().map(Value::from).collect();
     db.all(kept(&sql), &params, |row| {
         (0..names.len()).map(|place| row.value(place).map(Cell::from)).collect()
     })

@@ -14,7 +14,7 @@ use crate::books::ledger::equity_account;
 use crate::books::moving::{Sent, has_come, sent, take_up};
 use crate::books::outbox;
 use crate::books::replay::{Replay, Unfit};
-use crate::books::sql::{Param, Sql, Statement, params};
+use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::tables::{ACCOUNTS, CARD_KEYS, CARDS, REQUESTS, Table, WRONG_PASSWORDS};
 use crate::books::write::{Telling, delete, set};
 use crate::domain::{Account, Carried, Cell, Event, MoveError, Shard, StoreError};
@@ -335,7 +335,7 @@ impl<'a> Arrival<'a> {
 /// Whether the destination has another answer under the key of this one.
 fn is_taken(there: &mut dyn Sql, request: &[Cell]) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) FROM requests WHERE terminal_id = ?1 AND idempotency_key = ?2";
-    Ok(there.count(sql, &[Param::from(&request[0]), Param::from(&request[1])])? > 0)
+    Ok(there.count(sql, &[Value::from(&request[0]), Value::from(&request[1])])? > 0)
 }
 
 fn execute(db: &mut dyn Sql, statement: &Statement<'_>) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use crate::books;
 use crate::books::chain::{Entry, Sealer, entry_columns};
 use crate::books::model::{tag, told_row};
 use crate::books::project::{Change, request};
-use crate::books::sql::{Param, Row, Sql, kept, params};
+use crate::books::sql::{Row, Sql, Value, kept, params};
 use crate::books::tables::{CREDITS, Home, OUTBOX, REQUESTS, TABLES};
 use crate::books::{OPERATOR, check, outbox};
 use crate::domain::{Cell, Event, MAX_PAGE};
@@ -60,7 +60,7 @@ pub(super) fn verify_common(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> R
     let mut found = Sums::default();
     for table in TABLES {
         let since = params![told.kept_since];
-        let rows: (&str, &[Param<'_>]) = match table.home {
+        let rows: (&str, &[Value<'_>]) = match table.home {
             Home::Operator | Home::Grows => ("", &[]),
             Home::Passes(_) if *table == REQUESTS => ("WHERE at >= ?1", &since),
             Home::Account | Home::Passes(_) | Home::Log => continue,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::books::OPERATOR;
 use crate::books::chain::Sealer;
 use crate::books::model::{Sum, tag_of_row};
-use crate::books::sql::{Param, Sql};
+use crate::books::sql::{Sql, Value};
 use crate::books::tables::{Home, Table};
 use crate::domain::StoreError;
 use crate::service::error::ServiceError;
@@ -26,7 +26,7 @@ impl Sums {
         db: &mut dyn Sql,
         sealer: &Sealer,
         table: &'static Table,
-        (tail, params): (&str, &[Param<'_>]),
+        (tail, params): (&str, &[Value<'_>]),
     ) -> Result<(), ServiceError> {
         let read = db.query(table.select(tail), params, &mut |row| {
             let account = if table.home == Home::Account { row.int(0)? } else { OPERATOR };

@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Error, Statement as Prepared};
 
 use super::spelling::{joined, spelled};
 use super::wire::{Owned, is_broken, is_conflict};
-use crate::books::sql::{Param, Sql, Statement};
+use crate::books::sql::{Sql, Statement, Value};
 use crate::domain::StoreError;
 use crate::store::schema;
 
@@ -319,7 +319,7 @@ fn check_encoding(db: &mut dyn Sql) -> Result<(), StoreError> {
 }
 
 impl Sql for Session {
-    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+    fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, StoreError> {
         let sql = self.prepare(sql)?;
         self.catch_up()?;
         let params: Vec<Owned> = params.iter().map(Owned::from).collect();
@@ -329,7 +329,7 @@ impl Sql for Session {
     fn query(
         &mut self,
         sql: &'static str,
-        params: &[Param<'_>],
+        params: &[Value<'_>],
         each: &mut dyn FnMut(&dyn crate::books::sql::Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let sql = self.prepare(sql)?;

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use crate::books::sql::{Param, Row, Value};
+use crate::books::sql::{Row, Value};
 use crate::domain::StoreError;
 
 /// A parameter that waits for the commit.
@@ -18,24 +18,24 @@ pub(super) enum Owned {
     Bytes(Vec<u8>),
 }
 
-impl From<&Param<'_>> for Owned {
-    fn from(param: &Param<'_>) -> Self {
+impl From<&Value<'_>> for Owned {
+    fn from(param: &Value<'_>) -> Self {
         match *param {
-            Param::Null => Self::Null,
-            Param::Int(value) => Self::Int(value),
-            Param::Text(value) => Self::Text(value.to_owned()),
-            Param::Bytes(value) => Self::Bytes(value.to_owned()),
+            Value::Null => Self::Null,
+            Value::Int(value) => Self::Int(value),
+            Value::Text(value) => Self::Text(value.to_owned()),
+            Value::Bytes(value) => Self::Bytes(value.to_owned()),
         }
     }
 }
 
 impl Owned {
-    fn borrowed(&self) -> Param<'_> {
+    fn borrowed(&self) -> Value<'_> {
         match self {
-            Self::Null => Param::Null,
-            Self::Int(value) => Param::Int(*value),
-            Self::Text(value) => Param::Text(value),
-            Self::Bytes(value) => Param::Bytes(value),
+            Self::Null => Value::Null,
+            Self::Int(value) => Value::Int(*value),
+            Self::Text(value) => Value::Text(value),
+            Self::Bytes(value) => Value::Bytes(value),
         }
     }
 }
@@ -48,13 +48,13 @@ impl ToSql for Owned {
     }
 
     fn accepts(kind: &Type) -> bool {
-        <Param<'_> as ToSql>::accepts(kind)
+        <Value<'_> as ToSql>::accepts(kind)
     }
 
     to_sql_checked!();
 }
 
-impl ToSql for Param<'_> {
+impl ToSql for Value<'_> {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
         match self {
             Self::Null => Ok(IsNull::Yes),

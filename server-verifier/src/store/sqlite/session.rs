@@ -3,14 +3,14 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
-use crate::books::sql::{Param, Row, Sql, Value};
+use crate::books::sql::{Row, Sql, Value};
 use crate::domain::StoreError;
 
 /// A transaction of SQLite.
 pub(super) struct Session<'a>(pub(super) &'a Connection);
 
 impl Session<'_> {
-    fn bound(&self, sql: &str, params: &[Param<'_>]) -> Result<CachedStatement<'_>, StoreError> {
+    fn bound(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
         for (index, param) in params.iter().enumerate() {
             statement.raw_bind_parameter(index + 1, param)?;
@@ -20,7 +20,7 @@ impl Session<'_> {
 }
 
 impl Sql for Session<'_> {
-    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+    fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, StoreError> {
         let changed = self.bound(sql, params)?.raw_execute()?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
@@ -28,7 +28,7 @@ impl Sql for Session<'_> {
     fn query(
         &mut self,
         sql: &'static str,
-        params: &[Param<'_>],
+        params: &[Value<'_>],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut statement = self.bound(sql, params)?;
@@ -44,7 +44,7 @@ impl Sql for Session<'_> {
     }
 }
 
-impl ToSql for Param<'_> {
+impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
