@@ -11,7 +11,11 @@ use std::fs::{File, read_to_string};
 use std::os::unix::fs::FileExt as _;
 
 use onetap_applet::Key;
+use onetap_keeping_allocator::Keeping;
 use rig::Rig;
+
+#[global_allocator]
+static ALLOCATOR: Keeping = Keeping;
 
 /// Kept instead of the password, so that this test does not hold it.
 const MASK: u8 = 0x5a;

@@ -48,6 +48,32 @@ fn attack_deadlock_by_paying_each_other() {
     home.check_books();
 }
 
+/// Somebody else has the account's row, and locks the account: who decides meanwhile waits for it, and reads what was written.
+#[test]
+fn a_decision_waits_for_the_row_and_reads_it_then() {
+    let home = Home::new();
+    let mut card = home.card(SUITE);
+    let tap = card.tap(home.payment(100));
+    let patience = "-c%20lock_timeout%3D60s%20-c%20statement_timeout%3D60s";
+    let patient = home.open_at(&format!("{}?options={patience}", cluster().url(&home.database))).unwrap();
+    let other = Raw::connect(&home.url());
+    other.run(
+        "BEGIN; UPDATE accounts SET locked_at = 1, lock_cause = 'wrong-in-a-row'
+         WHERE holder = 'Ada Lovelace'",
+    );
+    let outcome = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| patient.authorise(&home.client, "waits", &tap.request).unwrap());
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        home.until(waiting, "1");
+        other.run("COMMIT");
+        asked.join().unwrap()
+    });
+    assert_eq!(outcome, Outcome::Refused);
+    assert_eq!(home.why(), Some(Why::AccountLocked));
+    assert_eq!(home.balances(), (100_000, 0));
+}
+
 /// Parallel copies of one right request, through two processes, move the money once.
 #[test]
 fn attack_double_execution_race_between_two_processes() {

@@ -65,6 +65,14 @@ fn a_server_on_the_network_must_show_its_certificate() {
     assert!(forged.contains("does not answer"), "{forged}");
     let unnamed = connect(None, "");
     assert!(unnamed.contains("name a file in PGSSLROOTCERT"), "{unnamed}");
+    // Somebody in between says that the server knows no TLS.
+    cluster.sql("postgres", "ALTER SYSTEM SET ssl = off").unwrap();
+    cluster.sql("postgres", "SELECT pg_reload_conf()").unwrap();
+    assert!((0..1_000).any(|_| cluster.sql("postgres", "SHOW ssl").unwrap() == "off"));
+    for parameters in ["", "sslmode=prefer"] {
+        let stripped = connect(Some(&genuine), parameters);
+        assert!(stripped.contains("does not answer"), "{parameters}: {stripped}");
+    }
     let plain = connect(None, "sslmode=disable");
     assert!(plain.contains("opened"), "{plain}");
 }

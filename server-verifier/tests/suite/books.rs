@@ -83,6 +83,33 @@ fn attack_cut_the_end_of_an_audit_chain() {
     }
 }
 
+/// Two databases under the same keys, as a copy has them that went on by itself. An entry of one has a seal that is right for its
+/// place in the other, and tells the same rows; but it was sealed over another one before it.
+#[test]
+fn attack_an_entry_of_another_history_in_its_place_shows() {
+    let home = Home::new();
+    let copy = home.shard(0);
+    for (world, reason) in [(&home, "asked by the shop"), (&copy, "asked by the court")] {
+        for amount in [70, 80] {
+            world.verifier.desk(Act::of_program("op", reason)).place_hold(&world.ada, amount).unwrap();
+        }
+    }
+    home.verifier.audit_verify().unwrap();
+    let entry = |home: &Home| {
+        let seal = spelled("seal", "bytea");
+        let place = "account_id = 2 AND sequence = 2";
+        home.intruder().all(&format!("SELECT CAST(at AS TEXT), event, {seal} FROM audit WHERE {place}"))
+    };
+    let (ours, theirs) = (entry(&home), entry(&copy));
+    assert_eq!(ours[0][..2], theirs[0][..2], "the same was done");
+    home.behind(&format!(
+        "UPDATE audit SET reason = 'asked by the court', seal = {} WHERE account_id = 2 AND sequence = 2",
+        theirs[0][2]
+    ));
+    let verified = home.verifier.audit_verify();
+    assert!(matches!(verified, Err(ServiceError::AuditBroken { .. })), "{verified:?}");
+}
+
 #[test]
 fn a_ledger_that_does_not_balance_shows() {
     for change in [

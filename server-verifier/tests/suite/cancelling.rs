@@ -49,18 +49,22 @@ fn attack_a_delayed_request_and_a_second_tap_execute_both() {
     world.check_books();
 }
 
-/// Nor if the holder goes away: the cancellation alone stops what comes late.
+/// Nor if the holder goes away: the cancellation alone stops what comes late, whether its counter value is new to the server, or at
+/// the mark and alive after a wrong password.
 #[test]
 fn what_was_cancelled_is_not_executed_by_any_copy_of_the_request() {
-    let world = world();
-    let mut card = world.card(SUITE);
-    let delayed = card.tap(world.payment(100));
-    assert_eq!(world.cancel(&delayed), Outcome::Cancelled);
-    assert_eq!(world.send(&delayed.request), Outcome::Refused);
-    assert_eq!(world.why(), Some(Why::DeadCounter));
-    assert_eq!(world.cancel(&delayed), Outcome::Cancelled, "the same answer again");
-    assert_eq!(world.balances().1, 0);
-    world.check_books();
+    for wrong in [0, 1] {
+        let world = world();
+        let mut card = world.card(SUITE);
+        let delayed = card.tap(world.payment(100));
+        (0..wrong).for_each(|_| assert_eq!(world.send(&delayed.typed(WRONG)), Outcome::Refused));
+        assert_eq!(world.cancel(&delayed), Outcome::Cancelled);
+        assert_eq!(world.send(&delayed.request), Outcome::Refused);
+        assert_eq!(world.why(), Some(Why::DeadCounter));
+        assert_eq!(world.cancel(&delayed), Outcome::Cancelled, "the same answer again");
+        assert_eq!(world.balances().1, 0);
+        world.check_books();
+    }
 }
 
 #[test]

@@ -164,8 +164,7 @@ fn stored_answers_cost_no_second_try() {
 fn attack_lockout_race() {
     let world = world();
     let mut card = world.card(SUITE);
-    let tap = card.tap(world.payment(100));
-    race(&[&world.verifier], &world.client, &tap, 1_000);
+    race(&[&world.verifier], &world, &mut card, 1_000);
     assert_eq!(world.wrong_passwords(), 3);
     assert!(world.locked());
     world.check_books();
@@ -176,23 +175,26 @@ fn attack_lockout_race_between_two_processes_on_one_store() {
     let home = Home::new();
     let second = home.open().unwrap();
     let mut card = home.card(SUITE);
-    let tap = card.tap(home.payment(100));
-    race(&[&home.verifier, &second], &home.client, &tap, 200);
+    race(&[&home.verifier, &second], &home, &mut card, 200);
     assert_eq!(home.wrong_passwords(), 3);
     home.check_books();
 }
 
-fn race(verifiers: &[&Verifier], client: &Client, tap: &Tap, guesses: usize) {
+/// Guesses at several taps, one after the other: a counter value dies at its third wrong password, so that only the account's lock
+/// ends this.
+fn race(verifiers: &[&Verifier], world: &World, card: &mut Card, guesses: usize) {
+    let taps = [(); 4].map(|()| card.tap(world.payment(100)));
     let threads = 8;
     let start = Barrier::new(threads);
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let (start, verifier) = (&start, verifiers[thread % verifiers.len()]);
+            let (start, taps, verifier) = (&start, &taps, verifiers[thread % verifiers.len()]);
             scope.spawn(move || {
                 start.wait();
                 for guess in (thread..guesses).step_by(threads) {
-                    let request = tap.typed(&format!("x{guess:07}"));
-                    let outcome = verifier.authorise(client, &format!("guess-{guess}"), &request).unwrap();
+                    let request = taps[guess * taps.len() / guesses].typed(&format!("x{guess:07}"));
+                    let key = format!("guess-{guess}");
+                    let outcome = verifier.authorise(&world.client, &key, &request).unwrap();
                     assert_eq!(outcome, Outcome::Refused);
                 }
             });

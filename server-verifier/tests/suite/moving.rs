@@ -468,6 +468,25 @@ fn an_account_that_pays_while_it_moves_pays_everything_once() {
     shards.check();
 }
 
+/// Who can write to a database in which the account was has it decide there again, or gives its chain another end: it stays where
+/// it is, and pays there.
+#[test]
+fn attack_an_account_that_was_brought_to_life_where_it_was_takes_in_no_other() {
+    let changes =
+        ["locked_at = NULL, lock_cause = NULL".to_owned(), format!("audit_seal = {}", crate::home::ZEROS)];
+    for change in changes {
+        let shards = Shards::new();
+        let Shards { first, second } = &shards;
+        let mut card = first.card(SUITE);
+        shards.carry().unwrap();
+        first.behind(&format!("UPDATE accounts SET {change} WHERE holder = 'Ada Lovelace'"));
+        let error = carry(second, first, first).unwrap_err();
+        assert!(matches!(error, ServiceError::Move(MoveError::AccountThere)), "{change}: {error}");
+        executed(ask(second, "paid", &tap_to(second, &mut card, 100)));
+        second.check_books();
+    }
+}
+
 /// Who can write to both databases makes a copy of what the account has become, where it was before: to pay twice.
 #[test]
 fn attack_an_account_that_is_copied_back_shows() {
