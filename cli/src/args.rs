@@ -146,9 +146,8 @@ pub(crate) enum Verifier {
         /// For whom, if not for the system's user
         #[arg(long)]
         operator: Option<String>,
-        /// Why
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Serve HTTP to terminals, operators, auditors and admins
     Serve(Serve),
@@ -207,9 +206,8 @@ pub(crate) enum Verifier {
         /// The folder of the shard to which it moves
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
-        /// Why, for the audit log of both
-        #[arg(long, env = "ONETAP_REASON")]
-        reason: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Hold, release, capture and reverse money; check the sums
     #[command(subcommand)]
@@ -248,12 +246,29 @@ pub(crate) struct Account {
     /// Kind of the new account
     #[arg(long, value_enum, requires = "open", default_value_t = Kind::Current)]
     pub(crate) kind: Kind,
-    /// Why, for the audit log: for an opening balance, or a terminal
-    #[arg(long, env = "ONETAP_REASON", default_value = "", hide_default_value = true)]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) why: Why,
     /// Register a terminal with this id, 8 letters or digits
     #[arg(long, conflicts_with = "open", value_parser = terminal_id)]
     pub(crate) terminal: Option<TerminalId>,
+}
+
+/// Why something is done.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// Why, for the audit log; if left out, the log says that no reason was given
+    #[arg(long, env = "ONETAP_REASON", value_name = "WHY")]
+    reason: Option<String>,
+}
+
+impl Why {
+    /// What the log has where nobody said why.
+    pub(crate) const NOT_GIVEN: &str = "none given on the command line";
+
+    /// The reason that the log gets.
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().filter(|reason| !reason.trim().is_empty()).unwrap_or(Self::NOT_GIVEN)
+    }
 }
 
 /// Kinds of account.

@@ -25,7 +25,10 @@ pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
             };
             file.write_text(&text)?;
             let events = trace.events.len();
-            out.result(&json!({ "trace": path, "events": events }), format!("{events} events"))
+            out.result(
+                &json!({ "trace": path.as_deref().map(Path::to_string_lossy), "events": events }),
+                format!("{events} events"),
+            )
         }
         args::Trace::Replay { files, target } => {
             let place = place(target)?;
@@ -52,7 +55,7 @@ fn replay(file: &Path, place: &Place, out: Output) -> Result<(), Failure> {
     let summary = traces::replay(&read(file)?, place).map_err(|error| in_file(file, error))?;
     let events = summary.events;
     out.result(
-        &json!({ "trace": file, "result": "same", "events": events }),
+        &json!({ "trace": file.to_string_lossy(), "result": "same", "events": events }),
         format!("same  {}", file.display()),
     )
 }

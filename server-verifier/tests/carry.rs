@@ -254,9 +254,8 @@ fn no_database_is_made_anew_over_another() {
     world.check_books();
 }
 
-/// What somebody left who was killed is taken away, and what it may be a link to is left alone.
 #[test]
-fn a_rebuild_that_was_killed_is_begun_again() {
+fn a_link_beside_the_database_that_is_made_is_left_alone() {
     let original = tempfile::tempdir().unwrap();
     let world = World::on_disk(original.path());
     let log = exported(&world.verifier);
@@ -266,7 +265,7 @@ fn a_rebuild_that_was_killed_is_begun_again() {
     std::os::unix::fs::symlink(&precious, anew.path().join("verifier.part")).unwrap();
     rebuild(&mut log.as_bytes(), anew.path(), &environment(&world.clock)).unwrap();
     assert_eq!(fs::read(&precious).unwrap(), b"precious");
-    assert_eq!(names(anew.path()), ["keys.json", "verifier.db"]);
+    assert_eq!(names(anew.path()), ["keys.json", "verifier.db", "verifier.part"]);
     assert!(fs::symlink_metadata(anew.path().join("verifier.db")).unwrap().is_file());
 }
 

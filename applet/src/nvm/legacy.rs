@@ -1,12 +1,13 @@
 //! Images of format 1: one image as a whole in two slots, each with sequence (8), length (4), SHA-256 over
 //! both and the image (32), image. They are read, and replaced by one of today.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use onetap_apdu_spec::crypto::default_provider;
+use tempfile::Builder;
 use zeroize::Zeroizing;
 
 use super::file::{ImageFile, ImageOptions, io_error, open_locked, sync_folder};
@@ -40,38 +41,18 @@ pub fn replace_format_1<T, E: From<NvmError>>(
     // Not a link to it, which would leave the old card behind.
     let path = &fs::canonicalize(path).map_err(|why| io_error("open", path, why))?;
     let (_lock, content) = read_locked(path)?;
-    let beside = beside(path);
-    // Left behind by a process that was killed here: nobody else has the old image, so nobody has this.
-    let _ = fs::remove_file(&beside);
-    let made = make(path, &beside, options, |image| convert(&content, image));
-    if made.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    made
-}
-
-fn make<T, E: From<NvmError>>(
-    path: &Path,
-    beside: &Path,
-    options: ImageOptions,
-    convert: impl FnOnce(Box<dyn Image>) -> Result<T, E>,
-) -> Result<T, E> {
-    let image = ImageFile::create(beside, options)?.named(path);
-    let file = image.try_clone()?;
-    let made = convert(Box::new(image))?;
     let failed = |why| io_error("replace", path, why);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    // Under a name that nobody has; it goes away unless it takes the old one's.
+    let create = |beside: &Path| ImageFile::create(beside, options).map_err(io::Error::other);
+    let beside = Builder::new().prefix(".").suffix(".converting").make_in(folder, create);
+    let (image, beside) = beside.map_err(failed)?.into_parts();
+    let file = image.try_clone()?;
+    let made = convert(&content, Box::new(image.named(path)))?;
     file.sync_all().map_err(failed)?;
-    fs::rename(beside, path).map_err(failed)?;
+    beside.persist(path).map_err(|error| failed(error.error))?;
     sync_folder(path).map_err(failed)?;
     Ok(made)
-}
-
-/// A name that nobody gives a card, in the same folder.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".converting");
-    path.with_file_name(name)
 }
 
 fn read_locked(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), NvmError> {

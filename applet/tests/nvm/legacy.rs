@@ -97,7 +97,7 @@ fn an_image_behind_a_link_is_replaced_itself() {
 }
 
 #[test]
-fn a_conversion_that_fails_or_was_killed_leaves_the_old_image() {
+fn a_conversion_that_fails_leaves_the_old_image_and_files_of_others_are_left_alone() {
     let bytes = sample(SAMPLES[1]);
     let (folder, path) = stored(&bytes);
     let failed: Result<Nvm, _> = replace_format_1(&path, ImageOptions::default(), |content, image| {
@@ -107,9 +107,10 @@ fn a_conversion_that_fails_or_was_killed_leaves_the_old_image() {
     assert!(matches!(failed, Err(NvmError::Full)));
     assert_eq!(fs::read(&path).unwrap(), bytes);
     assert_eq!(fs::read_dir(folder.path().parent().unwrap()).unwrap().count(), 1);
-    // Half of a new image, as a killed process leaves it.
-    fs::write(path.with_file_name(".a.card.converting"), [0; 100]).unwrap();
+    let others = path.with_file_name(".a.card.converting");
+    fs::write(&others, "precious").unwrap();
     drop(replace(&path).unwrap());
-    assert_eq!(fs::read_dir(folder.path().parent().unwrap()).unwrap().count(), 1);
+    assert_eq!(fs::read(&others).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(folder.path().parent().unwrap()).unwrap().count(), 2);
     assert!(open(&path).is_ok());
 }

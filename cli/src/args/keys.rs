@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use onetap_server_verifier::KeyKind;
 
+use super::Why;
+
 /// What opens the key file, or the token. Never the secret itself, which every process could read on the
 /// command line.
 #[derive(Debug, Clone, Default, Args)]
@@ -72,9 +74,8 @@ pub(crate) enum Keys {
         of: KeysOf,
         /// Which key
         kind: Kind,
-        /// Why, for the audit log
-        #[arg(long, env = "ONETAP_REASON")]
-        reason: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Remove an older version for good; no card may need it
     Retire {
@@ -84,9 +85,8 @@ pub(crate) enum Keys {
         kind: Kind,
         /// Which version
         version: u16,
-        /// Why, for the audit log
-        #[arg(long, env = "ONETAP_REASON")]
-        reason: String,
+        #[command(flatten)]
+        why: Why,
     },
 }
 

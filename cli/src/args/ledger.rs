@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::act::act;
 use clap::{Args, Subcommand};
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_server_verifier::EntryId;
 use onetap_server_verifier::{HoldId, SystemName, TransactionId};
+
+use super::Why;
+use crate::act::act;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
@@ -119,14 +121,13 @@ pub(crate) struct Act {
     /// For whom, if not for the system's user
     #[arg(long)]
     pub(crate) operator: Option<String>,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 impl Act {
     /// The act itself.
     pub(crate) fn act(&self) -> onetap_server_verifier::Act {
-        act(self.operator.as_deref(), &self.reason)
+        act(self.operator.as_deref(), self.why.reason())
     }
 }

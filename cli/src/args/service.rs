@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_server_verifier::domain::client::{ClientId, RoleName};
 
+use super::Why;
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// The server's folder
@@ -93,9 +95,8 @@ pub(crate) enum Client {
         db: PathBuf,
         /// Which client
         id: ClientId,
-        /// Why, for the audit log
-        #[arg(long, env = "ONETAP_REASON")]
-        reason: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// List the clients
     List {
@@ -124,9 +125,8 @@ pub(crate) struct AddClient {
     /// Make a token besides the certificate; it must show both then
     #[arg(long, requires = "cert")]
     pub(crate) token: bool,
-    /// Why, for the audit log
-    #[arg(long, env = "ONETAP_REASON")]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 /// What a client may do.

@@ -30,7 +30,7 @@ const NEW_PIN_QUESTION: &str = "new PIN for the card (4 to 12 digits): ";
 pub(super) fn blank(image: &Path, out: Output) -> Result<(), Failure> {
     manufacture(image)?;
     let prose = format!("blank card made in {}; issue it with `onetap card issue`", image.display());
-    out.result(&json!({ "image": image, "blank": true }), prose)
+    out.result(&json!({ "image": image.to_string_lossy(), "blank": true }), prose)
 }
 
 /// Makes a card and issues it. If that fails, no image is left.
@@ -45,7 +45,11 @@ pub(super) fn new(image: &Path, options: &args::IssueOrder, out: Output) -> Resu
     });
     match issued? {
         Some((card, path)) => {
-            let result = json!({ "card": card, "image": image, "statement": path });
+            let result = json!({
+                "card": card,
+                "image": image.to_string_lossy(),
+                "statement": path.to_string_lossy(),
+            });
             out.result(&result, format!("card {card} made; activate it with its statement"))
         }
         None => Ok(()),
@@ -58,7 +62,7 @@ pub(super) fn issue(place: &args::Place, options: &args::IssueOrder, out: Output
     let statement = with_card(place, |card| ready.issue(card))?;
     match ready.record(&statement, out)? {
         Some((card, path)) => {
-            let result = json!({ "card": card, "statement": path });
+            let result = json!({ "card": card, "statement": path.to_string_lossy() });
             out.result(&result, format!("card {card} issued; activate it with its statement"))
         }
         None => Ok(()),

@@ -1,8 +1,9 @@
 //! Where each of several cards meets its reader, and how it speaks for itself.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use onetap_applet::SharedCard;
 use onetap_applet::card::Interface;
@@ -133,7 +134,7 @@ pub(super) struct Voice {
 /// What a card says to programs.
 #[derive(Serialize)]
 struct Said<'a, T> {
-    image: &'a Path,
+    image: Cow<'a, str>,
     #[serde(flatten)]
     what: &'a T,
 }
@@ -141,7 +142,7 @@ struct Said<'a, T> {
 impl Voice {
     /// A result of this card.
     pub(super) fn result(&self, value: &impl Serialize, prose: &str) -> Result<(), Failure> {
-        self.out.result(&Said { image: &self.image, what: value }, self.lines(prose))
+        self.out.result(&Said { image: self.image.to_string_lossy(), what: value }, self.lines(prose))
     }
 
     /// What became of the reader, on standard error.
@@ -150,7 +151,7 @@ impl Voice {
             Notice::Away => ("away", "the reader is not there; the card waits for it"),
             Notice::Here => ("here", "the reader is there"),
         };
-        let value = serde_json::json!({ "image": self.image, "reader": word }).to_string();
+        let value = serde_json::json!({ "image": self.image.to_string_lossy(), "reader": word }).to_string();
         let line = if self.out.is_json() { value } else { self.lines(prose) };
         // Where nobody reads it, nobody misses it.
         let _ = writeln!(std::io::stderr().lock(), "{line}");

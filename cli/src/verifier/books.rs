@@ -6,7 +6,8 @@ use std::path::Path;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::format_minor;
-use onetap_server_verifier::{ServiceError, rebuild as make_anew, restore as put_back};
+use onetap_server_verifier::keys::sealed_by;
+use onetap_server_verifier::{KeyFileError, ServiceError, rebuild as make_anew, restore as put_back};
 use serde_json::json;
 
 use super::keys::environment_of;
@@ -74,13 +75,23 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
 pub(super) fn backup(db: &Path, to: &Path, out: Output) -> Result<(), Failure> {
     open_to_read(db)?.backup(to)?;
     let prose = format!("copied to {}; the keys are not in it: keep a copy of keys.json, too", to.display());
-    out.result(&json!({ "backup": to }), prose)
+    out.result(&json!({ "backup": to.to_string_lossy() }), prose)
 }
 
 pub(super) fn restore(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
     put_back(from, db)?;
-    let prose = format!("{} has the copy; put keys.json there before you open it", db.display());
-    out.result(&json!({ "restored": db }), prose)
+    let keys = match sealed_by(db) {
+        Err(KeyFileError::Missing { .. }) => false,
+        found => found.map(|_| true)?,
+    };
+    let prose = match keys {
+        true => format!("{} has the copy, and keys", db.display()),
+        false => format!(
+            "{} has the copy, and no keys: put the keys.json there that was saved with it, else it cannot be opened",
+            db.display()
+        ),
+    };
+    out.result(&json!({ "restored": db.to_string_lossy(), "keys": keys }), prose)
 }
 
 pub(super) fn rebuild(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
@@ -111,7 +122,7 @@ pub(super) fn copy(db: &Path, to: Option<&str>, into: &Path, out: Output) -> Res
         into.display(),
         db.display()
     );
-    out.result(&json!({ "rows": rows, "into": into }), prose)
+    out.result(&json!({ "rows": rows, "into": into.to_string_lossy() }), prose)
 }
 
 pub(super) fn carry(

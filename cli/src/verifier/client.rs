@@ -16,7 +16,7 @@ use crate::output::Output;
 pub(crate) fn run(command: &args::Client, out: Output) -> Result<(), Failure> {
     match command {
         args::Client::Add(options) => add(options, out),
-        args::Client::Withdraw { db, id, reason } => withdraw(db, id, reason, out),
+        args::Client::Withdraw { db, id, why } => withdraw(db, id, why.reason(), out),
         args::Client::List { db } => {
             for record in open_to_read(db)?.clients()? {
                 out.result(&object(&record), line(&record))?;
@@ -36,7 +36,7 @@ fn add(options: &args::AddClient, out: Output) -> Result<(), Failure> {
         options.cert.as_deref().map(|path| certificate_fingerprint(crypto, path)).transpose()?;
     let new = NewClient { id: options.id.clone(), role, certificate, token: options.token };
     let (record, token) = new.make(server.now());
-    server.desk(act(None, &options.reason)).add_client(&record).map_err(usage)?;
+    server.desk(act(None, options.why.reason())).add_client(&record).map_err(usage)?;
     let mut object = object(&record);
     let Some(token) = token else {
         return out.result(&object, format!("client {} added; it shows its certificate", record.id));

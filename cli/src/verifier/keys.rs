@@ -19,6 +19,11 @@ use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
 
+/// What is said when the keys are sealed.
+const SEALED: &str = "\
+the key file is sealed; without what opens it, it is lost
+a server that runs goes on with the keys it has: before it orders cards or starts again, name the file in
+ONETAP_PASSPHRASE_FILE or ONETAP_KEY_FILE where it is started; if that names it already, SIGHUP has it read again";
 /// Longest passphrase or PIN that is read.
 const MAX_SECRET: u64 = 1024;
 
@@ -50,6 +55,11 @@ pub(super) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
 pub(super) fn for_new(new: &args::NewKeys) -> Result<Environment, Failure> {
     let args::Opener { passphrase_file, key_file, pkcs11_pin_file } = &new.opener;
     let place = new.pkcs11_module.clone().zip(new.pkcs11_token.clone());
+    if let Some((module, _)) = place.as_ref().filter(|(module, _)| module.to_str().is_none()) {
+        let what =
+            format!("the key file cannot name {}: give a path to the module in UTF-8", module.display());
+        return Err(Failure::Usage(what));
+    }
     let access = KeyAccess {
         protection: protection(passphrase_file.as_deref(), key_file.as_deref())?,
         token: place.map(|(module, label)| TokenPlace { module, label }),
@@ -72,21 +82,21 @@ pub(super) fn run(command: &args::Keys, out: Output) -> Result<(), Failure> {
             };
             keys::reseal(&of.db, &with, &env)?;
             let sealed = json!({ "sealed_by": keys::sealed_by(&of.db)? });
-            out.result(&sealed, "the key file is sealed; without what opens it, it is lost")
+            out.result(&sealed, SEALED)
         }
         args::Keys::Unseal { of } => {
             keys::reseal(&of.db, &KeyProtection::Plain, &of.environment()?)?;
             out.result(&json!({ "sealed_by": null }), "the key file is not sealed any more")
         }
-        args::Keys::Rotate { of, kind, reason } => {
+        args::Keys::Rotate { of, kind, why } => {
             let version = Verifier::open(&of.db, of.environment()?)?
-                .desk(act(None, reason))
+                .desk(act(None, why.reason()))
                 .rotate_key((*kind).into())?;
             out.result(&json!({ "version": version }), format!("new cards get version {version}"))
         }
-        args::Keys::Retire { of, kind, version, reason } => {
+        args::Keys::Retire { of, kind, version, why } => {
             Verifier::open(&of.db, of.environment()?)?
-                .desk(act(None, reason))
+                .desk(act(None, why.reason()))
                 .retire_key((*kind).into(), *version)?;
             out.result(&json!({ "retired": version }), format!("version {version} is gone for good"))
         }

@@ -41,7 +41,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
         args::Verifier::Restore { from, db } => books::restore(from, db, out),
         args::Verifier::Rebuild { from, db } => books::rebuild(from, db, out),
         args::Verifier::Copy { db, to, into } => books::copy(db, to.as_deref(), into, out),
-        args::Verifier::Move { account, db, to, reason } => books::carry(account, db, to, reason, out),
+        args::Verifier::Move { account, db, to, why } => books::carry(account, db, to, why.reason(), out),
         args::Verifier::Keys(command) => keys::run(command, out),
         args::Verifier::Enroll { db, account, profile, order, statement } => match (account, statement) {
             (Some(account), _) => order_card(&open(db)?, account, *profile, order.as_deref(), out),
@@ -51,8 +51,8 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
             }
         },
         args::Verifier::Account(options) => account(options, out),
-        args::Verifier::Unlock { db, account, operator, reason } => {
-            open(db)?.desk(act(operator.as_deref(), reason)).unlock(account)?;
+        args::Verifier::Unlock { db, account, operator, why } => {
+            open(db)?.desk(act(operator.as_deref(), why.reason())).unlock(account)?;
             out.result(&json!({ "unlocked": account }), format!("{account} is unlocked"))
         }
         args::Verifier::Serve(options) => serve::run(options, out),
@@ -76,7 +76,10 @@ fn init(
         None => Verifier::init(db, options, env)?,
     };
     let id = server.server_id();
-    out.result(&json!({ "server": id, "db": db }), format!("server {id} made in {}", db.display()))
+    out.result(
+        &json!({ "server": id, "db": db.to_string_lossy() }),
+        format!("server {id} made in {}", db.display()),
+    )
 }
 
 fn order_card(
@@ -98,7 +101,7 @@ fn order_card(
     let card = order.personalisation.binding.card;
     let prose =
         format!("card {card} ordered; make it with `onetap card new`, then delete {}", path.display());
-    out.result(&json!({ "card": card, "order": path }), prose)
+    out.result(&json!({ "card": card, "order": path.to_string_lossy() }), prose)
 }
 
 fn activate(server: &Verifier, statement: &Path, out: Output) -> Result<(), Failure> {
@@ -109,13 +112,13 @@ fn activate(server: &Verifier, statement: &Path, out: Output) -> Result<(), Fail
 
 fn account(options: &args::Account, out: Output) -> Result<(), Failure> {
     if let Some(terminal) = &options.terminal {
-        open(&options.db)?.desk(act(None, &options.reason)).register_terminal(terminal.clone())?;
+        open(&options.db)?.desk(act(None, options.why.reason())).register_terminal(terminal.clone())?;
         return out
             .result(&json!({ "terminal": terminal }), format!("terminal {} may ask", terminal.as_str()));
     }
     if let Some(holder) = &options.open {
         let opened = open(&options.db)?
-            .desk(act(None, &options.reason))
+            .desk(act(None, options.why.reason()))
             .open_account(&account_options(options, holder)?)?;
         return out.result(&json!({ "account": opened }), opened.to_string());
     }

@@ -1,7 +1,7 @@
 //! What the server takes from its surroundings: cryptography, time and randomness.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use onetap_apdu_spec::crypto::{Crypto, Key256, default_provider};
 use onetap_apdu_spec::rng::{OsRng, Rng};
@@ -15,8 +15,7 @@ pub struct Environment {
     pub crypto: &'static dyn Crypto,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What opens the key file, or the token.
-    pub keys: KeyAccess,
+    keys: RwLock<Arc<KeyAccess>>,
     rng: Mutex<Box<dyn Rng>>,
 }
 
@@ -24,7 +23,7 @@ impl Environment {
     /// Puts one together.
     #[must_use]
     pub fn new(crypto: &'static dyn Crypto, clock: Arc<dyn Clock>, rng: Box<dyn Rng>) -> Self {
-        Self { crypto, clock, keys: KeyAccess::default(), rng: Mutex::new(rng) }
+        Self { crypto, clock, keys: RwLock::default(), rng: Mutex::new(rng) }
     }
 
     /// The default provider with the operating system's clock and randomness.
@@ -36,7 +35,19 @@ impl Environment {
     /// The same with what opens the keys; without this they are taken for plain.
     #[must_use]
     pub fn with_keys(self, keys: KeyAccess) -> Self {
-        Self { keys, ..self }
+        self.give_keys(keys);
+        self
+    }
+
+    /// What opens the key file, or the token.
+    #[must_use]
+    pub fn keys(&self) -> Arc<KeyAccess> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on the keys are opened with this.
+    pub(crate) fn give_keys(&self, keys: KeyAccess) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {

@@ -18,6 +18,30 @@ pub enum KeyFileError {
         #[source]
         source: std::io::Error,
     },
+    /// There is none.
+    #[error(
+        "there is no key file {path}; put the one there that was made with this database, or run `onetap verifier init`"
+    )]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Everybody may write in its folder.
+    #[error(
+        "everybody may put files into {path}, and so replace the keys; run `chmod o-w` on it, or take another folder"
+    )]
+    OpenFolder {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// A command that was killed has left a file that may hold keys.
+    #[error(
+        "{path} was left by a command that was killed, and may hold the keys unsealed; remove it, then repeat the command"
+    )]
+    LeftOver {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Others may read the secrets.
     #[error("others may read the key file {path}; run `chmod 600` on it, and consider its keys disclosed")]
     Exposed {

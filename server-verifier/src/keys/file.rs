@@ -150,7 +150,10 @@ impl KeyFile {
     }
 
     pub(super) fn io(&self, source: io::Error) -> KeyFileError {
-        KeyFileError::Io { path: self.path.clone(), source }
+        match source.kind() {
+            io::ErrorKind::NotFound => KeyFileError::Missing { path: self.path.clone() },
+            _ => KeyFileError::Io { path: self.path.clone(), source },
+        }
     }
 
     pub(super) fn damaged(&self) -> KeyFileError {
@@ -185,7 +188,7 @@ impl KeyFile {
     pub(super) fn protection(&self, env: &Environment) -> Result<KeyProtection, KeyFileError> {
         Ok(match self.sealed_by()? {
             None => KeyProtection::Plain,
-            Some(_) => env.keys.protection.clone(),
+            Some(_) => env.keys().protection.clone(),
         })
     }
 
@@ -198,7 +201,7 @@ impl KeyFile {
         let written = self.parse(&json)?;
         let secrets = match written.keys {
             Body::Plain(secrets) => secrets,
-            Body::Sealed(sealed) => self.open(&sealed, written.server, &env.keys.protection)?,
+            Body::Sealed(sealed) => self.open(&sealed, written.server, &env.keys().protection)?,
         };
         Ok(Read::Current(Contents { server: written.server, secrets }))
     }

@@ -27,7 +27,9 @@ mod token;
 mod versions;
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -74,11 +76,12 @@ impl ServerKeys {
     /// Makes new keys and writes them, all or nothing, to `directory`. Keys that are there are kept,
     /// whoever made them: cards may rest on them.
     pub(crate) fn create(directory: &Path, bits: RsaBits, env: &Environment) -> Result<Self, KeyFileError> {
+        check_folder(directory)?;
         let file = KeyFile::of(directory);
         let lock = file.lock()?;
         if !file.exists() {
             let contents = Contents::generate(bits, env)?;
-            file.write(&lock, &contents, &env.keys.protection, env, &mut |_| Ok(()))?;
+            file.write(&lock, &contents, &env.keys().protection, env, &mut |_| Ok(()))?;
         }
         drop(lock);
         Self::load(directory, env)
@@ -93,6 +96,7 @@ impl ServerKeys {
 
     /// Opens the keys in `directory`.
     pub(crate) fn load(directory: &Path, env: &Environment) -> Result<Self, KeyFileError> {
+        check_folder(directory)?;
         let file = KeyFile::of(directory);
         let seen = Mutex::new(file.stamp()?);
         let contents = open(&file, env)?;
@@ -123,22 +127,40 @@ impl ServerKeys {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Reads the file again with `access`, which opens it from now on.
+    ///
+    /// # Errors
+    /// [`KeyFileError`]: keys and access stay as they were.
+    pub(crate) fn reopen(&self, access: KeyAccess, env: &Environment) -> Result<(), KeyFileError> {
+        let before = (*env.keys()).clone();
+        env.give_keys(access);
+        let reread = self.reread(env);
+        if reread.is_err() {
+            env.give_keys(before);
+        }
+        reread
+    }
+
     /// Reads the file again if another process has rotated or retired a key since.
     ///
     /// # Errors
     /// [`KeyFileError`]: the keys stay as they were.
     pub(crate) fn refresh(&self, env: &Environment) -> Result<(), KeyFileError> {
         let Home::File { file, seen } = &self.home else { return Ok(()) };
+        let changed = *seen.lock().unwrap_or_else(PoisonError::into_inner) != file.stamp()?;
+        if changed { self.reread(env) } else { Ok(()) }
+    }
+
+    fn reread(&self, env: &Environment) -> Result<(), KeyFileError> {
+        let Home::File { file, seen } = &self.home else { return Ok(()) };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = file.stamp()?;
-        if *seen != now {
-            let contents = open(file, env)?;
-            if contents.server != self.server {
-                return Err(KeyFileError::OtherServer { path: file.path().to_owned() });
-            }
-            self.put(ring(file, &contents, env)?);
-            *seen = now;
+        let contents = open(file, env)?;
+        if contents.server != self.server {
+            return Err(KeyFileError::OtherServer { path: file.path().to_owned() });
         }
+        self.put(ring(file, &contents, env)?);
+        *seen = now;
         Ok(())
     }
 
@@ -177,7 +199,7 @@ impl ServerKeys {
 impl Contents {
     fn generate(bits: RsaBits, env: &Environment) -> Result<Self, KeyFileError> {
         let server = ServerId(env.random());
-        let token = connect(env.keys.token.as_ref(), env)?;
+        let token = connect(env.keys().token.as_ref(), env)?;
         let decryption = RsaRecord::generate(server, bits, token.as_ref(), env)?;
         let issuer = IssuerRecord::generate(server, token.as_ref(), env)?;
         let secrets = Secrets {
@@ -187,7 +209,7 @@ impl Contents {
             requests: env.random_key(),
             audit: env.random_key(),
             webhook: env.random_key(),
-            token: env.keys.token.clone(),
+            token: env.keys().token.clone(),
         };
         Ok(Self { server, secrets })
     }
@@ -228,7 +250,7 @@ fn new_label(server: ServerId, kind: KeyKind, env: &Environment) -> String {
 }
 
 fn connect(place: Option<&TokenPlace>, env: &Environment) -> Result<Option<Token>, TokenError> {
-    place.map(|place| Token::connect(place, env.keys.pin.as_ref())).transpose()
+    place.map(|place| Token::connect(place, env.keys().pin.as_ref())).transpose()
 }
 
 fn ring(file: &KeyFile, contents: &Contents, env: &Environment) -> Result<KeyRing, KeyFileError> {
@@ -254,6 +276,13 @@ fn open_locked(file: &KeyFile, lock: &WriteLock, env: &Environment) -> Result<Co
     let contents = old.upgrade(checkpoint, env.random_key());
     file.write(lock, &contents, &KeyProtection::Plain, env, &mut |_| Ok(()))?;
     Ok(contents)
+}
+
+/// Refuses a folder in which everybody may put and replace files: the keys, or what the database's engine keeps beside it.
+fn check_folder(directory: &Path) -> Result<(), KeyFileError> {
+    let folder = fs::metadata(directory).map_err(|why| KeyFile::of(directory).io(why))?;
+    let open = folder.permissions().mode() & 0o002 != 0;
+    if open { Err(KeyFileError::OpenFolder { path: directory.to_owned() }) } else { Ok(()) }
 }
 
 /// What it takes to open the keys in `directory`: nothing, a `passphrase` or a `key`.
@@ -287,10 +316,13 @@ pub fn show(directory: &Path, env: &Environment) -> Result<KeySummary, KeyFileEr
 /// Seals the keys in `directory` anew, with `protection`; `env` opens them as they are.
 ///
 /// # Errors
-/// [`KeyFileError`]: the file is the old one or the new one.
+/// [`KeyFileError::LeftOver`]; [`KeyFileError`]: the file is the old one or the new one.
 pub fn reseal(directory: &Path, protection: &KeyProtection, env: &Environment) -> Result<(), KeyFileError> {
     let file = KeyFile::of(directory);
     let lock = file.lock()?;
+    if let Some(path) = lock.left_over().map_err(|why| file.io(why))? {
+        return Err(KeyFileError::LeftOver { path });
+    }
     let contents = open_locked(&file, &lock, env)?;
     file.write(&lock, &contents, protection, env, &mut |_| Ok(()))
 }

@@ -48,16 +48,21 @@ fn a_write_that_fails_at_any_step_leaves_the_old_or_the_new_file() {
     }
 }
 
-/// One who died left half a file; it is neither read nor kept.
+/// One who died left half a file; it is not read, and nobody seals the keys while it is there.
 #[test]
-fn what_a_dead_writer_left_is_replaced() {
+fn what_a_dead_writer_left_is_not_read_and_named_before_the_keys_are_sealed() {
     let directory = tempfile::tempdir().unwrap();
     let env = Environment::system();
     let keys = ServerKeys::create(directory.path(), RsaBits::B2048, &env).unwrap();
-    fs::write(directory.path().join("keys.json.new"), b"{ \"format\": 2, \"ser").unwrap();
+    let left = directory.path().join(".keys.json.0123456789abcdef.new");
+    fs::write(&left, b"{ \"format\": 2, \"ser").unwrap();
     assert_eq!(ids(&ServerKeys::load(directory.path(), &env).unwrap()), (1, 1));
     assert_eq!(keys.rotate(KeyKind::Issuer, &env).unwrap(), 2);
     assert_eq!(ids(&ServerKeys::load(directory.path(), &env).unwrap()), (1, 2));
+    let seal = || reseal(directory.path(), &KeyProtection::KeyFile(Key256::new([7; 32])), &env);
+    assert!(matches!(seal(), Err(KeyFileError::LeftOver { path }) if path == left));
+    fs::remove_file(&left).unwrap();
+    seal().unwrap();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
@@ -143,4 +148,46 @@ fn checkpoints_are_signed_by_a_key_that_stays() {
     assert_eq!(again.webhook.expose(), keys.webhook.expose());
     let all = [&keys.requests, &keys.audit, &keys.webhook].map(|key| *key.expose());
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2], "one key, one purpose");
+}
+
+/// What stands in the way of a new file under a name that can be guessed, is somebody else's.
+#[test]
+fn files_and_links_beside_the_key_file_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = Environment::system();
+    let precious = directory.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    for name in ["keys.json.new", ".keys.json.new", "keys.new"] {
+        std::os::unix::fs::symlink(&precious, directory.path().join(name)).unwrap();
+    }
+    let keys = ServerKeys::create(directory.path(), RsaBits::B2048, &env).unwrap();
+    keys.rotate(KeyKind::Issuer, &env).unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 5);
+}
+
+#[test]
+fn a_folder_in_which_everybody_may_put_files_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = Environment::system();
+    drop(ServerKeys::create(directory.path(), RsaBits::B2048, &env).unwrap());
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let refused = |result: Result<ServerKeys, _>| matches!(result, Err(KeyFileError::OpenFolder { .. }));
+    assert!(refused(ServerKeys::load(directory.path(), &env)));
+    assert!(refused(ServerKeys::create(directory.path(), RsaBits::B2048, &env)));
+}
+
+#[test]
+fn keys_that_another_process_has_sealed_stay_in_use_and_are_read_again_with_what_opens_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = Environment::system();
+    let keys = ServerKeys::create(directory.path(), RsaBits::B2048, &env).unwrap();
+    let seal = KeyProtection::KeyFile(Key256::new([7; 32]));
+    reseal(directory.path(), &seal, &Environment::system()).unwrap();
+    assert!(matches!(keys.refresh(&env), Err(KeyFileError::Sealed { .. })));
+    assert_eq!(ids(&keys), (1, 1), "those it has");
+    let wrong = KeyProtection::KeyFile(Key256::new([8; 32]));
+    assert!(matches!(keys.reopen(KeyAccess::sealed(wrong), &env), Err(KeyFileError::WrongKeyFile { .. })));
+    keys.reopen(KeyAccess::sealed(seal), &env).unwrap();
+    assert_eq!(keys.rotate(KeyKind::Issuer, &env).unwrap(), 2);
 }

@@ -7,7 +7,7 @@ use crate::books;
 use crate::books::accounts::OPERATOR;
 use crate::books::sql::Sql;
 use crate::domain::{Event, KeyKind, StoreError, Timestamp};
-use crate::keys::KeyFileError;
+use crate::keys::{KeyAccess, KeyFileError};
 use crate::service::Verifier;
 use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
@@ -48,6 +48,14 @@ impl Desk<'_> {
 }
 
 impl Verifier {
+    /// Reads the key file again, with what opens it from now on.
+    ///
+    /// # Errors
+    /// [`ServiceError::Keys`]: everything goes on with the keys as they were.
+    pub fn reopen_keys(&self, access: KeyAccess) -> Result<(), ServiceError> {
+        Ok(self.keys.reopen(access, &self.env)?)
+    }
+
     /// Signs a checkpoint of the audit log (RSASSA-PSS, SHA-256).
     ///
     /// # Errors

@@ -280,12 +280,14 @@ fn first_rows(
 #[cfg(feature = "postgres")]
 fn note_url(directory: &Path, url: &str) -> Result<(), KeyFileError> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
     let path = directory.join(POSTGRES_URL);
-    let io = |source| KeyFileError::Io { path: path.clone(), source };
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(io)?;
-    writeln!(file, "{url}").and_then(|()| file.sync_all()).map_err(io)
+    let noted = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
+        writeln!(file, "{url}")?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        fs::File::open(directory)?.sync_all()
+    });
+    noted.map_err(|source| KeyFileError::Io { path, source })
 }
 
 /// What decisions need, if the database belongs to these keys.

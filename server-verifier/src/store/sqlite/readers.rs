@@ -1,9 +1,11 @@
 //! Connections that read beside the writer.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::session::Session;
 use super::source::Source;
@@ -65,7 +67,7 @@ impl Readers {
 
     /// Writes a compact copy of the database, of one moment, into the empty file `to`.
     pub(super) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
-        let to = to.to_str().ok_or(StoreError::CannotOpen)?;
+        let to = ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
         self.source.connect()?.execute("VACUUM INTO ?1", [to])?;
         Ok(())
     }
