@@ -111,7 +111,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NotAsExpected(_) => 1,
-            Self::Serve(ServeError::Plain(_))
+            Self::Serve(ServeError::Plain(_) | ServeError::OtherKind)
             | Self::Usage(_)
             | Self::Source(_)
             | Self::Url(_)

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Running, fails, ok, onetap, until};
+use support::{Running, fails, ok, onetap};
 
 /// `before`, `é` in Latin-1, `after`.
 fn name(before: &str, after: &str) -> OsString {
@@ -129,9 +129,8 @@ fn what_stands_where_a_card_would_listen_is_left_alone() {
     std::fs::remove_file(&socket).unwrap();
     for ends in ["KILL", "TERM"] {
         let mut running = Running::start(folder, &run);
-        until("the card is asked", || {
-            onetap(folder, &["card", "show", "--image", "card"]).output().ok()?.status.success().then_some(())
-        });
+        assert!(running.line().contains("panel"));
+        ok(folder, &["card", "show", "--image", "card"]);
         let mode = std::fs::symlink_metadata(&socket).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "for its owner only");
         running.signal(ends);

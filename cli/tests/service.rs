@@ -176,3 +176,108 @@ fn a_service_that_would_send_secrets_in_the_clear_does_not_start() {
     );
     assert!(code == 9 && message.contains("no.pem"), "{message}");
 }
+
+/// The answer to a request, its id, and the first line of the log that has this id.
+fn told(running: &Running, addr: &str, request: &str) -> (String, Value) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+    let line = until("its line in the log", || Some(running.error_line()).filter(|line| line.contains(id)));
+    (answer.clone(), serde_json::from_str(&line).unwrap())
+}
+
+fn request(method: &str, path: &str, token: &str, more: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{more}\r\n"
+    )
+}
+
+#[test]
+fn who_is_turned_away_is_in_the_log_with_address_client_route_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let operator = client(folder, "desk-1", &["operator"]);
+    let terminal = client(folder, "pos-1", &["terminal", "--terminal", "POS00001"]);
+    let limits = ["--client-rate", "1", "--wrong-credentials", "2", "--log", "debug"];
+    let serve = ["--json", "verifier", "serve", "--db", "bank"];
+    let running = Running::start(folder, &[&serve[..], &limits].concat());
+    let addr = running.json()["listening"].as_str().unwrap().to_owned();
+    let accounts = |token: &str| request("GET", "/v1/accounts", token, "");
+    let body = |length: &str| {
+        let kind = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+        request("POST", "/v1/accounts", &operator, &kind)
+    };
+    let wrong = format!("desk-1.{}", "A".repeat(43));
+    for (asked, status, client, reason) in [
+        (accounts(&operator), 200, "desk-1", None),
+        (accounts("nobody.secret"), 401, "-", Some("form")),
+        (accounts(&wrong), 401, "-", Some("not what client desk-1 shows")),
+        (accounts(&wrong.replace("desk-1", "desk-2")), 429, "-", Some("no client desk-2")),
+        (accounts(&terminal), 403, "pos-1", Some("role terminal")),
+        (body("1000000"), 413, "desk-1", Some("at most")),
+        (accounts(&operator), 429, "desk-1", Some("too often")),
+    ] {
+        let (answer, line) = told(&running, &addr, &asked);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{asked} {answer}");
+        let level = if status == 200 { "DEBUG" } else { "WARN" };
+        assert_eq!(
+            (&line["status"], &line["level"], &line["client"], &line["address"], &line["route"]),
+            (&status.into(), &level.into(), &client.into(), &"127.0.0.1".into(), &"/v1/accounts".into()),
+            "{line}"
+        );
+        assert!(reason.is_none_or(|reason| line["reason"].as_str().unwrap().contains(reason)), "{line}");
+        let id = line["request"].as_str().unwrap();
+        assert!(id.len() == 24 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let operator = client(folder, "desk-1", &["operator"]);
+    let running = Running::start(folder, &["--json", "verifier", "serve", "--db", "bank"]);
+    let addr = running.json()["listening"].as_str().unwrap().to_owned();
+    let kind = "content-type: application/json\r\ncontent-length: 2\r\n";
+    let (answer, line) = told(&running, &addr, &request("POST", "/v1/accounts", &operator, kind));
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!((&line["outcome"], &line["client"]), (&"too-slow".into(), &"desk-1".into()));
+}
+
+#[test]
+fn what_failed_inside_is_in_the_log_with_its_cause_under_the_id_of_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let operator = client(folder, "desk-1", &["operator"]);
+    let (running, addr) = serve(folder);
+    std::fs::rename(folder.join("bank/verifier.db"), folder.join("elsewhere")).unwrap();
+    let open = r#"{"holder": "Grace Hopper", "currency": "EUR", "kind": "current"}"#;
+    let kind = format!("content-type: application/json\r\ncontent-length: {}\r\n", open.len());
+    let asked = request("POST", "/v1/accounts", &operator, &kind) + open;
+    let (answer, line) = told(&running, &addr, &asked);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && !answer.contains("moved"), "{answer}");
+    assert_eq!((&line["level"], &line["client"]), (&"ERROR".into(), &"desk-1".into()), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains("moved, removed or replaced"), "{line}");
+}
+
+#[test]
+fn who_speaks_no_tls_is_in_the_log_with_address_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let (running, url) = support::served(folder);
+    let mut stream = TcpStream::connect(url.strip_prefix("https://").unwrap()).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let line = until("its line in the log", || {
+        Some(running.error_line()).filter(|line| line.contains("no-handshake"))
+    });
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["address"], "127.0.0.1");
+    assert!(!line["reason"].as_str().unwrap().is_empty(), "{line}");
+}

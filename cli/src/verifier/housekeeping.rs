@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use onetap_server_verifier::{Act, Actor, Background, Verifier};
+use onetap_server_verifier::{Act, Actor, Background, Verifier, causes};
 
 use crate::exit::Failure;
 use crate::files::{NewFile, Secrecy};
@@ -20,7 +20,7 @@ pub(super) fn keep_house(
     round(&verifier, checkpoints.as_deref())?;
     let again = move || {
         if let Err(error) = round(&verifier, checkpoints.as_deref()) {
-            tracing::error!(%error, "housekeeping failed; it is tried again in an hour");
+            tracing::error!(error = causes(&error), "housekeeping failed; it is tried again in an hour");
         }
         HOUR
     };

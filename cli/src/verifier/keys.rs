@@ -51,6 +51,17 @@ pub(super) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
     }
 }
 
+/// Reads what opens the keys again, and then the keys.
+pub(super) fn reopen_keys(db: &Path, verifier: &Verifier) -> Result<(), Failure> {
+    let opener = from_variables();
+    if keys::sealed_by(db)? == Some("passphrase") && opener.passphrase_file.is_none() {
+        let what =
+            "a passphrase that was typed is not asked for again: name its file in ONETAP_PASSPHRASE_FILE";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    Ok(verifier.reopen_keys(access(db, &opener)?)?)
+}
+
 /// For a new server.
 pub(super) fn for_new(new: &args::NewKeys) -> Result<Environment, Failure> {
     let args::Opener { passphrase_file, key_file, pkcs11_pin_file } = &new.opener;
@@ -118,8 +129,12 @@ fn from_variables() -> args::Opener {
     }
 }
 
-/// Reads what the key file asks for, and nothing else; what is missing is asked for at a terminal.
 fn environment(db: &Path, opener: &args::Opener) -> Result<Environment, Failure> {
+    Ok(Environment::system().with_keys(access(db, opener)?))
+}
+
+/// Reads what the key file asks for, and nothing else; what is missing is asked for at a terminal.
+fn access(db: &Path, opener: &args::Opener) -> Result<KeyAccess, Failure> {
     let sealed_by = if db.join("keys.json").exists() { keys::sealed_by(db)? } else { None };
     let protection = match (sealed_by, &opener.passphrase_file, &opener.key_file) {
         (Some("passphrase"), Some(path), _) => KeyProtection::Passphrase(passphrase(path)?),
@@ -131,7 +146,7 @@ fn environment(db: &Path, opener: &args::Opener) -> Result<Environment, Failure>
         _ => KeyProtection::Plain,
     };
     let pin = opener.pkcs11_pin_file.as_deref().map(passphrase).transpose()?;
-    Ok(Environment::system().with_keys(KeyAccess { protection, token: None, pin }))
+    Ok(KeyAccess { protection, token: None, pin })
 }
 
 fn protection(passphrase_file: Option<&Path>, key_file: Option<&Path>) -> Result<KeyProtection, Failure> {

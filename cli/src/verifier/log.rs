@@ -10,7 +10,12 @@ use std::thread;
 use std::time::Duration;
 
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::LogLevel;
 use crate::exit::Failure;
@@ -23,6 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The log, as long as this is kept; what was logged before it is dropped is written first, if anybody takes it.
 pub(super) struct Log {
     lines: SyncSender<Line>,
+    level: Handle<LevelFilter, Registry>,
     pub(super) lost: Arc<AtomicU64>,
 }
 
@@ -37,21 +43,24 @@ impl Log {
     pub(super) fn start(level: LogLevel) -> Result<Self, Failure> {
         let (lines, taken) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
-        let log = Self { lines: lines.clone(), lost: Arc::clone(&lost) };
+        let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level.into()));
+        let log = Self { lines: lines.clone(), level: handle, lost: Arc::clone(&lost) };
         let writer = thread::Builder::new().name("onetap-log".to_owned());
         let counted = Arc::clone(&lost);
         let started = writer.spawn(move || write(&taken, &counted));
         started.map_err(|source| Failure::System { what: "start a thread", source })?;
-        let log_lines =
-            tracing_subscriber::fmt().json().flatten_event(true).with_max_level(Level::from(level));
+        let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
+        let layer = layer.with_writer(Lines { lines, lost }).with_target(false).log_internal_errors(false);
         // Fails only if there is a log already.
-        let _ = log_lines
-            .with_writer(Lines { lines, lost })
-            .with_target(false)
-            .log_internal_errors(false)
-            .try_init();
+        let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
         std::panic::set_hook(Box::new(tell_panic));
         Ok(log)
+    }
+
+    /// Logs from now on what is at least as grave as `level`.
+    pub(super) fn set_level(&self, level: LogLevel) {
+        // Fails only once the log is gone.
+        let _ = self.level.modify(|filter| *filter = LevelFilter::from_level(level.into()));
     }
 }
 

@@ -6,6 +6,7 @@ mod housekeeping;
 pub(crate) mod keys;
 mod ledger;
 mod log;
+mod manager;
 mod serve;
 
 use std::path::Path;

@@ -3,21 +3,21 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use onetap_server_verifier::http::{Config, Rate, Server, Shutdown, TlsFiles};
 use onetap_server_verifier::outbox::{self, WebhookConfig};
-use onetap_server_verifier::{Background, Verifier};
+use onetap_server_verifier::{Background, Verifier, causes};
 use serde_json::json;
 
 use super::housekeeping::keep_house;
+use super::keys::reopen_keys;
 use super::log::Log;
-use super::open;
+use super::{manager, open};
 use crate::act::act;
 use crate::args::Serve;
 use crate::exit::Failure;
-use crate::interrupt;
+use crate::interrupt::{self, Wish};
 use crate::output::Output;
 
 /// Seconds' worth of requests that a client may send in one burst.
@@ -26,19 +26,22 @@ const CLIENT_BURST: u32 = 2;
 const CARD_BURST: u32 = 10;
 
 pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
+    // From here on nothing of the kind ends it half way.
+    let wishes = interrupt::wishes()?;
     let log = Log::start(options.log)?;
     let verifier = Arc::new(announcing(options)?);
     let _outbox = webhook(options, &verifier)?;
     let _housekeeping = keep_house(Arc::clone(&verifier), options.checkpoints.clone())?;
-    let (tell, told) = channel();
-    interrupt::watch(move || {
-        // Nobody listens any more only when the service has ended already.
-        let _ = tell.send(());
-    })?;
-    let server = Server::start(verifier, config(options, &log))?;
+    let server = start(options, &verifier, &log)?;
     announce(options, &server, out)?;
-    // Ends with an error only if nobody could tell it to stop: then it stops, too.
-    let _ = told.recv();
+    manager::ready();
+    let watchdog = manager::watchdog(server.pulse())?;
+    // Fails only if nobody could tell it to stop: then it stops, too.
+    while wishes.recv() == Ok(Wish::Reload) {
+        reload(options, &verifier, &server, &log);
+    }
+    manager::stopping();
+    drop(watchdog);
     match server.shutdown() {
         Shutdown::Complete => {
             // It has ended in order, whether or not anybody reads so.
@@ -50,6 +53,35 @@ pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
             Err(Failure::NotAsExpected(format!("{what}; their idempotency keys tell what became of them")))
         }
     }
+}
+
+/// The service at the socket that the service manager hands over, or else where the options say.
+fn start(options: &Serve, verifier: &Arc<Verifier>, log: &Log) -> Result<Server, Failure> {
+    let (verifier, config) = (Arc::clone(verifier), config(options, log));
+    Ok(match manager::listener()? {
+        Some(listener) => Server::start_at(listener, verifier, config)?,
+        None => Server::start(verifier, config)?,
+    })
+}
+
+/// Reads again what a running service can take: certificates, rates, what to log, what opens the keys. What cannot be
+/// read stays as it was, and the log says why; nobody is cut off.
+fn reload(options: &Serve, verifier: &Verifier, server: &Server, log: &Log) {
+    manager::reloading();
+    log.set_level(options.log);
+    let read = [
+        ("certificates and rates", server.reload(&config(options, log)).map_err(Failure::from)),
+        ("keys", reopen_keys(&options.db, verifier)),
+    ];
+    for (what, read) in read {
+        match read {
+            Ok(()) => tracing::info!(what, "read again"),
+            Err(error) => {
+                tracing::error!(what, error = causes(&error), "not read again: what was read before stays");
+            }
+        }
+    }
+    manager::ready();
 }
 
 /// The verifier, which writes a message for each transaction if somebody is to be told.

@@ -6,8 +6,8 @@ use onetap_apdu_spec::service::Receipt;
 
 use crate::books;
 use crate::books::accounts::{CHAIN_END, RowLock};
-use crate::books::alarm::{Alarm, Alarms};
 use crate::books::chain::{End, Sealer};
+use crate::books::notice::{Notice, Notices};
 use crate::books::outbox::topic_of;
 use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::write::{Request, Signed, Telling};
@@ -32,16 +32,16 @@ pub(crate) struct Decider {
     pub(crate) sealer: Sealer,
     /// Whether others are told of each transaction.
     pub(crate) announces: bool,
-    /// Counts alarms.
-    pub(crate) alarms: Alarms,
+    /// Counts refusals.
+    pub(crate) notices: Notices,
 }
 
 /// What a question came to.
 #[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) outcome: Outcome,
-    /// To be raised once the decision is committed.
-    pub(crate) alarm: Option<Alarm>,
+    /// To be given once the decision is committed.
+    pub(crate) notice: Option<Notice>,
 }
 
 impl Decider {
@@ -50,7 +50,7 @@ impl Decider {
         match question {
             Question::Execute(attempt) => self.decide(db, attempt),
             Question::Cancel(cancellation) => {
-                Ok(Decided { outcome: self.cancel(db, cancellation)?, alarm: None })
+                Ok(Decided { outcome: self.cancel(db, cancellation)?, notice: None })
             }
         }
     }
@@ -58,12 +58,12 @@ impl Decider {
     fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Decided, StoreError> {
         let (rows, end) = gather(db, attempt)?;
         let decision = decide(&self.policy, &rows, attempt);
-        let mut alarm = None;
+        let mut notice = None;
         if let Decision::Commit(commit) = &decision {
             self.apply(db, attempt, &end, commit)?;
-            alarm = Alarm::of(&commit.event, &rows.account.number, &self.alarms);
+            notice = Notice::of(&commit.event, &rows.account.number, &self.notices);
         }
-        Ok(Decided { outcome: decision.outcome(), alarm })
+        Ok(Decided { outcome: decision.outcome(), notice })
     }
 
     /// Writes what a decision says: one entry of the log, and what it changes.

@@ -66,3 +66,10 @@ pub(crate) fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
         event: books::from_json(text, "audit entry")?,
     })
 }
+
+/// When the last entry of an account's chain was written.
+#[cfg(feature = "http")]
+pub(crate) fn last_at(db: &mut dyn Sql, account: i64) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT at FROM audit WHERE account_id = ?1 ORDER BY sequence DESC LIMIT 1";
+    db.first(sql, &params![account], |row| Ok(Timestamp(row.int(0)?)))
+}

@@ -1,7 +1,6 @@
 //! What decisions and acts do to rows: functions over [`sql::Sql`], each inside its caller's transaction.
 
 pub(crate) mod accounts;
-pub(crate) mod alarm;
 pub(crate) mod bulk;
 mod cancellation;
 pub(crate) mod chain;
@@ -14,6 +13,7 @@ pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod model;
 pub(crate) mod moving;
+pub(crate) mod notice;
 pub(crate) mod outbox;
 pub(crate) mod project;
 pub(crate) mod replay;

@@ -129,6 +129,13 @@ pub(crate) fn dead(db: &mut dyn Sql, limit: u32) -> Result<Vec<DeadLetter>, Stor
     })
 }
 
+/// When what the oldest message tells of happened that is not dead nor held back by one.
+pub(crate) fn oldest_waiting(db: &mut dyn Sql) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT min(u.at) FROM outbox o
+        JOIN audit u ON u.account_id = o.account_id AND u.sequence = o.sequence WHERE o.due_at < ?1";
+    Ok(db.first(sql, &params![NEVER], |row| row.opt_int(0))?.flatten().map(Timestamp))
+}
+
 /// The messages after `after`, whatever their state.
 pub(crate) fn list(db: &mut dyn Sql, after: EntryId, limit: u32) -> Result<Vec<MessageView>, StoreError> {
     let sql =

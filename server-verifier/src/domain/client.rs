@@ -236,6 +236,17 @@ pub enum ClientKey {
     Certificate(Fingerprint),
 }
 
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(id) => write!(f, "client {id}"),
+            Self::Certificate(fingerprint) => {
+                write!(f, "client with the certificate {}", hex::encode(fingerprint))
+            }
+        }
+    }
+}
+
 /// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewClient {

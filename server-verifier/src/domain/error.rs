@@ -121,6 +121,9 @@ pub enum StoreError {
         /// Oldest version that this program knows.
         known: i64,
     },
+    /// The clock shows a time before what is in the log.
+    #[error("the clock is behind the audit log; set it, then repeat the request")]
+    ClockBehind,
     /// What writes has ended, in an orderly way or not.
     #[error(
         "the store has stopped; if the server still runs, restart it, then repeat the request with the same idempotency key"
@@ -170,4 +173,19 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Sqlite(Arc::new(error)),
         }
     }
+}
+
+/// An error with its causes, as one text: what each of them adds.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -22,7 +22,7 @@ pub use actor::{Act, Actor, BadActor, ReasonNeeded};
 pub use background::Background;
 pub use card::{CardState, EnrolledCard, Life, Mark};
 pub use cell::Cell;
-pub use error::{LedgerError, StoreError};
+pub use error::{LedgerError, StoreError, causes};
 pub use event::{Event, Legs, LogEntry, Opened, Ordered, Settled, Why};
 pub use hold::{HoldState, HoldView};
 pub use ids::{EntryId, HoldId};

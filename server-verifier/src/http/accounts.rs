@@ -167,7 +167,7 @@ pub(crate) async fn open(
         verifier.account(&number)
     });
     let opened = opened.await?;
-    tracing::info!(client = caller.name(), account = %opened.number, "account opened");
+    tracing::info!(request = caller.request(), client = caller.name(), account = %opened.number, "account opened");
     let place = HeaderValue::try_from(format!("/v1/accounts/{}", opened.number));
     let mut response = answer(StatusCode::CREATED, &AccountBody::from(opened));
     if let Ok(place) = place {
@@ -201,7 +201,7 @@ pub(crate) async fn close(
 ) -> Result<Response, Problem> {
     let (closed, act) = (number.clone(), caller.act(""));
     hub.verifier.run(move |verifier| verifier.desk(act).close_account(&closed)).await?;
-    tracing::info!(client = caller.name(), account = %number, "account closed");
+    tracing::info!(request = caller.request(), client = caller.name(), account = %number, "account closed");
     Ok(answer(StatusCode::OK, &account(&hub, number).await?))
 }
 
@@ -227,7 +227,7 @@ pub(crate) async fn unlock(
 ) -> Result<Response, Problem> {
     let (unlocked, act) = (number.clone(), caller.act(&body.checked()?));
     hub.verifier.run(move |verifier| verifier.desk(act).unlock(&unlocked)).await?;
-    tracing::info!(client = caller.name(), account = %number, "account unlocked");
+    tracing::info!(request = caller.request(), client = caller.name(), account = %number, "account unlocked");
     Ok(answer(StatusCode::OK, &account(&hub, number).await?.lock))
 }
 

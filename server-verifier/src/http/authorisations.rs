@@ -14,6 +14,7 @@ use super::caller::Terminal;
 use super::hub::Hub;
 use super::json::{self, answer};
 use super::problem::{Kind, Problem, ProblemBody};
+use super::record::Told;
 use crate::rules::decide::Outcome;
 use crate::rules::verify::Malformed;
 use crate::service::Verifier;
@@ -92,7 +93,13 @@ fn respond(outcome: &Outcome) -> Response {
         Outcome::LimitExceeded => Answer::LimitExceeded,
         other => return undecided(other).into_response(),
     };
-    answer(StatusCode::OK, &body)
+    told(answer(StatusCode::OK, &body), outcome)
+}
+
+/// The answer, and for the log what was decided.
+pub(super) fn told(mut answer: Response, outcome: &Outcome) -> Response {
+    answer.extensions_mut().insert(Told(outcome.into()));
+    answer
 }
 
 /// What a client is told where nothing was decided.

@@ -11,6 +11,7 @@ use onetap_apdu_spec::txn::TerminalId;
 use super::hub::Hub;
 use super::identity::{Peer, Principal};
 use super::problem::{Kind, Problem};
+use super::record::Record;
 use crate::domain::client::{ClientId, Role};
 use crate::domain::{Act, Actor};
 use crate::service::Client;
@@ -64,6 +65,7 @@ impl Right for Ask {
 /// An authenticated client that has the right `R`.
 pub(crate) struct Caller<R> {
     principal: Arc<Principal>,
+    record: Option<Arc<Record>>,
     right: PhantomData<R>,
 }
 
@@ -71,6 +73,11 @@ impl<R> Caller<R> {
     /// Its name, for the record.
     pub(crate) fn name(&self) -> &str {
         self.principal.record.id.as_str()
+    }
+
+    /// The id of its request.
+    pub(crate) fn request(&self) -> &str {
+        self.record.as_deref().map_or("", Record::id)
     }
 
     /// An act of this client, with a reason.
@@ -100,7 +107,8 @@ impl<R: Right> FromRequestParts<Arc<Hub>> for Caller<R> {
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
         let principal = identify(hub, parts).await?;
         if R::held_by(&principal.record.role) {
-            Ok(Self { principal, right: PhantomData })
+            let record = parts.extensions.get::<Arc<Record>>().cloned();
+            Ok(Self { principal, record, right: PhantomData })
         } else {
             Err(not_allowed(&principal))
         }
@@ -139,15 +147,22 @@ impl Terminal {
 }
 
 async fn identify(hub: &Hub, parts: &Parts) -> Result<Arc<Principal>, Problem> {
+    let record = parts.extensions.get::<Arc<Record>>();
+    if let Some(record) = record {
+        record.note_route(&parts.extensions);
+    }
     if from_another_site(parts) {
         let detail = "a page of another site may not use this client's certificate; use the console";
         return Err(Problem::new(Kind::NotAllowed, detail));
     }
     let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::not_authenticated)?;
-    let Some(principal) = hub.identity.identify(&parts.headers, peer).await? else {
+    let principal = hub.identity.identify(&parts.headers, peer).await?.map_err(|why| {
         hub.metrics.wrong_credentials.increment(1);
-        return Err(hub.limits.wrong_credentials(peer.address.into()));
-    };
+        hub.limits.wrong_credentials(peer.address.into()).because(why)
+    })?;
+    if let Some(record) = record {
+        record.note_client(&principal.record.id);
+    }
     hub.limits.client(&principal.record.id).inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
     Ok(principal)
 }
@@ -160,6 +175,7 @@ fn from_another_site(parts: &Parts) -> bool {
 }
 
 fn not_allowed(principal: &Principal) -> Problem {
-    tracing::warn!(client = %principal.record.id, "not allowed");
-    Problem::new(Kind::NotAllowed, "use a client with the role that docs/spec/http.md names for this")
+    let detail = "use a client with the role that docs/spec/http.md names for this";
+    let role = principal.record.role.kind();
+    Problem::new(Kind::NotAllowed, detail).because(format!("the role {role} may not do this"))
 }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use onetap_apdu_spec::service::{Cancellation, Resolution};
 
-use super::authorisations::{pad, undecided};
+use super::authorisations::{pad, told, undecided};
 use super::caller::Terminal;
 use super::hub::Hub;
 use super::json::{Json, answer};
@@ -56,16 +56,16 @@ pub(crate) async fn cancel(
     let start = Instant::now();
     let outcome = decide(&hub, &terminal, &cancellation).await?;
     hub.metrics.cancelled(&outcome);
-    let resolution = match outcome {
-        Outcome::Executed(receipt) => Resolution::Executed { receipt },
+    let resolution = match &outcome {
+        Outcome::Executed(receipt) => Resolution::Executed { receipt: receipt.clone() },
         Outcome::Cancelled => Resolution::Cancelled,
         Outcome::Refused => {
             pad(start).await;
             Resolution::Refused
         }
-        other => return Err(undecided(&other)),
+        other => return Err(undecided(other)),
     };
-    Ok(answer(StatusCode::OK, &resolution))
+    Ok(told(answer(StatusCode::OK, &resolution), &outcome))
 }
 
 /// Lets the verifier decide; no private key is needed.

@@ -112,7 +112,7 @@ pub(crate) async fn order(
         verifier.desk(act).order_card(&body.account, &options)
     });
     let order = order.await?;
-    tracing::info!(client = caller.name(), card = %order.personalisation.binding.card, "card ordered");
+    tracing::info!(request = caller.request(), client = caller.name(), card = %order.personalisation.binding.card, "card ordered");
     Ok(answer(StatusCode::CREATED, &OrderBody { order }))
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn activate(
 ) -> Result<Response, Problem> {
     let act = caller.act("");
     let card = hub.verifier.run(move |verifier| verifier.desk(act).activate_card(&body.statement)).await?;
-    tracing::info!(client = caller.name(), %card, "card activated");
+    tracing::info!(request = caller.request(), client = caller.name(), %card, "card activated");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Active }))
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn block(
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
     hub.verifier.run(move |verifier| verifier.desk(act).block_card(card)).await?;
-    tracing::info!(client = caller.name(), %card, "card blocked");
+    tracing::info!(request = caller.request(), client = caller.name(), %card, "card blocked");
     Ok(answer(StatusCode::OK, &StatusBody { card, state: CardState::Blocked }))
 }
 
@@ -187,7 +187,7 @@ pub(crate) async fn replace(
         verifier.desk(act).replace_card(card, &options)
     });
     let order = order.await?;
-    tracing::info!(client = caller.name(), %card, by = %order.personalisation.binding.card, "card replaced");
+    tracing::info!(request = caller.request(), client = caller.name(), %card, by = %order.personalisation.binding.card, "card replaced");
     Ok(answer(StatusCode::CREATED, &OrderBody { order }))
 }
 
@@ -218,7 +218,7 @@ pub(crate) async fn rotate(
         verifier.desk(act).rotate_card_key(card, &options)
     });
     let order = order.await?;
-    tracing::info!(client = caller.name(), %card, "card's keys ordered");
+    tracing::info!(request = caller.request(), client = caller.name(), %card, "card's keys ordered");
     Ok(answer(StatusCode::CREATED, &OrderBody { order }))
 }
 

@@ -78,7 +78,12 @@ pub(crate) async fn make(
         Ok((checkpoint, file))
     });
     let (checkpoint, file) = made.await?;
-    tracing::info!(client = caller.name(), chains = checkpoint.chains, "a checkpoint was made");
+    tracing::info!(
+        request = caller.request(),
+        client = caller.name(),
+        chains = checkpoint.chains,
+        "a checkpoint was made"
+    );
     let mut response = answer_bytes(StatusCode::CREATED, file.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
     Ok(response)

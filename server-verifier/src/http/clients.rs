@@ -118,7 +118,7 @@ pub(crate) async fn add_client(
     let (record, token) = new.make(hub.verifier.now());
     let (added, act) = (record.clone(), caller.act(&reason));
     hub.verifier.run(move |verifier| verifier.desk(act).add_client(&added)).await?;
-    tracing::info!(client = caller.name(), added = %record.id, role = %record.role.kind(), "client added");
+    tracing::info!(request = caller.request(), client = caller.name(), added = %record.id, role = %record.role.kind(), "client added");
     Ok(answer(StatusCode::CREATED, &ClientBody::new(record, token.as_ref())))
 }
 
@@ -134,6 +134,6 @@ pub(crate) async fn withdraw_client(
     let (id, act) = (client.clone(), caller.act(&body.checked()?));
     let record = hub.verifier.run(move |verifier| verifier.desk(act).withdraw_client(&id)).await?;
     hub.identity.forget_client(&client);
-    tracing::info!(client = caller.name(), withdrawn = %client, "client withdrawn");
+    tracing::info!(request = caller.request(), client = caller.name(), withdrawn = %client, "client withdrawn");
     Ok(answer(StatusCode::OK, &ClientBody::new(record, None)))
 }

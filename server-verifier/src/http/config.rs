@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::doors::Room;
-use super::limits::Rate;
+use super::limits::{Rate, Rates};
 
 /// How the service is run. [`Config::default`] listens on any free port of the loopback, without TLS.
 #[derive(Debug, Clone)]
@@ -63,6 +63,11 @@ pub struct TlsFiles {
 }
 
 impl Config {
+    /// How often clients may ask.
+    pub(super) fn rates(&self) -> Rates {
+        Rates { client: self.client_rate, card: self.card_rate, wrong_per_minute: self.wrong_per_minute }
+    }
+
     /// How many connections there may be.
     pub(super) fn room(&self) -> Room {
         Room {

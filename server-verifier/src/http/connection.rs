@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,17 +17,19 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::api;
 use super::doors::{Eviction, Place};
 use super::hub::Hub;
 use super::identity::Peer;
 use super::problem::Problem;
-use super::{api, tls};
+use super::record::{Answered, Record, Told};
+use super::tls::{self, Tls};
 
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -41,18 +42,13 @@ const UNREAD: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Accepts connections for ever. Whoever gets no place is turned away at once: nobody waits for another to leave.
-pub(super) async fn accept(
-    listener: &tokio::net::TcpListener,
-    tls: Option<&TlsAcceptor>,
-    front: &Front,
-    graceful: &GracefulShutdown,
-) {
+pub(super) async fn accept(listener: &tokio::net::TcpListener, front: &Front, graceful: &GracefulShutdown) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 let Some((place, eviction)) = front.hub.doors.enter(from.ip().into()) else { continue };
                 let guest = Guest { stream, from, place, front: front.clone(), watcher: graceful.watcher() };
-                tokio::spawn(guest.stay(tls.cloned(), eviction));
+                tokio::spawn(guest.stay(eviction));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
@@ -74,9 +70,9 @@ struct Guest {
 
 impl Guest {
     /// Until it ends, or must make room for another.
-    async fn stay(self, tls: Option<TlsAcceptor>, eviction: Eviction) {
+    async fn stay(self, eviction: Eviction) {
         let conversation = async {
-            match tls {
+            match self.front.hub.tls.as_ref().map(Tls::acceptor) {
                 None => self.plain().await,
                 Some(tls) => self.encrypted(tls).await,
             }
@@ -94,16 +90,19 @@ impl Guest {
     }
 
     async fn encrypted(self, tls: TlsAcceptor) {
-        let hub = &self.front.hub;
-        let shaken = tokio::time::timeout(hub.config.head_time, tls.accept(prepared(self.stream))).await;
-        let Ok(Ok(stream)) = shaken else {
-            hub.metrics.handshakes_failed.increment(1);
-            tracing::debug!(from = %self.from, "no TLS handshake");
-            return;
+        let Self { stream, from, place, front, watcher } = self;
+        let hub = &front.hub;
+        let failure = match timeout(hub.config.head_time, tls.accept(prepared(stream))).await {
+            Ok(Ok(stream)) => {
+                let certificate = tls::fingerprint(hub.crypto, stream.get_ref().1);
+                let peer = Peer { address: from.ip(), certificate };
+                return converse(stream, front, peer, watcher, place).await;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it did not come in time".to_owned(),
         };
-        let certificate = tls::fingerprint(hub.crypto, stream.get_ref().1);
-        let peer = Peer { address: self.from.ip(), certificate };
-        converse(stream, self.front, peer, self.watcher, self.place).await;
+        hub.metrics.handshakes_failed.increment(1);
+        hub.diary.no_handshake(from.ip(), &failure);
     }
 }
 
@@ -143,12 +142,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 pub(super) struct Front {
     router: Router,
     hub: Arc<Hub>,
-    ids: Arc<Ids>,
 }
 
 impl Front {
     pub(super) fn new(hub: Arc<Hub>) -> Self {
-        Self { router: api::router(Arc::clone(&hub)), hub, ids: Arc::new(Ids::new()) }
+        Self { router: api::router(Arc::clone(&hub)), hub }
     }
 }
 
@@ -167,44 +165,28 @@ impl Service<Request<Incoming>> for Conversation {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.place.speaks();
         request.extensions_mut().insert(Arc::clone(&self.peer));
-        let Front { router, hub, ids } = self.front.clone();
+        let record = Record::begin();
+        request.extensions_mut().insert(Arc::clone(&record));
+        let (Front { mut router, hub }, from) = (self.front.clone(), self.peer.address);
+        let method = request.method().clone();
         Box::pin(async move {
-            let mut router = router;
             let answer = tower_service::Service::call(&mut router, request);
-            let Ok(response) = AssertUnwindSafe(answer)
+            let Ok(mut response) = AssertUnwindSafe(answer)
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_panic| Ok(Problem::panicked().into_response()));
-            let id = ids.next();
-            let mut response = match response.extensions().get::<Problem>() {
-                Some(problem) => problem.render(&id),
-                None => response,
-            };
-            hub.metrics.answered(response.status().as_u16());
-            tracing::debug!(request = id, status = response.status().as_u16(), "answered");
-            if let Ok(id) = HeaderValue::try_from(id) {
+            let problem = response.extensions_mut().remove::<Problem>();
+            if let Some(problem) = &problem {
+                response = problem.render(record.id());
+            }
+            let (status, told) = (response.status(), response.extensions().get::<Told>().copied());
+            hub.metrics.answered(status.as_u16(), problem.as_ref());
+            let problem = problem.as_ref();
+            hub.diary.answered(&Answered { record: &record, from, method: &method, status, told, problem });
+            if let Ok(id) = HeaderValue::try_from(record.id()) {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
             Ok(response)
         })
-    }
-}
-
-/// Requests' ids: what tells this run from others, and a number.
-struct Ids {
-    run: u32,
-    next: AtomicU64,
-}
-
-impl Ids {
-    fn new() -> Self {
-        let mut run = [0; 4];
-        OsRng.fill(&mut run);
-        Self { run: u32::from_be_bytes(run), next: AtomicU64::new(1) }
-    }
-
-    /// 24 hexadecimal digits, always.
-    fn next(&self) -> String {
-        format!("{:08x}{:016x}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

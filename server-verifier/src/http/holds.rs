@@ -115,7 +115,7 @@ pub(crate) async fn release(
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
     hub.verifier.run(move |verifier| verifier.desk(act).release_hold(hold)).await?;
-    tracing::info!(client = caller.name(), %hold, "hold released");
+    tracing::info!(request = caller.request(), client = caller.name(), %hold, "hold released");
     Ok(answer(StatusCode::OK, &HoldStatusBody { hold, state: HoldState::Released }))
 }
 
@@ -132,6 +132,6 @@ pub(crate) async fn capture(
     let act = caller.act(&ReasonBody { reason }.checked()?);
     let captured = hub.verifier.run(move |verifier| verifier.desk(act).capture_hold(hold, &payee, amount));
     let transaction = captured.await?;
-    tracing::info!(client = caller.name(), %hold, "hold captured");
+    tracing::info!(request = caller.request(), client = caller.name(), %hold, "hold captured");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
 }

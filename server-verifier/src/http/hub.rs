@@ -13,6 +13,8 @@ use super::inspection::Inspection;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
+use super::record::Diary;
+use super::tls::Tls;
 use super::work::{OffThread, PrivateKeyWork};
 use crate::service::Verifier;
 
@@ -25,6 +27,8 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) private_key: PrivateKeyWork,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) diary: Diary,
+    pub(crate) tls: Option<Tls>,
     pub(crate) inspection: Arc<Inspection>,
     pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
@@ -34,7 +38,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// # Errors
     /// No threads are left.
-    pub(crate) fn start(verifier: Arc<Verifier>, config: Config) -> io::Result<Self> {
+    pub(crate) fn start(verifier: Arc<Verifier>, tls: Option<Tls>, config: Config) -> io::Result<Self> {
         let metrics = Arc::new(Metrics::new(Arc::clone(&config.lost_log_lines)));
         let gauge = metrics.private_key_queue.clone();
         let (parallel, queue) = (config.private_key_parallel, config.private_key_queue);
@@ -44,10 +48,12 @@ impl Hub {
             identity: Authenticator::new(Arc::clone(&verifier)),
             crypto,
             doors: Doors::new(config.room(), Arc::clone(&metrics)),
-            limits: Limits::new(config.client_rate, config.card_rate, config.wrong_per_minute),
+            limits: Limits::new(config.rates()),
             private_key: PrivateKeyWork::start(parallel, queue, gauge)?,
             verifier,
             metrics,
+            diary: Diary::new(),
+            tls,
             inspection: Arc::default(),
             readiness: Readiness::default(),
             started: Instant::now(),

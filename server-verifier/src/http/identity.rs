@@ -66,15 +66,21 @@ impl Authenticator {
         Self { verifier, known, withdrawals: AtomicU64::new(0), outdated }
     }
 
-    /// The client that shows this token, this certificate, or both; none if it is nobody's.
+    /// The client that shows this token, this certificate, or both; for the log, why it is nobody's.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
         peer: &Peer,
-    ) -> Result<Option<Arc<Principal>>, Problem> {
-        let Some(shown) = Shown::read(headers, peer)? else { return Ok(None) };
-        let found = self.find(shown.key()).await?;
-        Ok(found.filter(|principal| self.fits(&shown, &principal.record)))
+    ) -> Result<Result<Arc<Principal>, String>, Problem> {
+        let Some(shown) = Shown::read(headers, peer)? else {
+            return Ok(Err("what is shown has not the form of a token".to_owned()));
+        };
+        let key = shown.key();
+        let Some(found) = self.find(key.clone()).await? else {
+            return Ok(Err(format!("there is no {key}, or it is withdrawn")));
+        };
+        let fits = self.fits(&shown, &found.record);
+        Ok(if fits { Ok(found) } else { Err(format!("this is not what client {} shows", found.record.id)) })
     }
 
     /// From memory, or from the table.

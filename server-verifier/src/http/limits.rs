@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -39,27 +39,47 @@ impl Rate {
 const KEYS: usize = 20_000;
 
 /// One limit, for each key on its own.
-struct Limit<K: Hash + Eq> {
+pub(super) struct Limit<K: Hash + Eq> {
     quota: Quota,
     buckets: Cache<K, Arc<DefaultDirectRateLimiter>>,
 }
 
 impl<K: Hash + Eq> Limit<K> {
-    fn new(quota: Quota) -> Self {
+    pub(super) fn new(quota: Quota) -> Self {
         Self { quota, buckets: Cache::new(KEYS) }
     }
 
+    /// Whether `key` may once more; counts it then.
+    pub(super) fn has_room(&self, key: K) -> bool {
+        self.bucket(key).check().is_ok()
+    }
+
+    fn bucket(&self, key: K) -> Arc<DefaultDirectRateLimiter> {
+        self.buckets.get_or_put(key, || Arc::new(RateLimiter::direct(self.quota)))
+    }
+
     fn check(&self, key: K, what: &'static str) -> Result<(), Problem> {
-        let bucket = self.buckets.get_or_put(key, || Arc::new(RateLimiter::direct(self.quota)));
-        bucket.check().map_err(|until| {
+        self.bucket(key).check().map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
             Problem::new(Kind::TooMany, what).after(whole_seconds(wait))
         })
     }
 }
 
-/// All limits of one service.
-pub(crate) struct Limits {
+/// How often, as the configuration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rates {
+    pub(crate) client: Option<Rate>,
+    pub(crate) card: Option<Rate>,
+    /// How many wrong credentials a source may show in a minute, and at once.
+    pub(crate) wrong_per_minute: NonZeroU32,
+}
+
+/// All limits of one service, which can be changed while it runs.
+pub(crate) struct Limits(RwLock<Arc<Buckets>>);
+
+struct Buckets {
+    rates: Rates,
     clients: Option<Limit<ClientId>>,
     /// By client too: what a card has signed cannot be told before cryptography, and a client that makes up
     /// requests must not keep the card from paying elsewhere.
@@ -68,31 +88,51 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// `wrong_per_minute` is how many wrong credentials a source may show in a minute, and at once.
-    pub(crate) fn new(client: Option<Rate>, card: Option<Rate>, wrong_per_minute: NonZeroU32) -> Self {
-        Self {
-            clients: client.map(|rate| Limit::new(rate.quota())),
-            cards: card.map(|rate| Limit::new(rate.quota())),
-            wrong: Limit::new(Quota::per_minute(wrong_per_minute)),
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self(RwLock::new(Arc::new(Buckets::new(rates))))
+    }
+
+    /// From now on with these rates. Where they are the same, what was counted goes on counting.
+    pub(crate) fn change(&self, rates: Rates) {
+        if self.buckets().rates != rates {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Buckets::new(rates));
         }
+    }
+
+    fn buckets(&self) -> Arc<Buckets> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Before anything is done for a client.
     pub(crate) fn client(&self, id: &ClientId) -> Result<(), Problem> {
-        let Some(limit) = &self.clients else { return Ok(()) };
+        let buckets = self.buckets();
+        let Some(limit) = &buckets.clients else { return Ok(()) };
         limit.check(id.clone(), "this client asks too often; wait, then repeat")
     }
 
     /// Before cryptography for a card.
     pub(crate) fn card(&self, client: &ClientId, card: CardId) -> Result<(), Problem> {
-        let Some(limit) = &self.cards else { return Ok(()) };
+        let buckets = self.buckets();
+        let Some(limit) = &buckets.cards else { return Ok(()) };
         limit.check((client.clone(), card), "this card is used too often here; wait, then repeat")
     }
 
     /// After credentials that were wrong: what `source` is told. Right ones never come here.
     pub(crate) fn wrong_credentials(&self, source: Source) -> Problem {
         let what = "too many wrong credentials from this address; wait, then repeat";
-        self.wrong.check(source, what).map_or_else(Problem::closing, |()| Problem::not_authenticated())
+        let checked = self.buckets().wrong.check(source, what);
+        checked.map_or_else(Problem::closing, |()| Problem::not_authenticated())
+    }
+}
+
+impl Buckets {
+    fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            clients: rates.client.map(|rate| Limit::new(rate.quota())),
+            cards: rates.card.map(|rate| Limit::new(rate.quota())),
+            wrong: Limit::new(Quota::per_minute(rates.wrong_per_minute)),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use super::problem::{Kind, Problem};
 use crate::rules::decide::Outcome;
 
 /// Upper bounds of the latencies' buckets, in seconds.
@@ -46,6 +47,7 @@ impl Count {
 
 /// The service's numbers.
 pub(crate) struct Metrics {
+    registry: Registry,
     handle: PrometheusHandle,
     outcomes: [Count; 7],
     ends: [Count; 5],
@@ -57,13 +59,18 @@ pub(crate) struct Metrics {
     pub(crate) rate_limited: Count,
     pub(crate) wrong_credentials: Count,
     pub(crate) handshakes_failed: Count,
-    pub(crate) locked_accounts: Gauge,
     log_lines_lost: Count,
     lost_log_lines: Arc<AtomicU64>,
     pub(crate) alarms: Count,
+    store_errors: Count,
+    internal_errors: Count,
 }
 
 struct Registry(PrometheusRecorder);
+
+fn labels(label: Option<(&'static str, &'static str)>) -> Vec<Label> {
+    label.map(|(key, value)| Label::from_static_parts(key, value)).into_iter().collect()
+}
 
 impl Registry {
     const META: Metadata<'static> = Metadata::new("onetap", Level::INFO, None);
@@ -79,19 +86,22 @@ impl Registry {
             Some(Unit::Count),
             SharedString::const_str(what),
         );
-        let labels: Vec<Label> =
-            label.map(|(key, value)| Label::from_static_parts(key, value)).into_iter().collect();
-        let scraped = self.0.register_counter(&Key::from_parts(name, labels), &Self::META);
+        let scraped = self.0.register_counter(&Key::from_parts(name, labels(label)), &Self::META);
         Count { scraped, total: AtomicU64::new(0) }
     }
 
-    fn gauge(&self, name: &'static str, what: &'static str) -> Gauge {
+    fn gauge(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        label: Option<(&'static str, &'static str)>,
+    ) -> Gauge {
         self.0.describe_gauge(
             KeyName::from_const_str(name),
             Some(Unit::Count),
             SharedString::const_str(what),
         );
-        self.0.register_gauge(&Key::from_static_name(name), &Self::META)
+        self.0.register_gauge(&Key::from_parts(name, labels(label)), &Self::META)
     }
 
     fn histogram(&self, name: &'static str, what: &'static str) -> Histogram {
@@ -123,14 +133,17 @@ impl Metrics {
             ends: ENDS.map(end),
             latency: registry.histogram("onetap_authorisation_seconds", "From a request read to its answer"),
             responses: CLASSES.map(class),
-            connections: registry.gauge("onetap_http_connections", "Open connections"),
+            connections: registry.gauge("onetap_http_connections", "Open connections", None),
             connections_shed: registry.counter(
                 "onetap_http_connections_shed_total",
                 "Connections turned away, or ended to make room",
                 None,
             ),
-            private_key_queue: registry
-                .gauge("onetap_private_key_queue", "Requests at the private key, or waiting"),
+            private_key_queue: registry.gauge(
+                "onetap_private_key_queue",
+                "Requests at the private key, or waiting",
+                None,
+            ),
             rate_limited: registry.counter("onetap_rate_limited_total", "Requests over a rate limit", None),
             wrong_credentials: registry.counter(
                 "onetap_wrong_credentials_total",
@@ -142,7 +155,6 @@ impl Metrics {
                 "TLS handshakes that failed",
                 None,
             ),
-            locked_accounts: registry.gauge("onetap_locked_accounts", "Accounts locked now"),
             log_lines_lost: registry.counter("onetap_log_lines_lost_total", "Log lines not written", None),
             lost_log_lines,
             alarms: registry.counter(
@@ -150,7 +162,18 @@ impl Metrics {
                 "Encrypted joint passwords that did not open",
                 None,
             ),
+            store_errors: registry.counter(
+                "onetap_store_errors_total",
+                "Requests for which the store failed",
+                None,
+            ),
+            internal_errors: registry.counter(
+                "onetap_internal_errors_total",
+                "Requests that ended in a defect, or with cryptography or keys failing",
+                None,
+            ),
             handle: registry.0.handle(),
+            registry,
         }
     }
 
@@ -168,9 +191,36 @@ impl Metrics {
         OUTCOMES.into_iter().zip(self.outcomes.iter().map(Count::total))
     }
 
-    pub(crate) fn answered(&self, status: u16) {
+    /// Counts an answer that leaves.
+    pub(crate) fn answered(&self, status: u16, problem: Option<&Problem>) {
         let class = usize::from(status / 100).clamp(2, 5) - 2;
         self.responses[class].increment(1);
+        if let Some(problem) = problem.filter(|problem| problem.is_failure()) {
+            let count = if problem.kind() == Kind::Busy { &self.store_errors } else { &self.internal_errors };
+            count.increment(1);
+        }
+    }
+
+    /// Sets a number that is looked up when somebody asks.
+    pub(crate) fn set(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        label: Option<(&'static str, &'static str)>,
+        value: f64,
+    ) {
+        self.registry.gauge(name, what, label).set(value);
+    }
+
+    /// Follows a count that is looked up when somebody asks.
+    pub(crate) fn follow(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        label: Option<(&'static str, &'static str)>,
+        total: u64,
+    ) {
+        self.registry.counter(name, what, label).scraped.absolute(total);
     }
 
     /// Prometheus's text format.

@@ -7,13 +7,14 @@
 //! | `doors`, `source` | how many connections each source may hold |
 //! | `identity`, `caller` | from a request to its client; a handler's argument says which roles may come in |
 //! | `limits` | how often |
+//! | `record` | what the log has of each request |
 //! | `hub` | all of these, for the handlers |
 //! | `work` | where it runs: what may block, and the private key |
 //! | `json`, `problem`, `parts` | bodies in and out; errors as problem+json (RFC 9457) |
 //! | `api` | the routes, and the OpenAPI document made of them |
 //! | `authorisations`, `cancellations`, `accounts`, `cards`, … | one resource each: its bodies and its handlers |
 //! | `inspection` | one verification of the books at a time, and what the last one found |
-//! | `metrics` | numbers for Prometheus and the console |
+//! | `metrics`, `scrape` | numbers for Prometheus and the console: counted on the way, looked up when asked for |
 //! | `console` | the operator's web page |
 
 mod accounts;
@@ -43,6 +44,8 @@ mod parts;
 mod probes;
 mod problem;
 mod readiness;
+mod record;
+mod scrape;
 mod server;
 mod source;
 mod statistics;
@@ -55,5 +58,5 @@ pub use api::openapi;
 pub use config::{Config, TlsFiles};
 pub use identity::RECHECK;
 pub use limits::Rate;
-pub use server::{ServeError, Server, Shutdown};
+pub use server::{Pulse, ServeError, Server, Shutdown};
 pub use tls::{TlsError, certificate_fingerprint};

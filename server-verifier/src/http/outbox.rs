@@ -134,7 +134,7 @@ pub(crate) async fn requeue(
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
     hub.verifier.run(move |verifier| verifier.desk(act).requeue(message)).await?;
-    tracing::info!(client = caller.name(), %message, "dead letter sent again");
+    tracing::info!(request = caller.request(), client = caller.name(), %message, "dead letter sent again");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "requeued" }))
 }
 
@@ -149,6 +149,6 @@ pub(crate) async fn discard(
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
     hub.verifier.run(move |verifier| verifier.desk(act).discard(message)).await?;
-    tracing::info!(client = caller.name(), %message, "dead letter given up");
+    tracing::info!(request = caller.request(), client = caller.name(), %message, "dead letter given up");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "discarded" }))
 }

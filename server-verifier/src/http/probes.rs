@@ -6,6 +6,8 @@ use super::caller::{Caller, Read};
 use super::hub::Hub;
 use super::json::answer_bytes;
 use super::problem::{Problem, ProblemBody};
+use super::scrape;
+use crate::service::Verifier;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,21 +19,20 @@ pub(crate) async fn health() -> Response {
     answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"up"}"#))
 }
 
-/// The store can commit, or could at most a second ago.
+/// A payment could be decided now, or could at most a second ago: the store commits, its schema is this program's, its threads
+/// live, and the clock was not stepped within the last minute nor is behind the log.
 #[utoipa::path(get, path = "/readyz", tag = "service", security(()),
     responses((status = 200), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn readiness(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    hub.readiness.know(&hub.verifier).await?;
+    hub.readiness.know(&hub.verifier, &hub.private_key).await?;
     Ok(answer_bytes(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
 }
 
 /// Numbers in Prometheus's text format.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn numbers(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
-    let (locked, alarms) =
-        hub.verifier.run(move |verifier| Ok((verifier.locked_count()?, verifier.alarms()))).await?;
-    hub.metrics.locked_accounts.set(f64::from(u32::try_from(locked).unwrap_or(u32::MAX)));
-    hub.metrics.alarms.follow(alarms);
+    let figures = hub.verifier.run(Verifier::figures).await?;
+    scrape::refresh(&hub, &figures);
     let mut response = Response::new(Body::from(hub.metrics.render()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

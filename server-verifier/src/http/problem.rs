@@ -1,6 +1,7 @@
 //! Errors as the client sees them: problem+json (RFC 9457), one table for all of them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use onetap_apdu_spec::service::PROBLEM_JSON;
 pub(crate) use onetap_apdu_spec::service::{Problem as ProblemBody, ProblemKind as Kind};
 
-use crate::domain::{LedgerError, StoreError};
+use crate::domain::{LedgerError, StoreError, causes};
 use crate::service::error::ServiceError;
 
 /// What a client is told of a failure inside.
@@ -20,6 +21,8 @@ const SEE_LOG: &str = "the server's log has the reason; give its operator this r
 pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
+    /// What the log has besides, or instead.
+    cause: Option<Arc<str>>,
     retry_after: Option<u64>,
     /// Ends the connection after the answer.
     closes: bool,
@@ -27,7 +30,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, closes: false }
+        Self { kind, detail: detail.into(), cause: None, retry_after: None, closes: false }
     }
 
     pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -44,6 +47,11 @@ impl Problem {
         Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
+    /// For the log only: why.
+    pub(crate) fn because(self, cause: impl Into<Arc<str>>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
     /// The connection ends after this answer.
     pub(crate) fn closing(self) -> Self {
         Self { closes: true, ..self }
@@ -51,26 +59,47 @@ impl Problem {
 
     /// The code that was to answer has panicked; the log has the panic.
     pub(crate) fn panicked() -> Self {
-        Self::new(Kind::Internal, SEE_LOG)
+        Self::new(Kind::Internal, SEE_LOG).because("the code that was to answer has panicked")
     }
 
     pub(crate) fn busy(detail: &'static str) -> Self {
         Self::new(Kind::Busy, detail).after(1)
     }
 
-    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
-    fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    /// Its kind in a word.
+    pub(crate) fn word(&self) -> &'static str {
+        self.kind.name()
     }
 
-    /// The client learns nothing but that the log has it.
-    fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(%error, "the server failed");
-        Self::new(Kind::Internal, SEE_LOG)
+    /// What the log has as the reason.
+    pub(crate) fn reason(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// Whether something has failed inside.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self.kind, Kind::Internal | Kind::Busy) && self.cause.is_some()
+    }
+
+    /// Whether it turns somebody away who may be a stranger.
+    pub(crate) fn turns_away(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::NotAuthenticated
+                | Kind::NotAllowed
+                | Kind::TooSlow
+                | Kind::TooLarge
+                | Kind::TooMany
+                | Kind::Busy
+        )
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The whole answer, once the request's id is known.
@@ -139,10 +168,12 @@ impl From<ServiceError> for Problem {
         };
         match kind {
             Kind::Busy => {
-                tracing::error!(%error, "the store failed");
-                Self::busy("the store cannot be written now; repeat with the same idempotency key")
+                let busy =
+                    Self::busy("the store cannot be written now; repeat with the same idempotency key");
+                busy.because(causes(&error))
             }
-            Kind::Internal => Self::internal(&error),
+            // The client learns nothing but that the log has it.
+            Kind::Internal => Self::new(Kind::Internal, SEE_LOG).because(causes(&error)),
             _ => Self::new(kind, error.to_string()),
         }
     }

@@ -5,23 +5,25 @@ use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 
 use super::config::Config;
 use super::connection::{Front, accept};
 use super::hub::Hub;
-use super::tls::{self, TlsError};
+use super::tls::{Tls, TlsError};
 use super::work::THREADS;
 use crate::service::Verifier;
 
 /// Connections that the system keeps for the service until it accepts them.
 const BACKLOG: i32 = 4_096;
+/// Between two looks at how long the certificate is valid.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// Before what has panicked begins again.
@@ -46,6 +48,9 @@ pub enum ServeError {
     /// See [`TlsError`].
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Connections would change their kind.
+    #[error("TLS cannot be taken up or given up while the service runs; start it again")]
+    OtherKind,
 }
 
 /// How a shutdown went.
@@ -57,11 +62,27 @@ pub enum Shutdown {
     CutOff,
 }
 
+/// Tells whether a service lives.
+#[derive(Debug, Clone)]
+pub struct Pulse(Handle);
+
+impl Pulse {
+    /// Whether the service comes to new work within this time.
+    #[must_use]
+    pub fn beats(&self, within: Duration) -> bool {
+        let (tell, told) = std::sync::mpsc::channel();
+        self.0.spawn(async move { tell.send(()) });
+        told.recv_timeout(within).is_ok()
+    }
+}
+
 /// A service that is running. Dropping it ends it, as [`Server::shutdown`] does.
 pub struct Server {
     addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Shutdown>>,
+    hub: Arc<Hub>,
+    runtime: Handle,
 }
 
 impl Server {
@@ -71,13 +92,26 @@ impl Server {
     /// [`ServeError`].
     pub fn start(verifier: Arc<Verifier>, config: Config) -> Result<Self, ServeError> {
         let addr = config.listen;
-        if config.tls.is_none() && !addr.ip().is_loopback() && !config.insecure_plain_http {
-            return Err(ServeError::Plain(addr));
-        }
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        check_plain(addr, &config)?;
+        let listener = listen(addr).map_err(|source| ServeError::Listen { addr, source })?;
+        Self::start_at(listener, verifier, config)
+    }
+
+    /// The same at a socket that listens already.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start_at(
+        listener: TcpListener,
+        verifier: Arc<Verifier>,
+        config: Config,
+    ) -> Result<Self, ServeError> {
+        let addr = config.listen;
         let failed = |source| ServeError::Listen { addr, source };
-        let listener = listen(addr).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
+        check_plain(addr, &config)?;
+        let tls = config.tls.as_ref().map(|files| Tls::open(files, verifier.now())).transpose()?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .max_blocking_threads(THREADS)
@@ -89,21 +123,46 @@ impl Server {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(failed)?
         };
-        let hub = Arc::new(Hub::start(verifier, config).map_err(failed)?);
+        let hub = Arc::new(Hub::start(verifier, tls, config).map_err(failed)?);
         let (stop, stopped) = oneshot::channel();
+        let (handle, shared) = (runtime.handle().clone(), Arc::clone(&hub));
         let thread = std::thread::spawn(move || {
-            let end = runtime.block_on(run(listener, tls, hub, stopped));
+            let end = runtime.block_on(run(listener, shared, stopped));
             // What blocks still, such as a commit, is let finish by the store's own threads.
             runtime.shutdown_background();
             end
         });
-        Ok(Self { addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { addr, stop: Some(stop), thread: Some(thread), hub, runtime: handle })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Reads the certificates again, and takes the rates from `config`: all of it, or nothing. No connection ends; the
+    /// certificates count from the next one on. Whatever else is in `config` counts after the next start.
+    ///
+    /// # Errors
+    /// [`ServeError`]: the service goes on as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), ServeError> {
+        match (&self.hub.tls, &config.tls) {
+            (Some(tls), Some(files)) => {
+                tls.reopen(files, self.hub.verifier.now())?;
+                tls.tell_expiry(self.hub.verifier.now());
+            }
+            (None, None) => {}
+            _ => return Err(ServeError::OtherKind),
+        }
+        self.hub.limits.change(config.rates());
+        Ok(())
+    }
+
+    /// What tells whether it lives.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.runtime.clone())
     }
 
     /// Accepts nothing more, answers what is under way, and returns then, or when the time that the
@@ -135,6 +194,12 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Whether secrets may go over connections to this address.
+fn check_plain(addr: SocketAddr, config: &Config) -> Result<(), ServeError> {
+    let plain = config.tls.is_none() && !addr.ip().is_loopback() && !config.insecure_plain_http;
+    if plain { Err(ServeError::Plain(addr)) } else { Ok(()) }
+}
+
 /// The listener, with a longer queue than the standard library's: a crowd at the door must not make the system drop those
 /// who come after it.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -142,21 +207,15 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
 /// Serves until told to stop, then ends in order.
-async fn run(
-    listener: tokio::net::TcpListener,
-    tls: Option<TlsAcceptor>,
-    hub: Arc<Hub>,
-    stopped: oneshot::Receiver<()>,
-) -> Shutdown {
+async fn run(listener: tokio::net::TcpListener, hub: Arc<Hub>, stopped: oneshot::Receiver<()>) -> Shutdown {
     let graceful = GracefulShutdown::new();
     let front = Front::new(Arc::clone(&hub));
     tokio::select! {
-        () = again("accepting", || accept(&listener, tls.as_ref(), &front, &graceful)) => {}
+        () = again("accepting", || accept(&listener, &front, &graceful)) => {}
         () = again("housekeeping", || keep_house(&hub)) => {}
         _ = stopped => {}
     }
@@ -177,7 +236,12 @@ async fn again<F: Future<Output = ()>>(name: &str, mut life: impl FnMut() -> F) 
 }
 
 async fn keep_house(hub: &Hub) {
+    let mut look = Instant::now();
     loop {
+        if let Some(tls) = hub.tls.as_ref().filter(|_| look <= Instant::now()) {
+            tls.tell_expiry(hub.verifier.now());
+            look += DAY;
+        }
         tokio::time::sleep(HOUSEKEEPING).await;
         hub.metrics.fold();
     }

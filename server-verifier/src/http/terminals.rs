@@ -49,7 +49,12 @@ pub(crate) async fn register_terminal(
     let act = caller.act(&ReasonBody { reason }.checked()?);
     let body = TerminalBody { terminal: terminal.clone() };
     hub.verifier.run(move |verifier| verifier.desk(act).register_terminal(terminal)).await?;
-    tracing::info!(client = caller.name(), terminal = body.terminal.as_str(), "terminal registered");
+    tracing::info!(
+        request = caller.request(),
+        client = caller.name(),
+        terminal = body.terminal.as_str(),
+        "terminal registered"
+    );
     Ok(answer(StatusCode::CREATED, &body))
 }
 
@@ -65,6 +70,11 @@ pub(crate) async fn withdraw_terminal(
     let (withdrawn, act) = (terminal.clone(), caller.act(&body.checked()?));
     hub.verifier.run(move |verifier| verifier.desk(act).withdraw_terminal(&withdrawn)).await?;
     hub.identity.forget_terminal(&terminal);
-    tracing::info!(client = caller.name(), terminal = terminal.as_str(), "terminal withdrawn");
+    tracing::info!(
+        request = caller.request(),
+        client = caller.name(),
+        terminal = terminal.as_str(),
+        "terminal withdrawn"
+    );
     Ok(answer(StatusCode::OK, &TerminalBody { terminal }))
 }

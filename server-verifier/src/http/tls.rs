@@ -1,7 +1,7 @@
 //! TLS 1.3 with AWS-LC, and clients' certificates.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use onetap_apdu_spec::crypto::Crypto;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
@@ -10,8 +10,11 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use super::config::TlsFiles;
+use crate::domain::Timestamp;
 use crate::domain::client::Fingerprint;
 
 /// Why there is no TLS.
@@ -27,6 +30,17 @@ pub enum TlsError {
         /// What is wrong.
         source: PemError,
     },
+    /// A certificate that nobody would accept.
+    #[error("the certificate in {path} has expired at {at}; renew it")]
+    Expired {
+        /// Which file.
+        path: PathBuf,
+        /// When.
+        at: Timestamp,
+    },
+    /// A certificate whose end cannot be read.
+    #[error("{0} holds a certificate that is not X.509; give another file")]
+    NoExpiry(PathBuf),
     /// A certificate or key that does not fit.
     #[error("the certificate and key cannot be used: {0}; give a certificate with its own PKCS #8 key")]
     Rustls(#[from] rustls::Error),
@@ -35,10 +49,83 @@ pub enum TlsError {
     ClientCa(#[from] rustls::server::VerifierBuilderError),
 }
 
+/// Days before the end of a certificate from which on it is told once a day.
+const SOON: i64 = 30;
+const DAY: i64 = 24 * 60 * 60;
+
+/// The acceptor of TLS connections, as its files were when they were last read.
+pub(crate) struct Tls(RwLock<Current>);
+
+#[derive(Clone)]
+struct Current {
+    acceptor: TlsAcceptor,
+    expires: Timestamp,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn open(files: &TlsFiles, now: Timestamp) -> Result<Self, TlsError> {
+        Current::read(files, now).map(|current| Self(RwLock::new(current)))
+    }
+
+    /// Reads the files again: from the next connection on they count. Those that are open go on.
+    ///
+    /// # Errors
+    /// [`TlsError`]: it goes on with what it has.
+    pub(crate) fn reopen(&self, files: &TlsFiles, now: Timestamp) -> Result<(), TlsError> {
+        let new = Current::read(files, now)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn current(&self) -> Current {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.current().acceptor
+    }
+
+    /// When the first certificate of the server's chain expires.
+    pub(crate) fn expires(&self) -> Timestamp {
+        self.current().expires
+    }
+
+    /// Tells if a certificate expires soon, or has.
+    pub(crate) fn tell_expiry(&self, now: Timestamp) {
+        let at = self.expires();
+        let days = (at.0 - now.0).div_euclid(DAY);
+        if days < SOON {
+            tracing::warn!(%at, days, "the server's certificate expires: renew it, then send SIGHUP");
+        }
+    }
+}
+
+impl Current {
+    fn read(files: &TlsFiles, now: Timestamp) -> Result<Self, TlsError> {
+        let chain = certificates(&files.certificates)?;
+        let expires = chain.iter().map(expiry).min().flatten();
+        let expires = expires.ok_or_else(|| TlsError::NoExpiry(files.certificates.clone()))?;
+        if expires <= now {
+            return Err(TlsError::Expired { path: files.certificates.clone(), at: expires });
+        }
+        Ok(Self { acceptor: acceptor(files, chain)?, expires })
+    }
+}
+
+/// The end of a certificate's validity (RFC 5280 §4.1.2.5); none if it cannot be read.
+fn expiry(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let end = certificate.tbs_certificate.validity.not_after.to_unix_duration();
+    i64::try_from(end.as_secs()).ok().map(Timestamp)
+}
+
 /// Makes the acceptor of connections.
-pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+fn acceptor(files: &TlsFiles, chain: Vec<CertificateDer<'static>>) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = certificates(&files.certificates)?;
     let pem = |source| TlsError::Pem { path: files.key.clone(), what: "private key", source };
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(pem)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

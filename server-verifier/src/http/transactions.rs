@@ -115,7 +115,7 @@ pub(crate) async fn reverse(
     let act = caller.act(&body.checked()?);
     let reversed = hub.verifier.run(move |verifier| verifier.desk(act).reverse(&id));
     let transaction = reversed.await?;
-    tracing::info!(client = caller.name(), by = %transaction, "transaction reversed");
+    tracing::info!(request = caller.request(), client = caller.name(), by = %transaction, "transaction reversed");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
 }
 
@@ -148,6 +148,6 @@ pub(crate) async fn settle(
         Ok((verifier.settlement(&id)?, id))
     });
     let (settlement, id) = settled.await?;
-    tracing::info!(client = caller.name(), transaction = %id, "another system's answer recorded");
+    tracing::info!(request = caller.request(), client = caller.name(), transaction = %id, "another system's answer recorded");
     Ok(answer(StatusCode::OK, &SettlementBody::from(settlement)))
 }

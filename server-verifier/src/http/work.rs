@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use onetap_apdu_spec::header::{Binding, ServerId};
 use tokio::sync::{Semaphore, oneshot};
@@ -109,6 +109,7 @@ type Task = Box<dyn FnOnce() + Send>;
 /// two operations nobody else has to be woken.
 pub(crate) struct PrivateKeyWork {
     line: Sender<Task>,
+    threads: Vec<JoinHandle<()>>,
     admitted: Arc<Semaphore>,
     places: usize,
     gauge: metrics::Gauge,
@@ -122,12 +123,18 @@ impl PrivateKeyWork {
     pub(crate) fn start(parallel: usize, queue: usize, gauge: metrics::Gauge) -> io::Result<Self> {
         let (line, tasks) = channel();
         let tasks = Arc::new(Mutex::new(tasks));
-        for _ in 0..parallel {
+        let begin = |_| {
             let tasks = Arc::clone(&tasks);
-            thread::Builder::new().name("onetap-key".to_owned()).spawn(move || serve(&tasks))?;
-        }
+            thread::Builder::new().name("onetap-key".to_owned()).spawn(move || serve(&tasks))
+        };
+        let threads = (0..parallel).map(begin).collect::<Result<_, _>>()?;
         let places = parallel.saturating_add(queue);
-        Ok(Self { line, admitted: Arc::new(Semaphore::new(places)), places, gauge })
+        Ok(Self { line, threads, admitted: Arc::new(Semaphore::new(places)), places, gauge })
+    }
+
+    /// Whether all of its threads live.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// How many are at the key or in line now.

@@ -47,6 +47,13 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// No card of this id and signing key is enrolled.
+const UNKNOWN_CARD: &str = "unknown-card";
+/// The card has not signed this, or the password has not the form that its profile needs.
+const NOT_SIGNED: &str = "not-signed";
+/// The operator's rules refuse the profile.
+const SUITE: &str = "suite";
+
 impl Verifier {
     /// Judges one request of `client`, executes it if it holds, and returns when that is durable. Repeat a
     /// request with the same `idempotency_key` to learn what became of it. Blocks; asynchronous code uses
@@ -163,8 +170,11 @@ impl Verifier {
             return Err(CryptoError::Unavailable.into());
         }
         let admitted = self.policy.admits(binding.suite).is_ok();
-        let (Ok(authentic), Some(account), true) = (authentic, claimed.account(), admitted) else {
-            return Ok(None);
+        let (authentic, account) = match (authentic, claimed.account(), admitted) {
+            (Ok(authentic), Some(account), true) => (authentic, account),
+            (Ok(_), Some(_), false) => return Ok(self.refused(SUITE)),
+            (_, None, _) => return Ok(self.refused(UNKNOWN_CARD)),
+            (Err(_), ..) => return Ok(self.refused(NOT_SIGNED)),
         };
         let now = self.env.clock.now();
         Ok(Some(Attempt {
@@ -176,6 +186,12 @@ impl Verifier {
             window_start: self.policy.window_start(now),
             judged: authentic.judge(&request.verification_password),
         }))
+    }
+
+    /// Counts a refusal for which the books have no entry: nobody is known to have signed it.
+    fn refused<T>(&self, reason: &'static str) -> Option<T> {
+        self.store.decider().notices.refused(reason);
+        None
     }
 
     /// The cryptography of one cancellation. The policy on suites is not asked: what is cancelled is not executed.

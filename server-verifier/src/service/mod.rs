@@ -12,6 +12,8 @@ mod copy;
 pub(crate) mod desk;
 pub(crate) mod error;
 mod export;
+#[cfg(feature = "http")]
+pub(crate) mod figures;
 mod holds;
 mod keys;
 pub(crate) mod known;
@@ -36,9 +38,9 @@ use onetap_apdu_spec::txn::TerminalId;
 
 use crate::books;
 use crate::books::accounts::OPERATOR;
-use crate::books::alarm::Alarms;
 use crate::books::chain::Sealer;
 use crate::books::decision::Decider;
+use crate::books::notice::Notices;
 use crate::books::sql::Sql;
 use crate::books::takeover::take_over;
 use crate::books::write::Telling;
@@ -58,6 +60,9 @@ pub(crate) const DATABASE: &str = "verifier.db";
 const POSTGRES_URL: &str = "postgres.url";
 /// Parsed card keys kept in memory, about 4 kB each.
 const CACHED_CARDS: usize = 4_000;
+/// Seconds by which the clock may be behind the operator's last act.
+#[cfg(feature = "http")]
+const CLOCK_TOLERANCE: i64 = 60;
 
 /// How a store is made.
 #[derive(Debug, Clone)]
@@ -228,10 +233,22 @@ impl Verifier {
         &self.policy
     }
 
+    /// Whether a decision could be committed now, by a clock that is not behind the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[cfg(feature = "http")]
+    pub(crate) fn prove(&self) -> Result<(), StoreError> {
+        self.store.prove()?;
+        let last = self.store.read(|db| books::log::last_at(db, OPERATOR))?;
+        let behind = last.is_some_and(|last| self.now().0 + CLOCK_TOLERANCE < last.0);
+        if behind { Err(StoreError::ClockBehind) } else { Ok(()) }
+    }
+
     /// How many alarms (REQ-V-22) this process has raised.
     #[must_use]
     pub fn alarms(&self) -> u64 {
-        self.store.decider().alarms.total()
+        self.store.decider().notices.alarms()
     }
 }
 
@@ -273,7 +290,7 @@ fn first_rows(
         shard: options.shard,
     };
     Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
-    Ok(Decider { policy: options.policy, sealer, announces: false, alarms: Alarms::default() })
+    Ok(Decider { policy: options.policy, sealer, announces: false, notices: Notices::default() })
 }
 
 /// Notes where the books are, for its owner only: there may be a password in it.
@@ -304,7 +321,7 @@ fn load_decider(
     policy.check()?;
     take_over(db, env.crypto, &sealer(keys, env), env.clock.now())?;
     let announces = books::outbox::announces(db)?;
-    Ok(Decider { policy, sealer: sealer(keys, env), announces, alarms: Alarms::default() })
+    Ok(Decider { policy, sealer: sealer(keys, env), announces, notices: Notices::default() })
 }
 
 fn server_row(db: &mut dyn Sql) -> Result<(ServerId, Policy), StoreError> {

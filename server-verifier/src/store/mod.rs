@@ -17,6 +17,7 @@ pub(crate) mod sqlite;
 use crate::books::decision::{Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
+pub(crate) use queue::Load;
 pub use queue::Pending;
 pub(crate) use sqlite::Coming;
 
@@ -35,6 +36,15 @@ impl Store {
             Self::Sqlite(store) => store.decider(),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.decider(),
+        }
+    }
+
+    /// What it has to do now.
+    pub(crate) fn load(&self) -> Load {
+        match self {
+            Self::Sqlite(store) => store.load(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.load(),
         }
     }
 

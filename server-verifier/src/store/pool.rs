@@ -1,5 +1,6 @@
 //! A few connections that callers borrow by turns.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,18 +13,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Pool<T> {
     idle: Mutex<Vec<Option<T>>>,
     returned: Condvar,
+    size: AtomicUsize,
 }
 
 impl<T> Pool<T> {
     /// Room for `size` connections, none of which exists yet.
     pub(super) fn new(size: usize) -> Self {
-        Self { idle: Mutex::new((0..size).map(|_| None).collect()), returned: Condvar::new() }
+        Self {
+            idle: Mutex::new((0..size).map(|_| None).collect()),
+            returned: Condvar::new(),
+            size: AtomicUsize::new(size),
+        }
     }
 
     /// Adds a connection that exists.
     pub(super) fn add(&self, connection: T) {
+        self.size.fetch_add(1, Ordering::Relaxed);
         guard(&self.idle).push(Some(connection));
         self.returned.notify_one();
+    }
+
+    /// How many places there are, and how many of them are lent.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let idle = guard(&self.idle).len();
+        let size = self.size.load(Ordering::Relaxed);
+        (size, size.saturating_sub(idle))
     }
 
     /// The place that was returned last, for the borrower alone until the loan is dropped.

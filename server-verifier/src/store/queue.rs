@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use crate::books::alarm::Alarm;
 use crate::books::decision::{Decided, Question};
+use crate::books::notice::Notice;
 use crate::domain::StoreError;
 use crate::rules::decide::Outcome;
 
@@ -16,23 +18,57 @@ use crate::rules::decide::Outcome;
 pub(crate) struct Job {
     pub(crate) question: Question,
     answer: oneshot::Sender<Result<Outcome, StoreError>>,
+    _counted: Counted,
 }
 
 impl Job {
-    /// Answers, once the decision is durable, and raises the alarm that it came to. Nobody may be waiting any more: then
+    /// Answers, once the decision is durable, and gives the notice that it came to. Nobody may be waiting any more: then
     /// the same idempotency key finds the answer.
     pub(crate) fn answer(self, decided: Result<Decided, StoreError>) {
-        let _gone = self.answer.send(decided.map(|Decided { outcome, alarm }| {
-            alarm.inspect(Alarm::raise);
+        let _gone = self.answer.send(decided.map(|Decided { outcome, notice }| {
+            notice.inspect(Notice::give);
             outcome
         }));
     }
 }
 
-/// A job and what waits for its answer.
-pub(crate) fn queue_slot(question: Question) -> (Job, Pending) {
-    let (answer, waiting) = oneshot::channel();
-    (Job { question, answer }, Pending(State::Queued(waiting)))
+/// What a store has to do at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Decisions that are queued or being made.
+    pub(crate) queued: usize,
+    /// Connections besides those of the decisions.
+    pub(crate) connections: usize,
+    /// Those of them that are in use.
+    pub(crate) in_use: usize,
+}
+
+/// How many jobs are queued or being done; shared by all who have a copy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line(Arc<AtomicUsize>);
+
+impl Line {
+    pub(crate) fn length(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A job and what waits for its answer.
+    pub(crate) fn slot(&self, question: Question) -> (Job, Pending) {
+        let (answer, waiting) = oneshot::channel();
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let job = Job { question, answer, _counted: Counted(self.clone()) };
+        (job, Pending(State::Queued(waiting)))
+    }
+}
+
+/// A job that counts until this is dropped.
+#[derive(Debug)]
+struct Counted(Line);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A request under way: await it, or [`Pending::wait`] for it. Dropping it does not stop the decision; the

@@ -4,17 +4,22 @@ use std::fs;
 use std::io::{self, Read as _, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use onetap_server_verifier::Timestamp;
 use onetap_server_verifier::domain::client::{Credential, Role};
-use onetap_server_verifier::http::{Config, TlsError, TlsFiles, certificate_fingerprint};
+use onetap_server_verifier::http::{Config, ServeError, Server, TlsError, TlsFiles, certificate_fingerprint};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::scene::{SYMMETRIC, Scene, add_with, authorisation, token};
+use crate::support::World;
 use crate::wire::{Answer, Conn, Request, tcp};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
@@ -45,8 +50,13 @@ impl Pki {
 
     /// Writes `NAME.pem` and `NAME.key`.
     fn issue(&self, issuer: &Issuer, name: &str) {
+        self.issue_until(issuer, name, rcgen::date_time_ymd(4096, 1, 1));
+    }
+
+    fn issue_until(&self, issuer: &Issuer, name: &str, end: time::OffsetDateTime) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = end;
         fs::write(self.path(&format!("{name}.pem")), params.signed_by(&key, issuer).unwrap().pem()).unwrap();
         fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }
@@ -86,6 +96,123 @@ impl Pki {
         stream.write_all(&request.bytes()).ok()?;
         Conn::over(stream).receive()
     }
+}
+
+/// How often certificates are read again under load: few times in `make test`, a thousand in `make soak`.
+fn reloads() -> usize {
+    std::env::var("ONETAP_RELOADS").map_or(40, |count| count.parse().unwrap())
+}
+
+/// Over connections that stay and over new ones, while the certificates are read again and again: every request is answered,
+/// and in the end new connections are shown the new certificate.
+#[test]
+fn certificates_are_read_again_under_load_and_no_request_is_cut_off() {
+    let pki = Pki::new();
+    let scene = Scene::with(|config| config.tls = Some(TlsFiles { client_ca: None, ..pki.files(false) }));
+    let over = AtomicBool::new(false);
+    let client = Arc::new(pki.client(None));
+    let connect = || {
+        let client = ClientConnection::new(Arc::clone(&client), "localhost".try_into().unwrap()).unwrap();
+        StreamOwned::new(client, tcp(scene.addr))
+    };
+    let tls = Some(TlsFiles { client_ca: None, ..pki.files(false) });
+    let config = Config { tls, client_rate: None, card_rate: None, ..Config::default() };
+    let server = scene.server.as_ref().unwrap();
+    let answered: usize = thread::scope(|scope| {
+        let ask = |requests: usize| {
+            let mut conn = Conn::over(connect());
+            let request = accounts().token(&token("op").0);
+            (0..requests).for_each(|_| assert_eq!(conn.exchange(&request).status, 200));
+            requests
+        };
+        let load = |requests| {
+            let over = &over;
+            move || {
+                let mut answered = 0;
+                while !over.load(Ordering::SeqCst) {
+                    answered += ask(requests);
+                }
+                answered
+            }
+        };
+        let clients = [scope.spawn(load(1)), scope.spawn(load(50))];
+        for _ in 0..reloads() {
+            pki.issue(&pki.issuer, "server");
+            server.reload(&config).unwrap();
+        }
+        over.store(true, Ordering::SeqCst);
+        clients.map(|client| client.join().unwrap()).iter().sum()
+    });
+    println!("reloads: count={} answered={answered}", reloads());
+    assert!(answered > 0);
+    let mut last = connect();
+    last.write_all(&Request::new("GET", "/healthz").bytes()).unwrap();
+    assert_eq!(Conn::over(&mut last).receive().unwrap().status, 200);
+    assert_eq!(last.conn.peer_certificates().unwrap()[0], pem(&pki.path("server.pem")));
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_not_taken_and_the_old_ones_stay() {
+    let pki = Pki::new();
+    let files = TlsFiles { client_ca: None, ..pki.files(false) };
+    let scene = Scene::with(|config| config.tls = Some(files.clone()));
+    let server = scene.server.as_ref().unwrap();
+    let config = Config { tls: Some(files), ..Config::default() };
+    let day = time::Duration::DAY;
+    let spoil: [(&str, &dyn Fn()); 3] = [
+        ("expired", &|| {
+            pki.issue_until(&pki.issuer, "server", moment(scene.world.verifier.now()) - day);
+        }),
+        ("private key", &|| fs::write(pki.path("server.key"), "nothing").unwrap()),
+        ("certificate", &|| fs::remove_file(pki.path("server.pem")).unwrap()),
+    ];
+    for (says, spoil) in spoil {
+        pki.issue(&pki.issuer, "server");
+        spoil();
+        let error = server.reload(&config).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        let health = Request::new("GET", "/healthz");
+        assert_eq!(pki.ask(scene.addr, None, &health).unwrap().status, 200, "{says}");
+    }
+    let error = server.reload(&Config::default()).unwrap_err().to_string();
+    assert!(error.contains("start it again"), "{error}");
+}
+
+fn moment(at: Timestamp) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(at.0).unwrap()
+}
+
+/// A client's clock that agrees with the bank's.
+#[derive(Debug)]
+struct BankTime(time::OffsetDateTime);
+
+impl rustls::time_provider::TimeProvider for BankTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since_1970 = u64::try_from(self.0.unix_timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(since_1970)))
+    }
+}
+
+#[test]
+fn a_service_whose_certificate_has_expired_does_not_start_and_one_that_ends_soon_is_told() {
+    let pki = Pki::new();
+    let files = TlsFiles { client_ca: None, ..pki.files(false) };
+    let now = moment(World::new().verifier.now());
+    pki.issue_until(&pki.issuer, "server", now - time::Duration::SECOND);
+    let world = World::new();
+    let config = Config { tls: Some(files.clone()), ..Config::default() };
+    let started = Server::start(Arc::clone(&world.verifier), config);
+    assert!(matches!(started, Err(ServeError::Tls(TlsError::Expired { .. }))), "{started:?}");
+    let end = now + time::Duration::days(29);
+    pki.issue_until(&pki.issuer, "server", end);
+    let scene = Scene::with(|config| config.tls = Some(files));
+    let mut client = pki.client(None);
+    client.time_provider = Arc::new(BankTime(now));
+    let client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+    let mut conn = Conn::over(StreamOwned::new(client, tcp(scene.addr)));
+    let metrics = conn.exchange(&Request::new("GET", "/metrics").token(&token("aud").0)).text();
+    let told = format!("onetap_certificate_expiry_timestamp_seconds {}", end.unix_timestamp());
+    assert!(metrics.contains(&told), "{metrics}");
 }
 
 fn pem(path: &Path) -> CertificateDer<'static> {

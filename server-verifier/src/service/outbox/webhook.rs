@@ -33,7 +33,7 @@ use super::Round;
 use super::Transport;
 use super::Undelivered;
 use crate::domain::Message;
-use crate::domain::{Background, Timestamp};
+use crate::domain::{Background, Timestamp, causes};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
@@ -215,7 +215,7 @@ fn rest(round: Result<Round, ServiceError>) -> Duration {
             PAUSE
         }
         Err(error) => {
-            tracing::error!(%error, "the outbox cannot be read or written");
+            tracing::error!(error = causes(&error), "the outbox cannot be read or written");
             PAUSE
         }
     }

@@ -23,7 +23,7 @@ use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 use crate::store::pool::Pool;
-use crate::store::queue::{Job, Pending, queue_slot};
+use crate::store::queue::{Job, Line, Load, Pending};
 use crate::store::schema::{self, Parts};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
@@ -45,6 +45,7 @@ pub(crate) struct PostgresStore {
     queue: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
     visitors: Pool<Session>,
+    line: Line,
     /// The schema as this program makes it on this server, once it was needed.
     ours: OnceLock<Parts>,
 }
@@ -73,7 +74,8 @@ impl PostgresStore {
             std::thread::Builder::new().name(name).spawn(work).map_err(|_| StoreError::Locked)
         };
         let workers = (0..workers.max(1)).map(start).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { link, decider, queue: Some(queue), workers, visitors, ours: OnceLock::new() })
+        let (line, ours) = (Line::default(), OnceLock::new());
+        Ok(Self { link, decider, queue: Some(queue), workers, visitors, line, ours })
     }
 
     /// Connects to a server that may be a standby, as a role that need not write, and lets `load` read.
@@ -86,7 +88,8 @@ impl PostgresStore {
         let decider = Arc::new(first.load(load)?);
         let visitors = Pool::new(VISITORS - 1);
         visitors.add(first);
-        Ok(Self { link, decider, queue: None, workers: Vec::new(), visitors, ours: OnceLock::new() })
+        let (workers, line, ours) = (Vec::new(), Line::default(), OnceLock::new());
+        Ok(Self { link, decider, queue: None, workers, visitors, line, ours })
     }
 
     /// What it decides by.
@@ -94,9 +97,15 @@ impl PostgresStore {
         &self.decider
     }
 
+    /// What it has to do now.
+    pub(crate) fn load(&self) -> Load {
+        let (connections, in_use) = self.visitors.load();
+        Load { queued: self.line.length(), connections, in_use }
+    }
+
     /// Queues a decision.
     pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
-        let (job, pending) = queue_slot(question);
+        let (job, pending) = self.line.slot(question);
         let queue = self.queue.as_ref().ok_or(StoreError::ReadOnly)?;
         match queue.try_send(job) {
             Ok(()) => Ok(pending),
@@ -132,12 +141,15 @@ impl PostgresStore {
         self.link.connect(Use::Visits)?.transaction(READ, work)
     }
 
-    /// Commits as a decision does, and looks whether all workers live.
+    /// Commits as a decision does, and looks whether all workers live and the schema is still this program's.
     pub(crate) fn prove(&self) -> Result<(), StoreError> {
         if self.workers.iter().any(JoinHandle::is_finished) {
             return Err(StoreError::Stopped);
         }
-        self.visit(Session::barrier)
+        self.visit(|session| {
+            session.check_schema()?;
+            session.barrier()
+        })
     }
 
     /// The first part of the schema that is not as this program makes it; none where ours cannot be made to compare with,

@@ -101,6 +101,11 @@ impl Session {
         }
     }
 
+    /// Whether the schema is of this program's version.
+    pub(super) fn check_schema(&mut self) -> Result<(), StoreError> {
+        schema::check_readable(self.transaction(READ, version)?)
+    }
+
     /// Runs `work` in a transaction.
     pub(super) fn transaction<T, E: From<StoreError>>(
         &mut self,

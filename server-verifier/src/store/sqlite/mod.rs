@@ -28,7 +28,7 @@ use self::session::Session;
 use self::source::Source;
 pub(crate) use self::writer::Coming;
 use self::writer::Writer;
-use super::queue::Pending;
+use super::queue::{Load, Pending};
 use super::schema;
 use crate::books::decision::{Decider, Question};
 use crate::books::sql::Sql;
@@ -126,6 +126,12 @@ impl SqliteStore {
         self.writer.as_ref().map(Writer::under_way)
     }
 
+    /// What it has to do now.
+    pub(crate) fn load(&self) -> Load {
+        let (connections, in_use) = self.readers.as_ref().map_or((0, 0), Readers::load);
+        Load { queued: self.writer.as_ref().map_or(0, Writer::queued), connections, in_use }
+    }
+
     /// Queues a decision.
     pub(crate) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
         self.writer()?.submit(question)
@@ -161,9 +167,16 @@ impl SqliteStore {
         }
     }
 
-    /// Commits a page, as a decision does.
+    /// Commits a page, as a decision does, and looks whether the disk has room for more, and the schema is still this
+    /// program's.
     pub(crate) fn prove(&self) -> Result<(), StoreError> {
-        self.write(|db| db.execute(TOUCH, &[]).map(drop))
+        if self.readers.as_ref().is_some_and(Readers::is_cramped) {
+            return Err(StoreError::Full);
+        }
+        self.write(|db| {
+            schema::check_readable(db.count("SELECT user_version FROM pragma_user_version", &[])?)?;
+            db.execute(TOUCH, &[]).map(drop)
+        })
     }
 
     /// The first part of the schema that is not as this program makes it.

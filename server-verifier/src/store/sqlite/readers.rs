@@ -17,6 +17,9 @@ use crate::store::pool::Pool;
 const READERS: usize = 4;
 /// Bytes in the write-ahead log beyond which a long read is given up: as long as it lasts the log cannot begin anew.
 const LONGEST_LOG: u64 = 4 << 30;
+/// Least bytes that the disk must have free: what many decisions in one commit write. A log that begins anew needs no more room,
+/// so that a small commit may succeed where a large one does not.
+const LEAST_ROOM: u64 = 1 << 20;
 /// Steps of SQLite's machine between two looks at the log's length, some milliseconds.
 const LOOK: i32 = 1_000_000;
 
@@ -29,6 +32,16 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(source: Source) -> Self {
         Self { source, idle: Pool::new(READERS) }
+    }
+
+    /// Whether the disk has too little room for what is decided.
+    pub(super) fn is_cramped(&self) -> bool {
+        self.source.room().is_some_and(|room| room < LEAST_ROOM)
+    }
+
+    /// Connections for short reads, and how many of them read now.
+    pub(super) fn load(&self) -> (usize, usize) {
+        self.idle.load()
     }
 
     /// Runs `work`, which is short, on one consistent snapshot.

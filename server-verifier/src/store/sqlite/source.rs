@@ -72,6 +72,12 @@ impl Source {
         Ok(connection)
     }
 
+    /// Bytes that this user may still write to the disk; none if the system does not say.
+    pub(super) fn room(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.path).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// One of the files that SQLite keeps beside the database.
     pub(super) fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();

@@ -16,7 +16,7 @@ use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
 
-use crate::store::queue::{Job, Pending, queue_slot};
+use crate::store::queue::{Job, Line, Pending};
 
 /// Most decisions in one commit.
 const BATCH: usize = 128;
@@ -30,6 +30,7 @@ pub(super) struct Writer {
     queue: Option<SyncSender<Task>>,
     thread: Option<JoinHandle<()>>,
     coming: Arc<AtomicUsize>,
+    line: Line,
 }
 
 /// What the writer does.
@@ -46,7 +47,12 @@ impl Writer {
         let inbox = Inbox { tasks, coming: Arc::clone(&coming), next: None };
         let work = move || serve(pen, &decider, inbox);
         let thread = std::thread::Builder::new().name("onetap-sqlite".to_owned()).spawn(work);
-        Ok(Self { queue: Some(queue), thread: Some(thread.map_err(|_| StoreError::Locked)?), coming })
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread.map_err(|_| StoreError::Locked)?),
+            coming,
+            line: Line::default(),
+        })
     }
 
     /// Says that a request is under way to the queue, until the guard is dropped.
@@ -55,9 +61,14 @@ impl Writer {
         Coming(Arc::clone(&self.coming))
     }
 
+    /// How many decisions are queued or being made.
+    pub(super) fn queued(&self) -> usize {
+        self.line.length()
+    }
+
     /// Queues a decision.
     pub(super) fn submit(&self, question: Question) -> Result<Pending, StoreError> {
-        let (job, pending) = queue_slot(question);
+        let (job, pending) = self.line.slot(question);
         let queue = self.queue.as_ref().ok_or(StoreError::Stopped)?;
         match queue.try_send(Task::Decide(Box::new(job))) {
             Ok(()) => Ok(pending),
@@ -226,15 +237,15 @@ mod tests {
     use onetap_apdu_spec::crypto::{Key256, default_provider};
 
     use super::*;
-    use crate::books::alarm::Alarms;
     use crate::books::chain::Sealer;
+    use crate::books::notice::Notices;
     use crate::domain::Policy;
 
     #[test]
     fn a_writer_that_has_ended_says_stopped() {
         let sealer = Sealer::new(default_provider(), Key256::new([0; 32]));
         let decider =
-            Decider { policy: Policy::default(), sealer, announces: false, alarms: Alarms::default() };
+            Decider { policy: Policy::default(), sealer, announces: false, notices: Notices::default() };
         let writer = Writer::start(Pen::in_memory().unwrap(), Arc::new(decider)).unwrap();
         let write = || writer.write(|db| db.execute("CREATE TABLE some (one)", &[]));
         write().unwrap();
