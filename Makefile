@@ -25,7 +25,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	cargo test --workspace --locked --no-run
-	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
+	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_CONTRACT=$(CURDIR)/target/contract/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
 	scripts/mutations --check
 

@@ -76,12 +76,16 @@ pub type KeyId = u16;
 
 /// What personalisation fixes and one header differs from the next only by the counter in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Binding {
     /// The operator.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{16}$"))]
     pub server: ServerId,
     /// The card.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{16}$"))]
     pub card: CardId,
     /// What the card does.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub suite: Suite,
     /// Version of the card's signing key.
     pub signing_key: KeyId,

@@ -56,6 +56,7 @@ impl fmt::Debug for Password {
 /// Which classes of characters a password is drawn from. Look-alikes across the chosen classes are
 /// left out: no 0, 1, I, O, l, o as soon as letters take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alphabet {
     /// Digits.
     pub digits: bool,
@@ -80,6 +81,7 @@ impl Alphabet {
 /// How joint passwords are drawn: alphabet and length, strong enough together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "PolicyFields", into = "PolicyFields")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordPolicy {
     alphabet: Alphabet,
     length: usize,

@@ -14,15 +14,19 @@ use crate::suite::SignatureAlgorithm;
 
 /// The issuer's order to make a card. Holds the card key: handle it as a secret.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Personalisation {
     /// Server, card, suite and key ids: fixed for the life of the card.
     pub binding: Binding,
     /// Size of the signing key that the card makes for itself.
+    #[cfg_attr(feature = "openapi", schema(value_type = u16))]
     pub rsa_bits: RsaBits,
     /// The card key (see [`crate::keys::CardKeys`]).
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
     pub card_key: Key256,
     /// The server's encryption key, SubjectPublicKeyInfo DER, if the suite uses it.
     #[serde(default, with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9a-f]{2})*$"))]
     pub server_public_key: Vec<u8>,
     /// How joint passwords are drawn.
     pub password: PasswordPolicy,
@@ -32,20 +36,24 @@ pub struct Personalisation {
 
 /// An order as the server writes it for whoever makes the card. A secret, to be deleted once the card is made.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CardOrder {
     /// What goes into the card.
     #[serde(flatten)]
     pub personalisation: Personalisation,
     /// The keys by which its issuer will reach it (GlobalPlatform). Without, nobody will.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::gp::WrittenKeys>))]
     pub management: Option<KeySet>,
 }
 
 /// How much it takes to confirm a transaction (P-21, P-22). Amounts in minor units of `currency`;
 /// any other currency counts as large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConfirmationPolicy {
     /// The account's currency.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub currency: CurrencyCode,
     /// Up to here the confirm key is enough (t1).
     pub key_up_to: u64,
@@ -95,15 +103,18 @@ impl fmt::Debug for Pin {
 
 /// A card's public key, with proof that the card holds the private one. Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolmentStatement {
     /// As personalised.
     pub binding: Binding,
     /// SubjectPublicKeyInfo DER.
     #[serde(with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub public_key: Vec<u8>,
     /// RSASSA-PKCS1-v1_5 with SHA-256 over domain tag, binding and public key (docs/spec,
     /// personalisation).
     #[serde(with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub signature: Vec<u8>,
 }
 

@@ -72,7 +72,8 @@ pub struct KeySet {
 
 /// A key set as it stands in an order: a number, and the keys in hexadecimal.
 #[derive(Serialize, Deserialize)]
-struct Written {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = KeySet))]
+pub(crate) struct Written {
     version: u8,
     enc: String,
     mac: String,

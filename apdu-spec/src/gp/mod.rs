@@ -29,6 +29,8 @@ pub mod store_data;
 pub use crate::aid::Aid;
 pub use apdu::OwnedApdu;
 pub use command::{GpCommand, Ins};
+#[cfg(feature = "openapi")]
+pub(crate) use keys::Written as WrittenKeys;
 pub use keys::{DataKey, KeySet, KeyVersion};
 
 use iso7816_tlv::ber;

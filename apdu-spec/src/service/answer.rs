@@ -89,6 +89,10 @@ pub struct TransactionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub payer: Option<AccountNumber>,
+    /// The transaction that has reversed it; absent if none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub reversal: Option<TransactionId>,
 }
 
 /// Another system that keeps accounts: 1 to 32 of a-z, 0-9 and `-`.

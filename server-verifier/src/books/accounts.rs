@@ -5,7 +5,7 @@ use std::str::FromStr;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
-use onetap_apdu_spec::service::Receipt;
+use onetap_apdu_spec::service::{Receipt, TransactionId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -123,6 +123,27 @@ pub(crate) fn account_of_card(
 /// A page of accounts of holders, by row: those after row `after`.
 pub(crate) fn accounts_after(db: &mut dyn Sql, after: i64, limit: u32) -> Result<Vec<Account>, StoreError> {
     db.all(select_accounts!("account_id > ?1 ORDER BY account_id LIMIT ?2"), &params![after, limit], account)
+}
+
+/// The same of holders whose names contain `holder`, in capital letters or small ones.
+pub(crate) fn accounts_of(
+    db: &mut dyn Sql,
+    holder: &str,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Account>, StoreError> {
+    let sql = select_accounts!(
+        "account_id > ?1 AND lower(holder) LIKE lower(?2) ESCAPE '!' ORDER BY account_id LIMIT ?3"
+    );
+    let mut pattern = String::from("%");
+    for letter in holder.chars() {
+        if matches!(letter, '!' | '%' | '_') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    db.all(sql, &params![after, &pattern, limit], account)
 }
 
 /// Reads a row of [`select_accounts`].
@@ -280,4 +301,14 @@ pub(crate) fn receipt_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Resul
         Some(Event::Executed { receipt, .. }) => Ok(receipt),
         _ => Err(StoreError::BadRow { what: "receipt" }),
     }
+}
+
+/// Whether the account in row `payer` got back what it paid. To decide by it, both accounts must be locked.
+pub(crate) fn is_reversed(
+    db: &mut dyn Sql,
+    reversal: &TransactionId,
+    payer: i64,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM reversals WHERE account_id = ?1 AND transaction_id = ?2";
+    Ok(db.count(sql, &params![payer, &reversal.to_string()])? > 0)
 }

@@ -86,11 +86,7 @@ impl Decider {
             at: attempt.now,
             act: &Act::of_terminal(&attempt.terminal),
             event: &commit.event,
-            request: Some(Request {
-                terminal: attempt.terminal.as_str(),
-                key: &attempt.key,
-                body: &attempt.body,
-            }),
+            request: Some(Request { of: attempt.terminal.as_str(), key: &attempt.key, body: &attempt.body }),
             evidence,
             topic: self.topic(&commit.event),
         };

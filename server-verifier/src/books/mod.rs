@@ -17,6 +17,7 @@ pub(crate) mod notice;
 pub(crate) mod outbox;
 pub(crate) mod project;
 pub(crate) mod replay;
+pub(crate) mod search;
 pub(crate) mod sql;
 pub(crate) mod tables;
 pub(crate) mod takeover;

@@ -5,7 +5,7 @@ use onetap_apdu_spec::header::{CardId, KeyId, ServerId};
 use onetap_apdu_spec::service::{Receipt, TransactionId};
 use onetap_apdu_spec::txn::TerminalId;
 
-use crate::books::chain::Place;
+use crate::books::chain::{Entry, Place};
 use crate::books::holds::capture_id;
 use crate::books::tables::{
     ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENTS, HOLDS, REQUESTS, REVERSALS, SERVER, TABLES, TERMINALS,
@@ -67,10 +67,16 @@ pub(crate) fn project(place: Place, event: &Event) -> Result<Vec<Change>, StoreE
     Ok(changes.list)
 }
 
+/// The row that an entry's request has left, if it answers one. A key belongs to the terminal whose holder signed, or to who acted.
+pub(crate) fn answered(entry: &Entry<'_>, event: &Event) -> Option<Change> {
+    let of = event.terminal().map(TerminalId::as_str).or(entry.actor)?;
+    Some(request(entry.place, of, entry.key?, entry.body?))
+}
+
 /// The row that a request leaves, besides what its entry's event tells.
-pub(crate) fn request(place: Place, terminal: &str, key: &str, body: &[u8]) -> Change {
+pub(crate) fn request(place: Place, of: &str, key: &str, body: &[u8]) -> Change {
     let Place { account, sequence, at } = place;
-    let row = vec![terminal.into(), key.into(), account.into(), sequence.into(), at.0.into(), body.into()];
+    let row = vec![of.into(), key.into(), account.into(), sequence.into(), at.0.into(), body.into()];
     Change::Insert { table: &REQUESTS, row }
 }
 

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq as _;
 use crate::books::chain::{End, Entry, ORIGIN, Sealer};
 use crate::books::from_json;
 use crate::books::model::Model;
-use crate::books::project::{Change, project, request};
+use crate::books::project::{Change, answered, project};
 use crate::books::tables::{AUDIT, CREDITS, ENTRIES, HOLDS, REVERSALS, Table};
 use crate::books::takeover::with_evidence;
 use crate::books::whereabouts::Whereabouts;
@@ -123,9 +123,7 @@ impl Replay {
         }
         self.whereabouts.follow(event)?;
         let mut changes = project(entry.place, event)?;
-        if let (Some(key), Some(body), Some(terminal)) = (entry.key, entry.body, event.terminal()) {
-            changes.push(request(entry.place, terminal.as_str(), key, body));
-        }
+        changes.extend(answered(entry, event));
         if !self.whereabouts.is_here() {
             return self.follow_elsewhere(changes, grown);
         }

@@ -46,7 +46,8 @@ pub(crate) struct Telling<'a> {
 /// A request by its idempotency key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    pub(crate) terminal: &'a str,
+    /// Whose key it is: the terminal whose holder signed, or who acts.
+    pub(crate) of: &'a str,
     pub(crate) key: &'a str,
     /// Keyed tag of its body.
     pub(crate) body: &'a [u8],
@@ -124,7 +125,7 @@ impl<'a> Telling<'a> {
         if end.sequence == 1 && !changes.iter().any(opens) {
             return Err(StoreError::BadRow { what: "audit chain" });
         }
-        changes.extend(self.request.map(|asked| request(place, asked.terminal, asked.key, asked.body)));
+        changes.extend(self.request.map(|asked| request(place, asked.of, asked.key, asked.body)));
         let mut statements = vec![entry.insert(&end.seal)];
         statements.extend(statements_of(&changes, self.account, &end, Incoming::at(db)));
         statements.extend(self.topic.map(|topic| outbox::message(place, topic)));

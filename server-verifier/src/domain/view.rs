@@ -6,7 +6,9 @@ use std::str::FromStr;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::header::{CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
+use onetap_apdu_spec::service::SystemName;
 use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::txn::TerminalId;
 
 use crate::domain::{AccountKind, CardState, Lock, Timestamp};
 
@@ -33,6 +35,8 @@ pub struct AccountView {
     pub wrong_in_a_row: u32,
     /// Wrong passwords within the policy's window.
     pub wrong_in_window: u32,
+    /// Who keeps its books, if not this server.
+    pub system: Option<SystemName>,
     /// Its cards.
     pub cards: Vec<CardView>,
 }
@@ -48,6 +52,17 @@ pub struct CardView {
     pub state: CardState,
     /// Version of its newest signing key.
     pub signing_key: KeyId,
+}
+
+/// A terminal, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalView {
+    /// Its id.
+    pub terminal: TerminalId,
+    /// Since when it may send requests.
+    pub registered_at: Timestamp,
+    /// Since when it may not any more.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// One line of an account's statement.
@@ -81,9 +96,9 @@ impl Default for StatementPlace {
     }
 }
 
-/// Text that is no place in a statement.
+/// Text that is no place in a statement, or in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a page of a statement comes after the `next` of the page before")]
+#[error("a page comes after the `next` of the page before")]
 pub struct NotAPlace;
 
 impl fmt::Display for StatementPlace {

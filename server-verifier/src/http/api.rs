@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -15,8 +14,8 @@ use super::hub::Hub;
 use super::json::answer_bytes;
 use super::problem::{Kind, Problem};
 use super::{
-    accounts, audit, authorisations, cancellations, cards, checkpoints, clients, console, holds, ledger, me,
-    outbox, probes, statistics, terminals, transactions,
+    accounts, audit, authorisations, cancellations, cards, checkpoints, clients, console, contract, holds,
+    ledger, me, outbox, probes, statistics, terminals, transactions,
 };
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
@@ -33,18 +32,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 #[must_use]
 pub fn openapi() -> OpenApi {
     let mut document = api().into_openapi();
-    document.info = utoipa::openapi::InfoBuilder::new()
-        .title("OneTap verifier")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Judges transactions that a card has signed and its holder confirmed."))
-        .build();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    let mutual_tls = SecurityScheme::MutualTls { description: None, deprecated: None, extensions: None };
-    let components = document.components.get_or_insert_default();
-    components.add_security_scheme("bearer", bearer);
-    components.add_security_scheme("mutual-tls", mutual_tls);
-    let either = ["bearer", "mutual-tls"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
-    document.security = Some(either.to_vec());
+    contract::complete(&mut document);
     document
 }
 
@@ -52,10 +40,12 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::new()
         .routes(routes!(authorisations::authorise))
         .routes(routes!(cancellations::cancel))
+        .routes(routes!(transactions::list))
         .routes(routes!(transactions::show))
         .routes(routes!(accounts::list, accounts::open))
         .routes(routes!(accounts::show))
         .routes(routes!(accounts::statement))
+        .routes(routes!(accounts::link))
         .routes(routes!(accounts::close))
         .routes(routes!(accounts::lock))
         .routes(routes!(accounts::unlock))
@@ -65,7 +55,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(cards::block))
         .routes(routes!(cards::replace))
         .routes(routes!(cards::rotate))
-        .routes(routes!(terminals::register_terminal))
+        .routes(routes!(terminals::list_terminals, terminals::register_terminal))
         .routes(routes!(terminals::withdraw_terminal))
         .routes(routes!(me::me))
         .routes(routes!(clients::list_clients, clients::add_client))
@@ -75,7 +65,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(audit::state))
         .routes(routes!(checkpoints::list, checkpoints::make))
         .routes(routes!(ledger::check))
-        .routes(routes!(holds::holds))
+        .routes(routes!(holds::holds, holds::place))
         .routes(routes!(holds::release))
         .routes(routes!(holds::capture))
         .routes(routes!(transactions::reverse))
@@ -92,7 +82,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "service", security(()), responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/v1/openapi.json", operation_id = "show_document", tag = "service", security(()), responses((status = 200, body = Object)))]
 async fn document() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| openapi().to_json().unwrap_or_default().into());

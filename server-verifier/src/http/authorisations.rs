@@ -7,13 +7,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use onetap_apdu_spec::service::{Answer, AuthorisationRequest, IDEMPOTENCY_KEY};
+use onetap_apdu_spec::service::{Answer, AuthorisationRequest};
 use onetap_apdu_spec::suite::EncryptionMethod;
 
 use super::caller::Terminal;
 use super::hub::Hub;
 use super::json::{self, answer};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::once::Key;
+use super::problem::{Kind, Problem};
 use super::record::Told;
 use crate::rules::decide::Outcome;
 use crate::rules::verify::Malformed;
@@ -29,16 +30,16 @@ const PERIOD: Duration = Duration::from_millis(2);
 /// An answer that was lost is asked for again with the same `Idempotency-Key` and body.
 #[utoipa::path(
     post,
-    path = "/v1/authorisations",
+    path = "/v1/authorisations", operation_id = "authorise",
     tag = "authorisations",
     params(("Idempotency-Key" = String, Header, pattern = "^[!-~]{1,64}$", description = "1 to 64 printable ASCII characters, no spaces, new for each attempt")),
     request_body(content = AuthorisationRequest),
     responses(
         (status = 200, description = "Decided, durably", body = Answer),
-        (status = 400, description = "Not well formed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was decided; repeat with the same key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Not well formed"),
+        (status = 409, description = "The key was used for another body"),
+        (status = 429, description = "Too often"),
+        (status = 503, description = "Nothing was decided; repeat with the same key"),
     )
 )]
 pub(crate) async fn authorise(State(hub): State<Arc<Hub>>, request: Request) -> Response {
@@ -57,10 +58,10 @@ async fn judge(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Outcome, Problem> {
-    let key = idempotency_key(headers)?;
+    let key = Key::read(headers)?.ok_or_else(|| Problem::malformed(Malformed::IdempotencyKey.to_string()))?;
     let request: AuthorisationRequest = json::read(hub, headers, body).await?;
     let start = Instant::now();
-    let outcome = decide(hub, terminal, key, request).await?;
+    let outcome = decide(hub, terminal, key.into(), request).await?;
     hub.metrics.authorised(&outcome, start.elapsed());
     if matches!(outcome, Outcome::Refused) {
         pad(start).await;
@@ -77,12 +78,6 @@ pub(super) async fn pad(start: Instant) {
 fn end_of_period(start: Instant, taken: Duration) -> Instant {
     let periods = taken.as_nanos() / PERIOD.as_nanos() + 1;
     start + PERIOD.saturating_mul(u32::try_from(periods).unwrap_or(u32::MAX))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
-    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let key = all.next().and_then(|key| key.to_str().ok()).filter(|_| all.next().is_none());
-    key.map(str::to_owned).ok_or_else(|| Problem::malformed(Malformed::IdempotencyKey.to_string()))
 }
 
 fn respond(outcome: &Outcome) -> Response {

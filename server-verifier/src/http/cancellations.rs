@@ -12,7 +12,7 @@ use super::authorisations::{pad, told, undecided};
 use super::caller::Terminal;
 use super::hub::Hub;
 use super::json::{Json, answer};
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use crate::rules::decide::Outcome;
 use crate::rules::verify::Parsed;
 
@@ -21,7 +21,7 @@ use crate::rules::verify::Parsed;
 /// The body is the request's without the password. No idempotency key is needed: the same cancellation gets the same answer.
 #[utoipa::path(
     post,
-    path = "/v1/cancellations",
+    path = "/v1/cancellations", operation_id = "cancel",
     tag = "authorisations",
     request_body(content = Cancellation),
     responses(
@@ -42,10 +42,10 @@ use crate::rules::verify::Parsed;
             ("cancelled" = (summary = "It never will be", value = json!({"outcome": "cancelled"}))),
             ("refused" = (summary = "Not signed by an enrolled card, or of another terminal", value = json!({"outcome": "refused"})))
         )),
-        (status = 400, description = "Not well formed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "This card's profile has no cancellation", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was decided; repeat", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Not well formed"),
+        (status = 422, description = "This card's profile has no cancellation"),
+        (status = 429, description = "Too often"),
+        (status = 503, description = "Nothing was decided; repeat"),
     )
 )]
 pub(crate) async fn cancel(

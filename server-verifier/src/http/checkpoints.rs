@@ -19,7 +19,7 @@ use crate::service::checkpoint::SignedCheckpoint;
 
 /// A checkpoint that was signed.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Checkpoint)]
+#[schema(as = Checkpoint, example = json!({"entry": 9, "at": "2026-03-19T14:05:31Z", "chains": 3, "root": "9b5ae16d01c1cb9ac49e5b6a4ef0cde6fd4c9b3e8a4e26d1ea9e2d7a3c1f0b52"}))]
 pub(crate) struct CheckpointBody {
     /// Place of its entry in the operator's own chain
     entry: i64,
@@ -46,11 +46,12 @@ pub(crate) struct Checkpoints {
     /// Older than the one with this entry
     after: Option<i64>,
     /// So many at most, up to 1000; 100 if left out
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
 /// The checkpoints that were signed, newest first.
-#[utoipa::path(get, path = "/v1/checkpoints", tag = "audit", params(Checkpoints),
+#[utoipa::path(get, path = "/v1/checkpoints", operation_id = "list_checkpoints", tag = "audit", params(Checkpoints),
     responses((status = 200, body = Page<CheckpointBody>)))]
 pub(crate) async fn list(
     _caller: Caller<Read>,
@@ -65,7 +66,7 @@ pub(crate) async fn list(
 
 /// Signs a checkpoint of every chain, and answers with its file. Keep it where nobody can change both it and the
 /// database; `onetap verifier audit verify --checkpoint` reads it.
-#[utoipa::path(post, path = "/v1/checkpoints", tag = "audit",
+#[utoipa::path(post, path = "/v1/checkpoints", operation_id = "make_checkpoint", tag = "audit",
     responses((status = 201, body = String, content_type = "application/jsonl")))]
 pub(crate) async fn make(
     caller: Caller<Administer>,

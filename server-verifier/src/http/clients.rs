@@ -11,23 +11,25 @@ use utoipa::ToSchema;
 
 use super::caller::{Administer, Caller, Read};
 use super::hub::Hub;
-use super::json::{Json, Path, answer};
+use super::json::{Path, answer};
+use super::once::Once;
 use super::parts::ReasonBody;
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use crate::domain::Timestamp;
 use crate::domain::client::{ClientId, ClientRecord, NewClient, Role, RoleName, Token};
+use crate::service::Verifier;
 
 /// A client to be added. Without a certificate it gets a token; with one, a token only if asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewClient)]
+#[schema(as = NewClient, example = json!({"client": "till-1", "role": "terminal", "terminal": "TERM0001", "reason": "contract 17"}))]
 pub(crate) struct NewClientBody {
     /// 1 to 64 letters, digits, - or _; never used twice
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     client: ClientId,
     role: RoleName,
     /// Which terminal, for the role `terminal`
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9A-Za-z]{8}$")]
     terminal: Option<TerminalId>,
     /// SHA-256 of its certificate (DER), 64 hexadecimal digits
     certificate: Option<String>,
@@ -35,18 +37,18 @@ pub(crate) struct NewClientBody {
     #[serde(default)]
     token: bool,
     /// For the audit log
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: String,
 }
 
 /// A client.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Client)]
+#[schema(as = Client, example = json!({"client": "till-1", "role": "terminal", "terminal": "TERM0001", "certificate": null, "has_token": true, "needs_new_token": false, "added_at": "2026-03-19T14:05:31Z", "withdrawn_at": null, "token": "till-1.AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}))]
 pub(crate) struct ClientBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     client: ClientId,
     role: RoleName,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9A-Za-z]{8}$")]
     terminal: Option<TerminalId>,
     /// SHA-256 of its certificate
     certificate: Option<String>,
@@ -96,7 +98,7 @@ impl NewClientBody {
 }
 
 /// All clients by name, withdrawn ones too.
-#[utoipa::path(get, path = "/v1/clients", tag = "clients", responses((status = 200, body = Vec<ClientBody>)))]
+#[utoipa::path(get, path = "/v1/clients", operation_id = "list_clients", tag = "clients", responses((status = 200, body = Vec<ClientBody>)))]
 pub(crate) async fn list_clients(
     _caller: Caller<Read>,
     State(hub): State<Arc<Hub>>,
@@ -107,32 +109,39 @@ pub(crate) async fn list_clients(
 }
 
 /// Adds a client. Its token is in the answer, and nowhere else.
-#[utoipa::path(post, path = "/v1/clients", tag = "clients",
-    responses((status = 201, body = ClientBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/clients", operation_id = "add_client", tag = "clients", request_body = NewClientBody,
+    responses((status = 201, body = ClientBody), (status = 409)))]
 pub(crate) async fn add_client(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
-    Json(body): Json<NewClientBody>,
+    Once(body, key): Once<NewClientBody>,
 ) -> Result<Response, Problem> {
     let (new, reason) = body.into_client()?;
     let (record, token) = new.make(hub.verifier.now());
     let (added, act) = (record.clone(), caller.act(&reason));
-    hub.verifier.run(move |verifier| verifier.desk(act).add_client(&added)).await?;
+    let add = move |verifier: &Verifier| {
+        key.act(verifier, act, |desk| desk.add_client(&added).map(|()| true), |_| Ok(false))
+    };
+    // Whoever repeats the act has another token than the one that was made now.
+    let token = if hub.verifier.run(add).await? { token } else { None };
     tracing::info!(request = caller.request(), client = caller.name(), added = %record.id, role = %record.role.kind(), "client added");
     Ok(answer(StatusCode::CREATED, &ClientBody::new(record, token.as_ref())))
 }
 
 /// Withdraws a client for good. Here it ends at once, at other processes on the same store within seconds.
-#[utoipa::path(post, path = "/v1/clients/{client}/withdraw", tag = "clients", params(("client" = String, Path)),
-    responses((status = 200, body = ClientBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/clients/{client}/withdraw", operation_id = "withdraw_client", tag = "clients", request_body = ReasonBody, params(("client" = String, Path)),
+    responses((status = 200, body = ClientBody), (status = 404)))]
 pub(crate) async fn withdraw_client(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
     Path(client): Path<ClientId>,
-    Json(body): Json<ReasonBody>,
+    Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
     let (id, act) = (client.clone(), caller.act(&body.checked()?));
-    let record = hub.verifier.run(move |verifier| verifier.desk(act).withdraw_client(&id)).await?;
+    let withdraw = move |verifier: &Verifier| {
+        key.act(verifier, act, |desk| desk.withdraw_client(&id), |_| verifier.client_record(&id))
+    };
+    let record = hub.verifier.run(withdraw).await?;
     hub.identity.forget_client(&client);
     tracing::info!(request = caller.request(), client = caller.name(), withdrawn = %client, "client withdrawn");
     Ok(answer(StatusCode::OK, &ClientBody::new(record, None)))

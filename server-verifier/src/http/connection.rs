@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
@@ -25,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::api;
 use super::doors::{Eviction, Place};
+use super::exchange::{self, Rest};
 use super::hub::Hub;
 use super::identity::Peer;
 use super::problem::Problem;
@@ -170,15 +172,25 @@ impl Service<Request<Incoming>> for Conversation {
         let (Front { mut router, hub }, from) = (self.front.clone(), self.peer.address);
         let method = request.method().clone();
         Box::pin(async move {
-            let answer = tower_service::Service::call(&mut router, request);
-            let Ok(mut response) = AssertUnwindSafe(answer)
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_panic| Ok(Problem::panicked().into_response()));
+            let refusal = exchange::refusal(&request);
+            let (request, rest) = Rest::of(request);
+            let mut response = match refusal {
+                Some(problem) => problem.into_response(),
+                None => {
+                    let answer = tower_service::Service::call(&mut router, request);
+                    let Ok(response) = AssertUnwindSafe(answer)
+                        .catch_unwind()
+                        .await
+                        .unwrap_or_else(|_panic| Ok(Problem::panicked().into_response()));
+                    response
+                }
+            };
             let problem = response.extensions_mut().remove::<Problem>();
             if let Some(problem) = &problem {
-                response = problem.render(record.id());
+                response = problem.render(record.id(), response.headers());
             }
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            rest.settle(&mut response, hub.config.max_body).await;
             let (status, told) = (response.status(), response.extensions().get::<Told>().copied());
             hub.metrics.answered(status.as_u16(), problem.as_ref());
             let problem = problem.as_ref();

@@ -15,7 +15,7 @@ use crate::service::error::ServiceError;
 
 /// Whether the books hold.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Books)]
+#[schema(as = Books, example = json!({"audit": true, "ledger": true, "taken_over": 0}))]
 pub(crate) struct BooksBody {
     /// No entry of the log was changed, removed or moved, and the rows are what it tells
     audit: bool,
@@ -43,7 +43,7 @@ pub(crate) struct BooksBody {
 
 /// Whether the ledger holds.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = LedgerCheck)]
+#[schema(as = LedgerCheck, example = json!({"ledger": true}))]
 pub(crate) struct LedgerBody {
     /// Every transaction, account, hold and currency balances
     ledger: bool,
@@ -54,7 +54,7 @@ pub(crate) struct LedgerBody {
 
 /// A verification that has ended.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Verification)]
+#[schema(as = Verification, example = json!({"audit": true, "ledger": true, "taken_over": 0, "at": "2026-03-19T14:05:31Z", "took_ms": 412, "by": "op"}))]
 pub(crate) struct VerificationBody {
     #[serde(flatten)]
     books: BooksBody,

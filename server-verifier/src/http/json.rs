@@ -23,11 +23,22 @@ pub(crate) async fn read<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, Problem> {
-    if !is_json(headers) {
-        return Err(Problem::new(Kind::NotJson, "send the body as `Content-Type: application/json`"));
-    }
-    let bytes = bytes(hub, body).await?;
-    serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(form_of(&error)))
+    parse(&bytes(hub, headers, body).await?)
+}
+
+/// Reads a JSON body, and writes it as any other with the same values is written.
+pub(crate) async fn read_canonical<T: DeserializeOwned>(
+    hub: &Hub,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(T, Vec<u8>), Problem> {
+    let bytes = bytes(hub, headers, body).await?;
+    let value: serde_json::Value = parse(&bytes)?;
+    Ok((parse(&bytes)?, value.to_string().into_bytes()))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| Problem::malformed(form_of(&error)))
 }
 
 /// Where the JSON goes wrong and how, without what it says there.
@@ -45,7 +56,10 @@ fn is_json(headers: &HeaderMap) -> bool {
     main.is_some_and(|main| main.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
 }
 
-async fn bytes(hub: &Hub, body: Body) -> Result<Bytes, Problem> {
+async fn bytes(hub: &Hub, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(Kind::NotJson, "send the body as `Content-Type: application/json`"));
+    }
     let limit = hub.config.max_body;
     let too_large = || Problem::new(Kind::TooLarge, format!("the body may have at most {limit} bytes"));
     if body.size_hint().lower() > limit as u64 {
@@ -98,7 +112,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Hub>> for Query<T> {
     }
 }
 
-/// An answer in JSON that no cache keeps.
+/// An answer in JSON.
 pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => answer_bytes(status, body.into()),
@@ -110,8 +124,6 @@ pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
 pub(crate) fn answer_bytes(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }

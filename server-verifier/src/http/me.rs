@@ -12,7 +12,7 @@ use super::hub::Hub;
 use super::json::answer;
 
 /// Who is asking, as the service knows it, and what a terminal has to know before a tap.
-#[utoipa::path(get, path = "/v1/me", tag = "clients", responses((status = 200, body = Standing)))]
+#[utoipa::path(get, path = "/v1/me", operation_id = "show_me", tag = "clients", responses((status = 200, body = Standing)))]
 pub(crate) async fn me(caller: Caller<Ask>, State(hub): State<Arc<Hub>>) -> Response {
     let (verifier, seconds) = (&hub.verifier, |tolerance| u32::try_from(tolerance).unwrap_or(u32::MAX));
     let standing = Standing {

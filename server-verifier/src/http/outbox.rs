@@ -11,16 +11,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Operate, Read};
 use super::hub::Hub;
-use super::json::{Json, Path, Query, answer};
+use super::json::{Path, Query, answer};
+use super::once::Once;
 use super::parts::Page;
 use super::parts::ReasonBody;
 use super::parts::page_limit;
-use super::problem::{Problem, ProblemBody};
+use super::problem::Problem;
 use crate::domain::{DeadLetter, EntryId, MessageState, MessageView, Timestamp, Topic};
+use crate::service::Verifier;
 
 /// A message that was not taken yet.
 #[derive(Serialize, ToSchema)]
-#[schema(as = OutboxMessage)]
+#[schema(as = OutboxMessage, example = json!({"message": "17-4", "topic": "executed", "account": "1000000000009", "state": "dead", "attempts": 16, "failure": "the receiver answers 500", "due_at": null, "dead_at": "2026-03-19T14:05:31Z"}))]
 pub(crate) struct MessageBody {
     /// Names it
     #[schema(value_type = String)]
@@ -28,10 +30,10 @@ pub(crate) struct MessageBody {
     /// What it tells of, such as `executed` or `account-locked`
     #[schema(value_type = String)]
     topic: Topic,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[0-9A-Z]{1,34}$")]
     account: AccountNumber,
     /// `waiting`, `held-back` by a dead letter of its account, or `dead`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(waiting|held-back|dead)$")]
     state: MessageState,
     /// How often it was sent
     attempts: u32,
@@ -62,7 +64,7 @@ impl From<DeadLetter> for MessageBody {
 
 /// How much waits, and some of it.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Outbox)]
+#[schema(as = Outbox, example = json!({"waiting": 0, "dead": 0, "items": [], "next": null}))]
 pub(crate) struct OutboxBody {
     /// Messages that were not taken yet, dead letters and what they hold back included
     waiting: u64,
@@ -74,7 +76,7 @@ pub(crate) struct OutboxBody {
 
 /// A message that is not dead any more.
 #[derive(Serialize, ToSchema)]
-#[schema(as = OutboxAct)]
+#[schema(as = OutboxAct, example = json!({"message": "17-4", "state": "requeued"}))]
 pub(crate) struct ActBody {
     #[schema(value_type = String)]
     message: EntryId,
@@ -91,6 +93,7 @@ pub(crate) struct Messages {
     #[param(value_type = Option<String>)]
     after: Option<EntryId>,
     /// So many at most, up to 1000; 100 if left out
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Only dead letters, those dead longest first; not in pages
     #[serde(default)]
@@ -98,7 +101,7 @@ pub(crate) struct Messages {
 }
 
 /// What others were not told yet, in the order of accounts and of their events.
-#[utoipa::path(get, path = "/v1/outbox", tag = "outbox", params(Messages),
+#[utoipa::path(get, path = "/v1/outbox", operation_id = "list_outbox", tag = "outbox", params(Messages),
     responses((status = 200, body = OutboxBody)))]
 pub(crate) async fn list(
     _caller: Caller<Read>,
@@ -124,31 +127,33 @@ pub(crate) async fn list(
 }
 
 /// Sends a dead letter again, and what it held back after it.
-#[utoipa::path(post, path = "/v1/outbox/{message}/requeue", tag = "outbox", params(("message" = String, Path)),
-    responses((status = 200, body = ActBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/outbox/{message}/requeue", operation_id = "requeue_message", tag = "outbox", params(("message" = String, Path)),
+    request_body = ReasonBody, responses((status = 200, body = ActBody), (status = 404)))]
 pub(crate) async fn requeue(
     caller: Caller<Operate>,
     State(hub): State<Arc<Hub>>,
     Path(message): Path<EntryId>,
-    Json(body): Json<ReasonBody>,
+    Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    hub.verifier.run(move |verifier| verifier.desk(act).requeue(message)).await?;
+    let requeue = move |verifier: &Verifier| key.act(verifier, act, |desk| desk.requeue(message), |_| Ok(()));
+    hub.verifier.run(requeue).await?;
     tracing::info!(request = caller.request(), client = caller.name(), %message, "dead letter sent again");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "requeued" }))
 }
 
 /// Gives a dead letter up, so that what it held back is sent.
-#[utoipa::path(post, path = "/v1/outbox/{message}/discard", tag = "outbox", params(("message" = String, Path)),
-    responses((status = 200, body = ActBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/outbox/{message}/discard", operation_id = "discard_message", tag = "outbox", params(("message" = String, Path)),
+    request_body = ReasonBody, responses((status = 200, body = ActBody), (status = 404)))]
 pub(crate) async fn discard(
     caller: Caller<Operate>,
     State(hub): State<Arc<Hub>>,
     Path(message): Path<EntryId>,
-    Json(body): Json<ReasonBody>,
+    Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    hub.verifier.run(move |verifier| verifier.desk(act).discard(message)).await?;
+    let discard = move |verifier: &Verifier| key.act(verifier, act, |desk| desk.discard(message), |_| Ok(()));
+    hub.verifier.run(discard).await?;
     tracing::info!(request = caller.request(), client = caller.name(), %message, "dead letter given up");
     Ok(answer(StatusCode::OK, &ActBody { message, state: "discarded" }))
 }

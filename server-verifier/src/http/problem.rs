@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use onetap_apdu_spec::service::PROBLEM_JSON;
@@ -102,15 +102,18 @@ impl Problem {
         StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The whole answer, once the request's id is known.
-    pub(crate) fn render(&self, request: &str) -> Response {
+    /// The whole answer, once the request's id is known. Of the header fields of an empty answer in its place it keeps the methods that
+    /// an address has.
+    pub(crate) fn render(&self, request: &str, instead_of: &HeaderMap) -> Response {
         let body = ProblemBody::new(self.kind, &self.detail, request);
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(methods) = instead_of.get(header::ALLOW) {
+            headers.insert(header::ALLOW, methods.clone());
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -150,6 +153,9 @@ impl From<ServiceError> for Problem {
             | E::AccountClosed
             | E::NotLocked
             | E::CardNotActive
+            | E::DoneBefore(_)
+            | E::KeyTaken
+            | E::KeyRetired
             | E::CardNotOrdered
             | E::CardBlocked => Kind::Conflict,
             E::ReasonNeeded(_)

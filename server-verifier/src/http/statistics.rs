@@ -15,7 +15,7 @@ use super::json::answer;
 
 /// Counters of this process since its start. A rate is the difference of two readings, by their `uptime_ms`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Statistics)]
+#[schema(as = Statistics, example = json!({"uptime_ms": 86400000, "outcomes": {"executed": 812, "refused": 3}, "rate_limited": 0, "wrong_credentials": 1, "private_key_queue": 0}))]
 pub(crate) struct StatisticsBody {
     /// Milliseconds since the start
     uptime_ms: u64,
@@ -31,7 +31,7 @@ pub(crate) struct StatisticsBody {
 }
 
 /// How much is asked, and what becomes of it.
-#[utoipa::path(get, path = "/v1/statistics", tag = "service", responses((status = 200, body = StatisticsBody)))]
+#[utoipa::path(get, path = "/v1/statistics", operation_id = "show_statistics", tag = "service", responses((status = 200, body = StatisticsBody)))]
 pub(crate) async fn show(_caller: Caller<Read>, State(hub): State<Arc<Hub>>) -> Response {
     let statistics = StatisticsBody {
         uptime_ms: u64::try_from(hub.started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::service::{SystemName, TransactionId, TransactionRecord};
+use onetap_apdu_spec::txn::TerminalId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Administer, Ask, Caller, Read};
 use super::hub::Hub;
-use super::json::{Json, Path, answer};
-use super::parts::ReasonBody;
-use super::problem::{Problem, ProblemBody};
-use crate::domain::{Settlement, Timestamp, Verdict};
+use super::json::{Path, Query, answer};
+use super::once::Once;
+use super::parts::{Page, ReasonBody, page_limit, time_place};
+use super::problem::Problem;
+use crate::domain::{Chain, Settlement, Sought, Timestamp, Verdict};
+use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
 /// A transaction that was posted.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Posted)]
+#[schema(as = Posted, example = json!({"transaction": "capture-17-4"}))]
 pub(crate) struct PostedBody {
     /// Its id
     #[schema(value_type = String)]
@@ -29,11 +33,11 @@ pub(crate) struct PostedBody {
 /// What another system says of a transaction that was accepted for it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Verdict)]
+#[schema(as = Verdict, example = json!({"state": "settled", "reason": "said by telephone, file 4711"}))]
 pub(crate) struct VerdictBody {
     state: Said,
     /// Why this is said, for the audit log
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: String,
 }
 
@@ -58,7 +62,7 @@ impl VerdictBody {
 
 /// How far a transaction is.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Settlement)]
+#[schema(as = Settlement, example = json!({"state": "accepted", "system": "transit", "at": null}))]
 pub(crate) struct SettlementBody {
     /// `booked` by this server; or `accepted` for another system, which has `settled` it, or in which it has `failed`
     state: &'static str,
@@ -83,8 +87,8 @@ impl From<Settlement> for SettlementBody {
 }
 
 /// An executed transaction. A terminal sees its own only; another's looks as if there were none.
-#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "authorisations", params(("id" = String, Path, description = "24 digits of 0-9 and a-f")),
-    responses((status = 200, body = TransactionRecord), (status = 400, description = "Not an id", body = ProblemBody, content_type = "application/problem+json"), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/transactions/{id}", operation_id = "show_transaction", tag = "authorisations", params(("id" = String, Path, description = "24 digits of 0-9 and a-f")),
+    responses((status = 200, body = TransactionRecord), (status = 400, description = "Not an id"), (status = 404)))]
 pub(crate) async fn show(
     caller: Caller<Ask>,
     State(hub): State<Arc<Hub>>,
@@ -103,25 +107,70 @@ pub(crate) async fn show(
     Ok(answer(StatusCode::OK, &found))
 }
 
+/// Which transactions.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Transactions {
+    /// Paid by this account
+    #[param(value_type = Option<String>)]
+    payer: Option<AccountNumber>,
+    /// Sent by this terminal
+    #[param(value_type = Option<String>)]
+    terminal: Option<TerminalId>,
+    /// Executed at this moment or later
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Executed at this moment or before
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// After this place: the `next` of the page before
+    after: Option<String>,
+    /// So many at most, up to 1000; 100 if left out
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// What was executed, in the order of time.
+#[utoipa::path(get, path = "/v1/transactions", operation_id = "list_transactions", tag = "authorisations", params(Transactions),
+    responses((status = 200, body = Page<TransactionRecord>), (status = 404)))]
+pub(crate) async fn list(
+    _caller: Caller<Read>,
+    State(hub): State<Arc<Hub>>,
+    Query(query): Query<Transactions>,
+) -> Result<Response, Problem> {
+    let Transactions { payer, terminal, from, to, after, limit } = query;
+    let (limit, after) = (page_limit(limit)?, time_place(after.as_deref())?);
+    let chain = payer.map_or(Chain::All, Chain::Account);
+    let sought = Sought { chain, event: None, terminal, ..Sought::between(from, to) };
+    let found = hub.verifier.run(move |verifier| verifier.transactions(&sought, after, limit)).await?;
+    let last = found.last().map(|(place, _)| place.to_string());
+    let found = found.into_iter().map(|(_, transaction)| transaction);
+    Ok(answer(StatusCode::OK, &Page::new(found, last, limit)))
+}
+
 /// Posts the opposite of an executed transaction, or of a captured hold, once.
-#[utoipa::path(post, path = "/v1/transactions/{id}/reverse", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = PostedBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/transactions/{id}/reverse", operation_id = "reverse_transaction", tag = "ledger", params(("id" = String, Path)),
+    request_body = ReasonBody, responses((status = 200, body = PostedBody), (status = 409)))]
 pub(crate) async fn reverse(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
     Path(id): Path<TransactionId>,
-    Json(body): Json<ReasonBody>,
+    Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
     let act = caller.act(&body.checked()?);
-    let reversed = hub.verifier.run(move |verifier| verifier.desk(act).reverse(&id));
-    let transaction = reversed.await?;
+    let reverse = move |verifier: &Verifier| {
+        let again = |_| id.reversal().ok_or(ServiceError::NoSuchTransaction);
+        key.act(verifier, act, |desk| desk.reverse(&id), again)
+    };
+    let transaction = hub.verifier.run(reverse).await?;
     tracing::info!(request = caller.request(), client = caller.name(), by = %transaction, "transaction reversed");
     Ok(answer(StatusCode::OK, &PostedBody { transaction }))
 }
 
 /// How far an executed transaction is: booked here, or accepted, settled or failed elsewhere.
-#[utoipa::path(get, path = "/v1/transactions/{id}/settlement", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = SettlementBody), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/transactions/{id}/settlement", operation_id = "show_settlement", tag = "ledger", params(("id" = String, Path)),
+    responses((status = 200, body = SettlementBody), (status = 404)))]
 pub(crate) async fn settlement(
     _caller: Caller<Read>,
     State(hub): State<Arc<Hub>>,
@@ -133,18 +182,18 @@ pub(crate) async fn settlement(
 
 /// Records what another system says of a transaction that was accepted for it. Saying the same again changes
 /// nothing.
-#[utoipa::path(post, path = "/v1/transactions/{id}/settle", tag = "ledger", params(("id" = String, Path)),
-    responses((status = 200, body = SettlementBody), (status = 409, body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/transactions/{id}/settle", operation_id = "settle_transaction", tag = "ledger", params(("id" = String, Path)),
+    request_body = VerdictBody, responses((status = 200, body = SettlementBody), (status = 409)))]
 pub(crate) async fn settle(
     caller: Caller<Administer>,
     State(hub): State<Arc<Hub>>,
     Path(id): Path<TransactionId>,
-    Json(body): Json<VerdictBody>,
+    Once(body, key): Once<VerdictBody>,
 ) -> Result<Response, Problem> {
     let (verdict, reason) = body.checked()?;
     let act = caller.act(&reason);
     let settled = hub.verifier.run(move |verifier| {
-        verifier.desk(act).settle(&id, &verdict)?;
+        key.act(verifier, act, |desk| desk.settle(&id, &verdict), |_| Ok(()))?;
         Ok((verifier.settlement(&id)?, id))
     });
     let (settlement, id) = settled.await?;

@@ -231,6 +231,35 @@ impl Verifier {
         Ok(self.keys.ring())
     }
 
+    /// The order that an entry of the log tells once more, or, where a card was replaced, the entry after it.
+    ///
+    /// # Errors
+    /// [`ServiceError::KeyRetired`] if the server's keys are other ones by now.
+    #[cfg(feature = "http")]
+    pub(crate) fn order_again(&self, entry: crate::domain::EntryId) -> Result<CardOrder, ServiceError> {
+        let Ordered { binding, rsa_bits, .. } = self.store.read(|db| {
+            for sequence in [entry.sequence, entry.sequence + 1] {
+                if let Some(Event::CardOrdered { order: Some(order), .. }) =
+                    books::event_at(db, entry.account, sequence)?
+                {
+                    return Ok(order);
+                }
+            }
+            Err(ServiceError::NoSuchCard)
+        })?;
+        let ring = self.newest_ring()?;
+        if ![0, ring.newest_server_key().0].contains(&binding.server_key) {
+            return Err(ServiceError::KeyRetired);
+        }
+        let account = self.number_of(entry.account)?.ok_or(ServiceError::NoSuchAccount)?;
+        let options = CardOptions {
+            suite: binding.suite,
+            rsa_bits,
+            ..CardOptions::new(self.account(&account)?.currency)
+        };
+        self.order(&ring, binding, &options)
+    }
+
     fn order(
         &self,
         ring: &KeyRing,

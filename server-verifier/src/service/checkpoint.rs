@@ -129,7 +129,7 @@ impl Desk<'_> {
         line(out, &Statement { checkpoint, signature })?;
         out.flush().map_err(ServiceError::File)?;
         let event = Event::Checkpointed { chains, root };
-        self.write(|db| self.tell(db, OPERATOR, at, &event))?;
+        self.write(|db| Ok(self.tell(db, OPERATOR, at, &event)?))?;
         Ok(checkpoint)
     }
 }

@@ -66,6 +66,14 @@ impl Verifier {
         self.store.read(|db| Ok(clients::list(db)?))
     }
 
+    /// The client of this name, withdrawn or not.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchClient`].
+    pub fn client_record(&self, id: &ClientId) -> Result<ClientRecord, ServiceError> {
+        self.store.read(|db| clients::find(db, id))?.ok_or(ServiceError::NoSuchClient)
+    }
+
     /// The client that may ask, and the terminal that it speaks for: neither is withdrawn.
     #[cfg(feature = "http")]
     pub(crate) fn admitted_client(

@@ -1,9 +1,14 @@
 //! Acts that are on record under one name and reason.
 
+use std::cell::Cell;
+
+use onetap_apdu_spec::crypto::Block;
+use onetap_apdu_spec::service::IdempotencyKey;
+
 use crate::books::outbox::{announces, topic_of};
-use crate::books::sql::Sql;
-use crate::books::write::Telling;
-use crate::domain::{Act, Event, StoreError, Timestamp};
+use crate::books::sql::{Sql, params};
+use crate::books::write::{Request, Telling};
+use crate::domain::{Act, EntryId, Event, StoreError, Timestamp};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
@@ -12,17 +17,64 @@ use crate::service::error::ServiceError;
 pub struct Desk<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) act: Act,
+    once: Option<Once>,
+}
+
+/// An idempotency key of whoever acts, under which an act is done once.
+#[derive(Debug)]
+struct Once {
+    key: IdempotencyKey,
+    /// Keyed tag of what is asked for.
+    asked: Block,
+    /// Whose key it is.
+    of: String,
+    /// Whether the entry that has the key is written.
+    told: Cell<bool>,
 }
 
 impl Verifier {
     /// The desk at which `act` is done.
     #[must_use]
     pub fn desk(&self, act: Act) -> Desk<'_> {
-        Desk { verifier: self, act }
+        Desk { verifier: self, act, once: None }
     }
 }
 
 impl Desk<'_> {
+    /// Does the act once under `key`: repeated with the same `asked`, it is [`ServiceError::DoneBefore`], and with another one
+    /// [`ServiceError::KeyTaken`].
+    #[must_use]
+    pub fn once(self, key: IdempotencyKey, asked: &[u8]) -> Self {
+        let Verifier { env, keys, .. } = self.verifier;
+        let asked = env.crypto.cmac(&keys.requests, &[b"onetap/act", &env.crypto.sha256(&[asked])]);
+        let once = Once { key, asked, of: self.act.by().to_string(), told: Cell::new(false) };
+        Self { once: Some(once), ..self }
+    }
+
+    /// Whether the act was not done under its key before.
+    fn first_time(&self, db: &mut dyn Sql) -> Result<(), ServiceError> {
+        let Some(once) = &self.once else { return Ok(()) };
+        once.told.set(false);
+        let sql =
+            "SELECT body, account_id, sequence FROM requests WHERE terminal_id = ?1 AND idempotency_key = ?2";
+        let found = db.first(sql, &params![&once.of, once.key.as_str()], |row| {
+            let entry = EntryId { account: row.int(1)?, sequence: row.int(2)? };
+            Ok((row.array(0)?, entry))
+        })?;
+        match found {
+            None => Ok(()),
+            Some((asked, entry)) if asked == once.asked => Err(ServiceError::DoneBefore(entry)),
+            Some(_) => Err(ServiceError::KeyTaken),
+        }
+    }
+
+    /// An entry to be told; the first one of an act has its idempotency key.
+    fn telling<'t>(&'t self, account: i64, at: Timestamp, event: &'t Event) -> Telling<'t> {
+        let first = self.once.as_ref().filter(|once| !once.told.replace(true));
+        let request = first.map(|once| Request { of: &once.of, key: once.key.as_str(), body: &once.asked });
+        Telling { request, ..Telling::new(account, at, &self.act, event) }
+    }
+
     /// Refuses an act without a reason.
     pub(super) fn reasoned(&self) -> Result<(), ServiceError> {
         Ok(self.act.reasoned().map(drop)?)
@@ -33,12 +85,15 @@ impl Desk<'_> {
         self.verifier.now()
     }
 
-    /// Runs `work` in one writing transaction.
-    pub(super) fn write<T, E: From<StoreError>>(
+    /// Runs `work` in one writing transaction, unless it was done before under the act's key.
+    pub(super) fn write<T>(
         &self,
-        work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.verifier.store.write(work)
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.verifier.store.write(|db| {
+            self.first_time(db)?;
+            work(db)
+        })
     }
 
     /// Adds an event, and all that it changes, to an account's chain; returns its place.
@@ -49,7 +104,7 @@ impl Desk<'_> {
         at: Timestamp,
         event: &Event,
     ) -> Result<i64, StoreError> {
-        Telling::new(account, at, &self.act, event).tell(db, &self.verifier.sealer)
+        self.telling(account, at, event).tell(db, &self.verifier.sealer)
     }
 
     /// The same, of which others are told if they are told of each transaction.
@@ -75,7 +130,7 @@ impl Desk<'_> {
         at: Timestamp,
         event: &Event,
     ) -> Result<i64, StoreError> {
-        let telling = Telling { topic: topic_of(event), ..Telling::new(account, at, &self.act, event) };
+        let telling = Telling { topic: topic_of(event), ..self.telling(account, at, event) };
         telling.tell(db, &self.verifier.sealer)
     }
 }

@@ -6,7 +6,7 @@ use onetap_apdu_spec::crypto::CryptoError;
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::suite::{Danger, Suite};
 
-use crate::domain::{BadPolicy, LedgerError, MoveError};
+use crate::domain::{BadPolicy, EntryId, LedgerError, MoveError};
 use crate::domain::{ReasonNeeded, StoreError};
 use crate::keys::KeyFileError;
 
@@ -55,6 +55,12 @@ pub enum ServiceError {
     /// Nothing to unlock.
     #[error("the account is not locked; nothing was changed")]
     NotLocked,
+    /// The act was done before, under the same idempotency key; this entry of the log tells it.
+    #[error("this was done before, as entry {0} of the log tells; nothing was changed")]
+    DoneBefore(EntryId),
+    /// The idempotency key was used for another act.
+    #[error("the idempotency key was used for something else; draw a new key for a new act")]
+    KeyTaken,
     /// See [`ReasonNeeded`].
     #[error(transparent)]
     ReasonNeeded(#[from] ReasonNeeded),

@@ -42,7 +42,7 @@ impl Desk<'_> {
                 return Err(ServiceError::AccountClosed);
             }
             let payer_is_here = payer.is_none_or(|payer| payer.is_here());
-            if is_reversed(db, &reversal, booked.legs.from)? {
+            if books::is_reversed(db, &reversal, booked.legs.from)? {
                 return Err(LedgerError::AlreadyReversed.into());
             }
             let payee = match payee {
@@ -141,12 +141,6 @@ fn lock_both(db: &mut dyn Sql, Legs { from, to }: Legs) -> Result<[Option<Accoun
     }
     let payee = lock_account(db, to)?;
     Ok([lock_account(db, from)?, payee])
-}
-
-/// Whether `payer` got the money back before. Both accounts must be locked.
-fn is_reversed(db: &mut dyn Sql, reversal: &TransactionId, payer: i64) -> Result<bool, StoreError> {
-    let sql = "SELECT count(*) FROM reversals WHERE account_id = ?1 AND transaction_id = ?2";
-    Ok(db.count(sql, &params![payer, &reversal.to_string()])? > 0)
 }
 
 /// Whether what a receipt tells was booked in this shard, to the row of who was paid.

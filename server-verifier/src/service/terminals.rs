@@ -2,9 +2,10 @@
 
 use onetap_apdu_spec::txn::TerminalId;
 
+use crate::books;
 use crate::books::accounts::OPERATOR;
 use crate::books::sql::{Sql, params};
-use crate::domain::{Event, StoreError};
+use crate::domain::{Event, MAX_PAGE, StoreError, TerminalView, Timestamp};
 use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 use crate::service::{Client, Verifier};
@@ -54,6 +55,32 @@ impl Verifier {
             Standing::Registered => Ok(Client { terminal }),
             Standing::Withdrawn | Standing::Unknown => Err(ServiceError::NoSuchTerminal),
         }
+    }
+}
+
+impl Verifier {
+    /// The terminals by their ids, withdrawn ones too, after one of them, `limit` of them at most and never more than
+    /// [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn terminals(
+        &self,
+        after: Option<&TerminalId>,
+        limit: u32,
+    ) -> Result<Vec<TerminalView>, ServiceError> {
+        let sql = "SELECT terminal_id, registered_at, withdrawn_at FROM terminals
+            WHERE terminal_id > ?1 ORDER BY terminal_id LIMIT ?2";
+        let after = after.map_or("", TerminalId::as_str);
+        self.store.read(|db| {
+            Ok(db.all(sql, &params![after, limit.min(MAX_PAGE)], |row| {
+                Ok(TerminalView {
+                    terminal: books::parse(row.text(0)?, "terminal")?,
+                    registered_at: Timestamp(row.int(1)?),
+                    withdrawn_at: row.opt_int(2)?.map(Timestamp),
+                })
+            })?)
+        })
     }
 }
 

@@ -10,8 +10,9 @@ use crate::books::check::check;
 use crate::books::decision;
 use crate::books::lines::lines;
 use crate::books::log::{LogPage, log_columns, log_entry};
+use crate::books::search::search;
 use crate::books::sql::{Row, Sql, params};
-use crate::domain::{Account, Event, LogEntry, StoreError};
+use crate::domain::{Account, Chain, Event, EventName, LogEntry, Sought, StoreError, TimePlace};
 use crate::domain::{AccountView, CardView, MAX_PAGE, StatementLine, StatementPlace};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -53,10 +54,28 @@ impl Verifier {
         after: Option<&AccountNumber>,
         limit: u32,
     ) -> Result<Vec<AccountView>, ServiceError> {
+        self.accounts_of("", after, limit)
+    }
+
+    /// The same of holders whose names contain `holder`; whether letters are capital does not count, as far as the store can
+    /// tell.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn accounts_of(
+        &self,
+        holder: &str,
+        after: Option<&AccountNumber>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, ServiceError> {
         self.store.read(|db| {
             let after = after.map(|number| find_account(db, number)).transpose()?;
             let after = after.map_or(OPERATOR, |account| account.id);
-            let accounts = books::accounts_after(db, after, limit.min(MAX_PAGE))?.into_iter();
+            let accounts = match holder {
+                "" => books::accounts_after(db, after, limit.min(MAX_PAGE))?,
+                name => books::accounts_of(db, name, after, limit.min(MAX_PAGE))?,
+            };
+            let accounts = accounts.into_iter();
             Ok(accounts.map(|account| self.view(db, account)).collect::<Result<_, StoreError>>()?)
         })
     }
@@ -99,6 +118,7 @@ impl Verifier {
             holder: account.holder,
             currency: account.currency,
             kind: account.kind,
+            system: account.system,
             open: account.open,
             locked: account.lock,
             wrong_in_a_row: account.wrong_in_a_row,
@@ -118,10 +138,54 @@ impl Verifier {
             let event = books::event_at(db, account, entry.ok_or(ServiceError::NoSuchTransaction)?)?;
             match event {
                 Some(Event::Executed { receipt, terminal, .. }) => {
-                    Ok(TransactionRecord { receipt, terminal, payer: Some(payer) })
+                    let reversal = reversal(db, &receipt.transaction, account)?;
+                    Ok(TransactionRecord { receipt, terminal, payer: Some(payer), reversal })
                 }
                 _ => Err(StoreError::BadRow { what: "receipt" }.into()),
             }
+        })
+    }
+
+    /// What was executed and is `sought`, after a place in the order of time, `limit` of them at most and never more than
+    /// [`MAX_PAGE`], with their places.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn transactions(
+        &self,
+        sought: &Sought,
+        after: TimePlace,
+        limit: u32,
+    ) -> Result<Vec<(TimePlace, TransactionRecord)>, ServiceError> {
+        let sought = Sought { event: Some(EventName::executed()), ..sought.clone() };
+        self.store.read_long(|db| {
+            let chain = sought_chain(db, &sought)?;
+            let mut found = Vec::new();
+            for (place, entry) in search(db, chain, &sought, after, limit)? {
+                let (Event::Executed { receipt, terminal, .. }, payer) = (entry.event, entry.account) else {
+                    return Err(StoreError::BadRow { what: "receipt" }.into());
+                };
+                let reversal = reversal(db, &receipt.transaction, place.account)?;
+                found.push((place, TransactionRecord { receipt, terminal, payer, reversal }));
+            }
+            Ok(found)
+        })
+    }
+
+    /// The entries of the log that are `sought`, after a place in the order of time, `limit` of them at most and never more
+    /// than [`MAX_PAGE`], with their places.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAccount`].
+    pub fn search_log(
+        &self,
+        sought: &Sought,
+        after: TimePlace,
+        limit: u32,
+    ) -> Result<Vec<(TimePlace, LogEntry)>, ServiceError> {
+        self.store.read_long(|db| {
+            let chain = sought_chain(db, sought)?;
+            Ok(search(db, chain, sought, after, limit)?)
         })
     }
 
@@ -252,6 +316,25 @@ impl Verifier {
 
 fn find_account(db: &mut dyn Sql, number: &AccountNumber) -> Result<Account, ServiceError> {
     books::account_by_number(db, number, RowLock::None)?.ok_or(ServiceError::NoSuchAccount)
+}
+
+/// The row of the chain that is searched; none for all chains.
+fn sought_chain(db: &mut dyn Sql, sought: &Sought) -> Result<Option<i64>, ServiceError> {
+    match &sought.chain {
+        Chain::All => Ok(None),
+        Chain::Operator => Ok(Some(OPERATOR)),
+        Chain::Account(number) => Ok(Some(find_account(db, number)?.id)),
+    }
+}
+
+/// The id of the reversal of a transaction that `account` paid; none if it was not reversed.
+fn reversal(
+    db: &mut dyn Sql,
+    transaction: &TransactionId,
+    account: i64,
+) -> Result<Option<TransactionId>, StoreError> {
+    let Some(reversal) = transaction.reversal() else { return Ok(None) };
+    Ok(books::is_reversed(db, &reversal, account)?.then_some(reversal))
 }
 
 /// The row whose chain is meant: the operator's own if no number is given.

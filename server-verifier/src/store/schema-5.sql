@@ -44,3 +44,6 @@ INSERT INTO reversals SELECT account_id, transaction_id FROM entries
 
 DROP TABLE entries;
 ALTER TABLE entries_in_time RENAME TO entries;
+
+-- The log is searched in the order of time.
+CREATE INDEX audit_by_time ON audit (at, account_id, sequence);

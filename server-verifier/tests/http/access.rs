@@ -16,14 +16,16 @@ use crate::support::World;
 use crate::wire::{Answer, Conn, LONG, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
-const ROLES: [(&str, &str, [bool; 4]); 39] = [
+const ROLES: [(&str, &str, [bool; 4]); 43] = [
     ("POST", "/v1/authorisations", [true, false, false, false]),
     ("POST", "/v1/cancellations", [true, false, false, false]),
+    ("GET", "/v1/transactions", [false, true, true, true]),
     ("GET", "/v1/transactions/{id}", [true, true, true, true]),
     ("GET", "/v1/accounts", [false, true, true, true]),
     ("POST", "/v1/accounts", [false, true, false, true]),
     ("GET", "/v1/accounts/{number}", [false, true, true, true]),
     ("GET", "/v1/accounts/{number}/statement", [false, true, true, true]),
+    ("PUT", "/v1/accounts/{number}/link", [false, false, false, true]),
     ("POST", "/v1/accounts/{number}/close", [false, true, false, false]),
     ("GET", "/v1/accounts/{number}/lock", [false, true, true, true]),
     ("POST", "/v1/accounts/{number}/unlock", [false, true, false, false]),
@@ -33,6 +35,7 @@ const ROLES: [(&str, &str, [bool; 4]); 39] = [
     ("POST", "/v1/cards/{card}/block", [false, true, false, false]),
     ("POST", "/v1/cards/{card}/replace", [false, true, false, false]),
     ("POST", "/v1/cards/{card}/rotate", [false, true, false, false]),
+    ("GET", "/v1/terminals", [false, true, true, true]),
     ("POST", "/v1/terminals", [false, false, false, true]),
     ("POST", "/v1/terminals/{terminal}/withdraw", [false, false, false, true]),
     ("GET", "/v1/clients", [false, true, true, true]),
@@ -45,6 +48,7 @@ const ROLES: [(&str, &str, [bool; 4]); 39] = [
     ("POST", "/v1/checkpoints", [false, false, false, true]),
     ("GET", "/v1/ledger/check", [false, true, true, true]),
     ("GET", "/v1/accounts/{number}/holds", [false, true, true, true]),
+    ("POST", "/v1/accounts/{number}/holds", [false, false, false, true]),
     ("POST", "/v1/holds/{hold}/release", [false, false, false, true]),
     ("POST", "/v1/holds/{hold}/capture", [false, false, false, true]),
     ("POST", "/v1/transactions/{id}/reverse", [false, false, false, true]),

@@ -15,11 +15,15 @@ mod administering;
 mod authorising;
 mod cancelling;
 mod console;
+mod contract;
 mod encrypted;
+mod exchange;
 mod ledger;
 mod limits;
+mod once;
 mod outbox;
 mod scene;
+mod searching;
 #[path = "../support/mod.rs"]
 mod support;
 mod wire;

@@ -12,7 +12,7 @@ use super::sums::{Sums, unreadable};
 use crate::books;
 use crate::books::chain::{Entry, Sealer, entry_columns};
 use crate::books::model::{tag, told_row};
-use crate::books::project::{Change, request};
+use crate::books::project::{Change, answered};
 use crate::books::sql::{Row, Sql, Value, kept, params};
 use crate::books::tables::{CREDITS, Home, OUTBOX, REQUESTS, TABLES};
 use crate::books::{OPERATOR, check, outbox};
@@ -103,7 +103,7 @@ fn verify_older_requests(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Resu
 fn answer(row: &dyn Row) -> Option<Vec<Cell>> {
     let (entry, _) = Entry::read(row).ok()?;
     let event: Event = books::from_json(entry.event, "audit entry").ok()?;
-    match request(entry.place, event.terminal()?.as_str(), entry.key?, entry.body?) {
+    match answered(&entry, &event)? {
         Change::Insert { row, .. } => Some(row),
         _ => None,
     }
