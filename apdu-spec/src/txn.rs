@@ -57,7 +57,7 @@ pub enum FieldError {
     #[error("not a transaction type of this specification")]
     Type,
     /// No such day or time of day.
-    #[error("no such date or time")]
+    #[error("no date or time of the years 2000 to 2099")]
     Moment,
     /// See [`AccountError`].
     #[error(transparent)]
@@ -212,6 +212,7 @@ impl Transaction {
     /// # Errors
     /// [`TransactionError::TooLong`], [`FieldError::Moment`] for a year outside 2000-2099.
     pub fn encode(&self) -> Result<TransactionMessage, TransactionError> {
+        check_year(self.at)?;
         let bytes = self.to_bytes();
         TransactionMessage::parse(&bytes)
     }
@@ -314,6 +315,16 @@ fn read_date(value: &[u8]) -> Result<Date, FieldError> {
 fn read_time(value: &[u8]) -> Result<Time, FieldError> {
     let n = digits::<3>(value)?;
     Time::from_hms(two(n / 10_000), two(n / 100), two(n)).map_err(|_| FieldError::Moment)
+}
+
+/// Whether a moment can be written: T has two digits of the year.
+///
+/// # Errors
+/// [`FieldError::Moment`] for a year outside 2000-2099.
+pub fn check_year(at: PrimitiveDateTime) -> Result<(), TransactionError> {
+    let writable = (2000..=2099).contains(&at.year());
+    let why = FieldError::Moment;
+    if writable { Ok(()) } else { Err(TransactionError::Field { tag: tag::DATE, why }) }
 }
 
 /// The two lowest decimal digits.

@@ -366,3 +366,19 @@ fn pay(at: &Path, url: &str, image: &str, reader: &str, to: &str, amount: &str) 
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["result"], "executed", "{result}");
 }
+
+/// As vpcd with a card in its slot: the system takes the second connection, and nobody speaks until the first has left.
+#[test]
+fn a_card_whose_slot_is_taken_says_so_and_comes_in_when_it_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    ok(folder.path(), &["card", "blank", "--image", "a.img"]);
+    let slot = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = slot.local_addr().unwrap().to_string();
+    let mut running = Running::start(folder.path(), &["card", "run", "--image", "a.img", "--vpcd", &addr]);
+    assert!(running.error_line().contains("another card is in its slot"));
+    let mut vpcd = Vpcd::with(slot.accept().unwrap().0);
+    assert_eq!(vpcd.atr(), ATR);
+    assert!(running.error_line().contains("the reader is there"));
+    running.signal("TERM");
+    assert!(running.end().success());
+}

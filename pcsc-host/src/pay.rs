@@ -7,7 +7,8 @@ use onetap_apdu_spec::clock::{Clock, SystemClock, Timestamp};
 use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::rng::{OsRng, Rng};
-use onetap_apdu_spec::txn::{FieldError, TerminalId, Transaction, TransactionError};
+use onetap_apdu_spec::txn::{FieldError, TerminalId, Transaction, TransactionError, check_year};
+use time::PrimitiveDateTime;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ProtocolError};
@@ -65,7 +66,8 @@ impl Terminal {
     /// off, so that it voids what was loaded.
     ///
     /// # Errors
-    /// [`Error`]. A card that failed after it had signed wants a new tap.
+    /// [`Error`]. A card that failed after it had signed wants a new tap. A clock that shows a year which no transaction can
+    /// have is told before the tap.
     pub fn tap(
         &mut self,
         reader: &mut dyn Reader,
@@ -73,8 +75,9 @@ impl Terminal {
         deadline: &Deadline,
     ) -> Result<Tapped, Error> {
         draft.check_editions()?;
+        let at = self.moment()?;
         let mut contact = reader.connect(deadline)?;
-        match self.session(&mut *contact, draft) {
+        match self.session(&mut *contact, draft, at) {
             Ok(tapped) => {
                 // The card has delivered everything: a failure to let go of it changes nothing.
                 let _ = contact.release(Disposition::Leave);
@@ -88,10 +91,22 @@ impl Terminal {
         }
     }
 
-    fn session(&mut self, transport: &mut dyn Transport, draft: &Draft) -> Result<Tapped, Error> {
+    /// Now, as a transaction can have it.
+    fn moment(&self) -> Result<PrimitiveDateTime, TransactionError> {
+        let unknown = TransactionError::Field { tag: objects::DATE, why: FieldError::Moment };
+        let at = self.now().date_time().ok_or(unknown)?;
+        check_year(at).map(|()| at)
+    }
+
+    fn session(
+        &mut self,
+        transport: &mut dyn Transport,
+        draft: &Draft,
+        at: PrimitiveDateTime,
+    ) -> Result<Tapped, Error> {
         let mut session = Session::select(transport)?;
         let payer = session.alias()?;
-        let transaction = self.complete(draft, payer)?.encode()?;
+        let transaction = self.complete(draft, payer, at).encode()?;
         let session = session.put_txn(transaction)?.get_signature()?;
         let operator = session.header().binding.server;
         if self.operator.is_some_and(|ours| ours != operator) {
@@ -100,11 +115,9 @@ impl Terminal {
         session.finish()
     }
 
-    fn complete(&mut self, draft: &Draft, payer: Alias) -> Result<Transaction, TransactionError> {
-        let unknown = TransactionError::Field { tag: objects::DATE, why: FieldError::Moment };
-        let at = self.now().date_time().ok_or(unknown)?;
+    fn complete(&mut self, draft: &Draft, payer: Alias, at: PrimitiveDateTime) -> Transaction {
         let mut unpredictable_number = [0; 4];
         self.rng.fill(&mut unpredictable_number);
-        Ok(draft.complete(payer, at, self.id.clone(), unpredictable_number))
+        draft.complete(payer, at, self.id.clone(), unpredictable_number)
     }
 }

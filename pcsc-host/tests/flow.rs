@@ -65,6 +65,27 @@ fn p_17_the_request_holds_exactly_what_the_profile_owes() {
     }
 }
 
+/// T has two digits of the year: a clock without a battery, in 1970, would write 2070.
+#[test]
+fn a_clock_whose_year_no_transaction_can_have_is_told_before_the_tap() {
+    for at in [datetime!(1970-01-01 0:10), datetime!(1999-12-31 23:59:59), datetime!(2100-01-01 0:00)] {
+        let mut terminal = Terminal::with("TERM0001".parse().unwrap(), move || at.into(), Fixed);
+        let mut nobody = InProcessReader::new("nobody", Atr::new(Vec::new()), |_: &[u8]| -> Vec<u8> {
+            unreachable!("a tap")
+        });
+        let error = terminal.tap(&mut nobody, &fields().draft().unwrap(), &soon()).err().unwrap();
+        assert!(error.to_string().contains("2000 to 2099"), "{error}");
+    }
+    for at in [datetime!(2000-01-01 0:00), datetime!(2099-12-31 23:59:59)] {
+        let mut terminal = Terminal::with("TERM0001".parse().unwrap(), move || at.into(), Fixed);
+        let suite = Suite::default();
+        let tapped = terminal.tap(&mut formal_reader(suite), &fields().draft().unwrap(), &soon()).unwrap();
+        let request = tapped.authorise(type_in("12345678\n").unwrap());
+        let written = TransactionMessage::parse(&request.transaction).unwrap();
+        assert_eq!(written.transaction().at, at);
+    }
+}
+
 /// REQ-E-1: a card would take both.
 #[test]
 fn an_account_or_currency_that_is_not_of_the_editions_is_refused_before_the_tap() {

@@ -34,6 +34,8 @@ const GET_ATR: u8 = 4;
 /// Shortest and longest wait before connecting again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a reader may be silent before that is told: vpcd asks the card in a slot several times a second.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Where the card and its reader meet.
 #[derive(Debug, Clone)]
@@ -111,6 +113,8 @@ pub enum Notice {
     Away,
     /// It is there, and talks to the card.
     Here,
+    /// It has taken the connection and is silent: it has another card.
+    Silent,
 }
 
 /// Why the card never got into the reader.
@@ -202,6 +206,11 @@ impl Presence<'_> {
             (self.tell)(if here { Notice::Here } else { Notice::Away });
         }
     }
+
+    fn is_silent(&mut self) {
+        self.here = false;
+        (self.tell)(Notice::Silent);
+    }
 }
 
 /// How long to wait for a reader that is not there.
@@ -256,6 +265,9 @@ fn contact(
     if stop.guard(&stream).and_then(|()| stream.set_nodelay(true)).is_err() {
         return Ended::Closed { spoke };
     }
+    if is_silent(&stream) {
+        reader.is_silent();
+    }
     {
         let mut card = lock(card);
         card.enter_field();
@@ -272,6 +284,16 @@ fn contact(
         // However the connection ended, the card is out.
         Ok(false) | Err(_) => Ended::Closed { spoke },
     }
+}
+
+/// Whether the reader says nothing for a while.
+fn is_silent(stream: &TcpStream) -> bool {
+    // Without a time limit the card would only wait, as it does after it.
+    let limited = |limit| drop(stream.set_read_timeout(limit));
+    limited(Some(SILENCE));
+    let heard = stream.peek(&mut [0]);
+    limited(None);
+    heard.is_err_and(|why| matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
 }
 
 /// Answers to the end of the connection, or until one transaction is delivered, if so configured: then true.

@@ -150,6 +150,9 @@ impl Voice {
         let (word, prose) = match notice {
             Notice::Away => ("away", "the reader is not there; the card waits for it"),
             Notice::Here => ("here", "the reader is there"),
+            Notice::Silent => {
+                ("silent", "the reader is silent: another card is in its slot; this one waits for its turn")
+            }
         };
         let value = serde_json::json!({ "image": self.image.to_string_lossy(), "reader": word }).to_string();
         let line = if self.out.is_json() { value } else { self.lines(prose) };

@@ -167,7 +167,7 @@ impl Service<Request<Incoming>> for Conversation {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.place.speaks();
         request.extensions_mut().insert(Arc::clone(&self.peer));
-        let record = Record::begin();
+        let record = Record::begin(request.uri().path());
         request.extensions_mut().insert(Arc::clone(&record));
         let (Front { mut router, hub }, from) = (self.front.clone(), self.peer.address);
         let method = request.method().clone();

@@ -139,3 +139,22 @@ impl Buckets {
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_that_change_count_anew_and_those_that_stay_go_on_counting() {
+        let rate = |burst| Some(Rate::new(NonZeroU32::MIN, NonZeroU32::new(burst).unwrap()));
+        let rates = |burst| Rates { client: rate(burst), card: None, wrong_per_minute: NonZeroU32::MIN };
+        let (limits, client) = (Limits::new(rates(2)), "till-1".parse().unwrap());
+        let admitted = |times: u32| (0..times).filter(|_| limits.client(&client).is_ok()).count();
+        assert_eq!(admitted(3), 2);
+        limits.change(rates(2));
+        assert_eq!(admitted(1), 0);
+        limits.change(rates(5));
+        assert_eq!(admitted(7), 5);
+    }
+}

@@ -213,6 +213,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_log_has_the_cause_that_the_client_is_not_told() {
+        let failed = rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(1),
+            Some("no such table: some".to_owned()),
+        );
+        let problem = Problem::from(StoreError::from(failed));
+        assert!(problem.is_failure());
+        assert!(problem.reason().contains("no such table: some"), "{}", problem.reason());
+        assert!(!problem.detail.contains("table"), "{}", problem.detail);
+    }
+
+    #[test]
     fn each_error_has_its_kind_and_only_clients_errors_are_told() {
         for (problem, kind) in [
             (Problem::panicked(), Kind::Internal),

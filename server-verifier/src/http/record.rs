@@ -26,6 +26,8 @@ use crate::domain::client::ClientId;
 const OF_A_SOURCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 /// Such lines a second, and at once, of all sources together.
 const OF_ALL: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+/// Routes for which nobody need say who asks.
+const OPEN_TO_ALL: [&str; 3] = ["/healthz", "/readyz", "/v1/openapi.json"];
 /// What a line has in the place of something that is not known.
 const UNKNOWN: &str = "-";
 
@@ -36,6 +38,8 @@ pub(crate) struct Record {
     begun: Instant,
     /// The route with its parameters' names: their values may be numbers of accounts.
     route: OnceLock<MatchedPath>,
+    /// The route, if it is open to all.
+    open: Option<&'static str>,
     client: OnceLock<ClientId>,
 }
 
@@ -45,9 +49,10 @@ pub(crate) struct Told(pub(crate) &'static str);
 
 impl Record {
     /// A request that has just come, under a random id of 24 hexadecimal digits: it tells strangers nothing.
-    pub(crate) fn begin() -> Arc<Self> {
+    pub(crate) fn begin(path: &str) -> Arc<Self> {
+        let open = OPEN_TO_ALL.into_iter().find(|open| *open == path);
         let id = hex::encode(rand::random::<[u8; 12]>());
-        Arc::new(Self { id, begun: Instant::now(), route: OnceLock::new(), client: OnceLock::new() })
+        Arc::new(Self { id, begun: Instant::now(), route: OnceLock::new(), open, client: OnceLock::new() })
     }
 
     /// The id that the answer has in `x-request-id`.
@@ -70,7 +75,7 @@ impl Record {
     }
 
     fn route(&self) -> &str {
-        self.route.get().map_or(UNKNOWN, MatchedPath::as_str)
+        self.route.get().map(MatchedPath::as_str).or(self.open).unwrap_or(UNKNOWN)
     }
 
     fn client(&self) -> &str {
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn ids_of_requests_have_one_length_and_no_order() {
-        let mut ids: Vec<_> = (0..1_000).map(|_| Record::begin().id().to_owned()).collect();
+        let mut ids: Vec<_> = (0..1_000).map(|_| Record::begin("/").id().to_owned()).collect();
         assert!(ids.iter().all(|id| id.len() == 24));
         assert!(!ids.is_sorted());
         ids.sort_unstable();

@@ -26,4 +26,5 @@ mod scene;
 mod searching;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;
 mod wire;

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::session::{Session, Use};
-use crate::domain::StoreError;
+use crate::domain::{StoreError, causes};
 
 /// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
 /// that a decision rests on are locked first.
@@ -54,7 +54,7 @@ impl Link {
     /// Reads a URL or a string of `key=value` pairs.
     fn parse(url: &str, wanted: TargetSessionAttrs) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            StoreError::Refused(format!("its URL is not valid: {error}"))
+            StoreError::Refused(format!("its URL is not valid: {}", causes(&error)))
         })?;
         config.target_session_attrs(wanted);
         if config.get_application_name().is_none() {

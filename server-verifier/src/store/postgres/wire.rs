@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::books::sql::{Row, Value};
-use crate::domain::StoreError;
+use crate::domain::{StoreError, causes};
 
 /// A parameter that waits for the commit.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ fn is_refusal(code: &SqlState) -> bool {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            return Self::Unreachable(error.to_string());
+            return Self::Unreachable(causes(&error));
         };
         match said.code() {
             code if is_away(code) => Self::Unreachable(said.message().to_owned()),
