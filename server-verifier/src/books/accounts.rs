@@ -116,7 +116,7 @@ pub(crate) fn account_of_card(
 ) -> Result<Option<(i64, AccountNumber)>, StoreError> {
     let sql = "SELECT account_id, number FROM cards JOIN accounts USING (account_id) WHERE card_id = ?1";
     db.first(sql, &params![&card.to_string()], |row| {
-        Ok((row.int(0)?, parse(row.text(1)?, "account number")?))
+        Ok((row.int("account_id")?, parse(row.text("number")?, "account number")?))
     })
 }
 
@@ -147,25 +147,25 @@ pub(crate) fn accounts_of(
 }
 
 /// Reads a row of [`select_accounts`].
-pub(crate) fn account(row: &dyn Row) -> Result<Account, StoreError> {
+pub(crate) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
     Ok(Account {
-        id: row.int(0)?,
-        number: parse(row.text(1)?, "account number")?,
-        holder: row.text(2)?.to_owned(),
-        currency: parse::<Currency>(row.text(3)?, "currency")?,
-        kind: parse::<AccountKind>(row.text(4)?, "kind of account")?,
-        balance: row.int(5)?,
-        held: row.int(6)?,
-        open: row.flag(7)?,
-        lock: lock(row, 8)?,
-        wrong_in_a_row: row.count(10)?,
-        system: row.opt_text(14)?.map(|name| parse(name, "system")).transpose()?,
+        id: row.int("account_id")?,
+        number: parse(row.text("number")?, "account number")?,
+        holder: row.text("holder")?.to_owned(),
+        currency: parse::<Currency>(row.text("currency")?, "currency")?,
+        kind: parse::<AccountKind>(row.text("kind")?, "kind of account")?,
+        balance: row.int("balance")?,
+        held: row.int("held")?,
+        open: row.flag("is_open")?,
+        lock: lock(row)?,
+        wrong_in_a_row: row.count("wrong_in_a_row")?,
+        system: row.opt_text("system")?.map(|name| parse(name, "system")).transpose()?,
     })
 }
 
-/// Reads moment and cause of a lock from two columns, the first of which is `first`.
-pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreError> {
-    match (row.opt_int(first)?, row.opt_text(first + 1)?) {
+/// Reads moment and cause of a lock.
+fn lock(row: &Row<'_>) -> Result<Option<Lock>, StoreError> {
+    match (row.opt_int("locked_at")?, row.opt_text("lock_cause")?) {
         (Some(since), Some(cause)) => {
             Ok(Some(Lock { since: Timestamp(since), cause: parse(cause, "lock")? }))
         }
@@ -173,12 +173,13 @@ pub(crate) fn lock(row: &dyn Row, first: usize) -> Result<Option<Lock>, StoreErr
     }
 }
 
-/// Where the end of its chain begins in a row of [`select_accounts`].
-pub(crate) const CHAIN_END: usize = 11;
-
-/// Reads the end of a chain from three columns, the first of which is `first`.
-pub(crate) fn chain_end(row: &dyn Row, first: usize) -> Result<End, StoreError> {
-    Ok(End { sequence: row.int(first)?, seal: row.array(first + 1)?, head: row.array(first + 2)? })
+/// Reads where the chain of an account's row ends.
+pub(crate) fn chain_end(row: &Row<'_>) -> Result<End, StoreError> {
+    Ok(End {
+        sequence: row.int("audit_sequence")?,
+        seal: row.array("audit_seal")?,
+        head: row.array("audit_head")?,
+    })
 }
 
 /// Shows each chain to `each` in the order of their accounts' rows: the row, where the chain ends, and the account's number.
@@ -191,7 +192,7 @@ pub(crate) fn each_chain<E: From<StoreError>>(
     let mut from = OPERATOR;
     loop {
         let chains = db.all(sql, &params![from, MAX_PAGE], |row| {
-            Ok((row.int(0)?, chain_end(row, 1)?, row.opt_text(4)?.map(str::to_owned)))
+            Ok((row.int("account_id")?, chain_end(row)?, row.opt_text("number")?.map(str::to_owned)))
         })?;
         let Some((last, ..)) = chains.last() else { return Ok(()) };
         from = last + 1;
@@ -217,7 +218,7 @@ pub(crate) fn credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError>
 /// Gathers what has come in into the balance and returns how much it was. The account must be locked.
 pub(crate) fn gather_credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
     let gone = "DELETE FROM credits WHERE account_id = ?1 RETURNING amount";
-    let sum = db.all(gone, &params![account], |row| row.int(0))?.into_iter().sum();
+    let sum = db.all(gone, &params![account], |row| row.int("amount"))?.into_iter().sum();
     if sum != 0 {
         let sql = "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1";
         db.execute(sql, &params![account, sum])?;
@@ -236,24 +237,23 @@ pub(crate) fn enrolled(
         WHERE c.card_id = ?1 AND k.signing_key = ?2 AND k.public_key IS NOT NULL";
     db.first(sql, &params![&card.to_string(), u32::from(signing_key)], |row| {
         Ok(EnrolledCard {
-            account: row.int(0)?,
-            binding: from_json(row.text(1)?, "card")?,
-            public_key: row.bytes(2)?.to_owned(),
+            account: row.int("account_id")?,
+            binding: from_json(row.text("binding")?, "card")?,
+            public_key: row.bytes("public_key")?.to_owned(),
         })
     })
 }
 
-/// Reads state and mark from five columns, the first of which is `first`: state, counter, fingerprint, life,
-/// wrong passwords.
-pub(crate) fn card_state(row: &dyn Row, first: usize) -> Result<(CardState, Option<Mark>), StoreError> {
-    let state = parse(row.text(first)?, "card state")?;
-    let mark = match row.opt_int(first + 1)? {
+/// Reads state and mark of a card.
+pub(crate) fn card_state(row: &Row<'_>) -> Result<(CardState, Option<Mark>), StoreError> {
+    let state = parse(row.text("state")?, "card state")?;
+    let mark = match row.opt_int("mark_counter")? {
         None => None,
         Some(counter) => Some(Mark {
             counter: u32::try_from(counter).map_err(|_| StoreError::BadRow { what: "mark" })?,
-            fingerprint: row.array(first + 2)?,
-            life: parse(row.text(first + 3)?, "mark")?,
-            wrong: row.count(first + 4)?,
+            fingerprint: row.array("mark_fingerprint")?,
+            life: parse(row.text("mark_life")?, "mark")?,
+            wrong: row.count("mark_wrong")?,
         }),
     };
     Ok((state, mark))
@@ -274,10 +274,10 @@ pub(crate) fn end_of_chain(db: &mut dyn Sql, account: i64) -> Result<Option<End>
     }
     let sql = if db.locks_rows() { end!(" FOR NO KEY UPDATE") } else { end!("") };
     db.first(sql, &params![account], |row| {
-        if row.opt_text(3)? == Some(LockCause::Moved.to_string().as_str()) {
+        if row.opt_text("lock_cause")? == Some(LockCause::Moved.to_string().as_str()) {
             return Err(StoreError::AccountMoved);
         }
-        chain_end(row, 0)
+        chain_end(row)
     })
 }
 
@@ -292,7 +292,7 @@ pub(crate) fn shard(db: &mut dyn Sql) -> Result<Shard, StoreError> {
 /// Reads the event of one audit entry.
 pub(crate) fn event_at(db: &mut dyn Sql, account: i64, sequence: i64) -> Result<Option<Event>, StoreError> {
     let sql = "SELECT event FROM audit WHERE account_id = ?1 AND sequence = ?2";
-    db.first(sql, &params![account, sequence], |row| from_json(row.text(0)?, "audit entry"))
+    db.first(sql, &params![account, sequence], |row| from_json(row.text("event")?, "audit entry"))
 }
 
 /// The receipt in the entry of an executed transaction.

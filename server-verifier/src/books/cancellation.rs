@@ -39,7 +39,7 @@ fn gather(db: &mut dyn Sql, cancellation: &ProvenCancellation) -> Result<Counter
         WHERE account_id = ?1 AND card_id = ?2";
     let card = cancellation.card().to_string();
     let mark: Option<Mark> = db
-        .first(sql, &params![account, &card], |row| Ok(books::card_state(row, 0)?.1))?
+        .first(sql, &params![account, &card], |row| Ok(books::card_state(row)?.1))?
         .ok_or(StoreError::BadRow { what: "card" })?;
     let executed = match executed_entry(db, account, cancellation.card(), counter)? {
         Some(sequence) => match books::event_at(db, account, sequence)? {

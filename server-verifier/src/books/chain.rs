@@ -39,20 +39,24 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Reads a row of `entry_columns`.
-    pub(crate) fn read(row: &'a dyn Row) -> Result<(Self, Block), StoreError> {
-        let place = Place { account: row.int(0)?, sequence: row.int(1)?, at: Timestamp(row.int(2)?) };
+    pub(crate) fn read(row: &Row<'a>) -> Result<(Self, Block), StoreError> {
+        let place = Place {
+            account: row.int("account_id")?,
+            sequence: row.int("sequence")?,
+            at: Timestamp(row.int("at")?),
+        };
         let entry = Self {
             place,
-            actor: row.opt_text(3)?,
-            reason: row.opt_text(4)?,
-            event: row.text(5)?,
-            key: row.opt_text(6)?,
-            body: row.opt_bytes(7)?,
-            message: row.opt_bytes(8)?,
-            signature: row.opt_bytes(9)?,
-            object: row.opt_bytes(10)?,
+            actor: row.opt_text("actor")?,
+            reason: row.opt_text("reason")?,
+            event: row.text("event")?,
+            key: row.opt_text("idempotency_key")?,
+            body: row.opt_bytes("body")?,
+            message: row.opt_bytes("message")?,
+            signature: row.opt_bytes("signature")?,
+            object: row.opt_bytes("object")?,
         };
-        Ok((entry, row.array(11)?))
+        Ok((entry, row.array("seal")?))
     }
 
     /// The statement that adds it.
@@ -78,7 +82,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The columns of an entry, in the order of [`Entry::read`].
+/// The columns of an entry, in the order of [`Entry::insert`].
 macro_rules! entry_columns {
     () => {
         "account_id, sequence, at, actor, reason, event, idempotency_key, body, message, signature, object, seal"

@@ -62,12 +62,12 @@ fn balances(db: &mut dyn Sql) -> Result<Option<&'static str>, StoreError> {
         WHERE account_id BETWEEN ?1 AND ?2 AND actor IS NOT NULL ORDER BY account_id, sequence";
     let (mut from, here) = (OPERATOR, shard(db)?);
     loop {
-        let page = db.all(accounts, &params![from, MAX_PAGE], |row| row.int(0))?;
+        let page = db.all(accounts, &params![from, MAX_PAGE], |row| row.int("account_id"))?;
         let Some(to) = page.last() else { return Ok(None) };
         let mut told: BTreeMap<i64, i128> = page.iter().map(|account| (*account, 0)).collect();
         let mut chain = (OPERATOR, Whereabouts::begin(OPERATOR, here));
         db.query(log, &params![from, *to], &mut |row| {
-            let account = row.int(0)?;
+            let account = row.int("account_id")?;
             if account != chain.0 {
                 chain = (account, Whereabouts::begin(account, here));
             }
@@ -91,14 +91,14 @@ pub(crate) fn own_balances(
     (from, to): (i64, i64),
 ) -> Result<BTreeMap<i64, i128>, StoreError> {
     const PARTS: [(&str, i128); 3] = [
-        ("SELECT account_id, balance FROM accounts WHERE account_id BETWEEN ?1 AND ?2", 1),
-        ("SELECT account_id, amount FROM credits WHERE account_id BETWEEN ?1 AND ?2", 1),
-        ("SELECT account_id, amount FROM entries WHERE account_id BETWEEN ?1 AND ?2", -1),
+        ("SELECT account_id, balance AS part FROM accounts WHERE account_id BETWEEN ?1 AND ?2", 1),
+        ("SELECT account_id, amount AS part FROM credits WHERE account_id BETWEEN ?1 AND ?2", 1),
+        ("SELECT account_id, amount AS part FROM entries WHERE account_id BETWEEN ?1 AND ?2", -1),
     ];
     let mut own = BTreeMap::new();
     for (sql, sign) in PARTS {
         db.query(sql, &params![from, to], &mut |row| {
-            *own.entry(row.int(0)?).or_default() += sign * i128::from(row.int(1)?);
+            *own.entry(row.int("account_id")?).or_default() += sign * i128::from(row.int("part")?);
             Ok(())
         })?;
     }

@@ -53,22 +53,23 @@ pub(crate) fn list(db: &mut dyn Sql) -> Result<Vec<ClientRecord>, StoreError> {
     db.all(select_clients!("ORDER BY client_id"), &[], record)
 }
 
-fn record(row: &dyn Row) -> Result<ClientRecord, StoreError> {
+fn record(row: &Row<'_>) -> Result<ClientRecord, StoreError> {
     const BAD: StoreError = StoreError::BadRow { what: "client" };
-    let terminal = row.opt_text(2)?.map(|terminal| books::parse(terminal, "client")).transpose()?;
-    let role = Role::new(books::parse(row.text(1)?, "client")?, terminal).map_err(|_| BAD)?;
-    let certificate = || row.array(4);
-    let credential = match (row.opt_text(3)?.map(Secret::parse), row.opt_bytes(4)?) {
+    let terminal =
+        row.opt_text("terminal_id")?.map(|terminal| books::parse(terminal, "client")).transpose()?;
+    let role = Role::new(books::parse(row.text("role")?, "client")?, terminal).map_err(|_| BAD)?;
+    let certificate = || row.array("certificate");
+    let credential = match (row.opt_text("secret_hash")?.map(Secret::parse), row.opt_bytes("certificate")?) {
         (Some(secret), Some(_)) => Credential::Both(secret, certificate()?),
         (Some(secret), None) => Credential::Token(secret),
         (None, Some(_)) => Credential::Certificate(certificate()?),
         (None, None) => return Err(BAD),
     };
     Ok(ClientRecord {
-        id: row.text(0)?.parse().map_err(|_| BAD)?,
+        id: row.text("client_id")?.parse().map_err(|_| BAD)?,
         role,
         credential,
-        added_at: Timestamp(row.int(5)?),
-        withdrawn_at: row.opt_int(6)?.map(Timestamp),
+        added_at: Timestamp(row.int("added_at")?),
+        withdrawn_at: row.opt_int("withdrawn_at")?.map(Timestamp),
     })
 }

@@ -5,7 +5,7 @@ use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::service::Receipt;
 
 use crate::books;
-use crate::books::accounts::{CHAIN_END, RowLock};
+use crate::books::accounts::RowLock;
 use crate::books::chain::{End, Sealer};
 use crate::books::notice::{Notice, Notices};
 use crate::books::outbox::topic_of;
@@ -108,7 +108,7 @@ pub(crate) fn executed_entry(
     counter: u32,
 ) -> Result<Option<i64>, StoreError> {
     let sql = "SELECT sequence FROM transactions WHERE account_id = ?1 AND card_id = ?2 AND counter = ?3";
-    db.first(sql, &params![account, &card.to_string(), counter], |row| row.int(0))
+    db.first(sql, &params![account, &card.to_string(), counter], |row| row.int("sequence"))
 }
 
 /// The receipt of what was executed for a card and counter value.
@@ -172,15 +172,15 @@ fn always(db: &mut dyn Sql, attempt: &Attempt) -> Result<(Rows, End, AnsweredBy)
     let (mut payer, mut card, mut payee, mut answered) = (None, None, None, None);
     db.query_all(&queries, &mut |query, row| {
         match query {
-            0 => payer = Some((books::account(row)?, books::chain_end(row, CHAIN_END)?)),
+            0 => payer = Some((books::account(row)?, books::chain_end(row)?)),
             1 => {
-                let older_until = row.opt_int(6)?;
-                let newest = row.int(5)? == i64::from(header.binding.signing_key);
+                let older_until = row.opt_int("older_until")?;
+                let newest = row.int("newest_key")? == i64::from(header.binding.signing_key);
                 let current = newest || older_until.is_some_and(|until| attempt.now.0 < until);
-                card = Some((books::card_state(row, 0)?, current));
+                card = Some((books::card_state(row)?, current));
             }
             2 => payee = Some(books::account(row)?),
-            _ => answered = Some((row.array(0)?, row.int(1)?, row.int(2)?)),
+            _ => answered = Some((row.array("body")?, row.int("account_id")?, row.int("sequence")?)),
         }
         Ok(())
     })?;

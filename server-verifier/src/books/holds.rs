@@ -34,30 +34,30 @@ pub(crate) fn lock_account(db: &mut dyn Sql, account: i64) -> Result<Option<Acco
 pub(crate) fn hold(db: &mut dyn Sql, id: HoldId) -> Result<Option<Hold>, StoreError> {
     let sql = "SELECT amount, state, captured, payee_id, system, closed_at FROM holds
         WHERE account_id = ?1 AND sequence = ?2";
-    db.first(sql, &params![id.account, id.sequence], |row: &dyn Row| {
-        let system = row.opt_text(4)?.map(|name| books::parse(name, "system"));
+    db.first(sql, &params![id.account, id.sequence], |row: &Row<'_>| {
+        let system = row.opt_text("system")?.map(|name| books::parse(name, "system"));
         Ok(Hold {
-            amount: row.int(0)?,
-            state: books::parse(row.text(1)?, "hold")?,
-            captured: row.int(2)?,
-            payee: row.opt_int(3)?,
+            amount: row.int("amount")?,
+            state: books::parse(row.text("state")?, "hold")?,
+            captured: row.int("captured")?,
+            payee: row.opt_int("payee_id")?,
             system: system.transpose()?,
-            closed_at: row.opt_int(5)?.map(Timestamp),
+            closed_at: row.opt_int("closed_at")?.map(Timestamp),
         })
     })
 }
 
-pub(crate) fn view(row: &dyn Row) -> Result<HoldView, StoreError> {
-    let payee = row.opt_text(5)?.map(|number| books::parse(number, "account number"));
-    let system = row.opt_text(6)?.map(|name| books::parse(name, "system"));
+pub(crate) fn view(row: &Row<'_>) -> Result<HoldView, StoreError> {
+    let payee = row.opt_text("number")?.map(|number| books::parse(number, "account number"));
+    let system = row.opt_text("system")?.map(|name| books::parse(name, "system"));
     Ok(HoldView {
-        hold: HoldId { account: row.int(0)?, sequence: row.int(1)? },
-        amount: row.int(2)?.unsigned_abs(),
-        state: books::parse(row.text(3)?, "hold")?,
-        captured: row.int(4)?.unsigned_abs(),
+        hold: HoldId { account: row.int("account_id")?, sequence: row.int("sequence")? },
+        amount: row.int("amount")?.unsigned_abs(),
+        state: books::parse(row.text("state")?, "hold")?,
+        captured: row.int("captured")?.unsigned_abs(),
         payee: payee.transpose()?,
         system: system.transpose()?,
-        placed_at: Timestamp(row.int(7)?),
-        closed_at: row.opt_int(8)?.map(Timestamp),
+        placed_at: Timestamp(row.int("placed_at")?),
+        closed_at: row.opt_int("closed_at")?.map(Timestamp),
     })
 }

@@ -15,8 +15,8 @@ use crate::domain::{Act, Actor, Event, StoreError, Timestamp};
 pub(crate) fn next_account(db: &mut dyn Sql) -> Result<i64, StoreError> {
     end_of_chain(db, OPERATOR)?;
     let rows = shard(db)?.rows();
-    let last = "SELECT max(account_id) FROM accounts WHERE account_id BETWEEN ?1 AND ?2";
-    let last = db.first(last, &params![*rows.start(), *rows.end()], |row| row.opt_int(0))?.flatten();
+    let last = "SELECT max(account_id) AS last FROM accounts WHERE account_id BETWEEN ?1 AND ?2";
+    let last = db.first(last, &params![*rows.start(), *rows.end()], |row| row.opt_int("last"))?.flatten();
     Ok(last.unwrap_or(*rows.start()) + 1)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn equity_account(
     let name = system.map_or("", |system| system.as_str());
     let found = "SELECT account_id FROM accounts
         WHERE kind = 'equity' AND currency = ?1 AND coalesce(system, '') = ?2";
-    if let Some(id) = db.first(found, &params![currency.code(), name], |row| row.int(0))? {
+    if let Some(id) = db.first(found, &params![currency.code(), name], |row| row.int("account_id"))? {
         return Ok(id);
     }
     let holder =

@@ -10,11 +10,15 @@ use crate::domain::{MAX_PAGE, StatementLine, StatementPlace, StoreError, Timesta
 /// What an account got by the next entry of its own chain, from a row of account, sequence, moment and event; none if the
 /// entry moves no money of it, or did so in another shard.
 pub(crate) fn own_leg(
-    row: &dyn Row,
+    row: &Row<'_>,
     whereabouts: &mut Whereabouts,
 ) -> Result<Option<(Payment, i64)>, StoreError> {
-    let place = Place { account: row.int(0)?, sequence: row.int(1)?, at: Timestamp(row.int(2)?) };
-    let event = books::from_json(row.text(3)?, "audit entry")?;
+    let place = Place {
+        account: row.int("account_id")?,
+        sequence: row.int("sequence")?,
+        at: Timestamp(row.int("at")?),
+    };
+    let event = books::from_json(row.text("event")?, "audit entry")?;
     whereabouts.follow(&event)?;
     if !whereabouts.is_here() {
         return Ok(None);
@@ -73,7 +77,7 @@ fn own(
     while found.len() < limit {
         let mut page = Vec::new();
         db.query(sql, &params![account, read, MAX_PAGE], &mut |row| {
-            page.push((row.int(1)?, own_leg(row, &mut whereabouts)?));
+            page.push((row.int("sequence")?, own_leg(row, &mut whereabouts)?));
             Ok(())
         })?;
         let Some((last, _)) = page.last() else { break };
@@ -98,7 +102,7 @@ fn others(
         WHERE account_id = ?1 AND (at, transaction_id) > (?2, ?3) ORDER BY at, transaction_id LIMIT ?4";
     let limit = u32::try_from(limit).unwrap_or(MAX_PAGE);
     db.all(sql, &params![account, after.at.0, &after.transaction, limit], |row| {
-        let (at, transaction) = (Timestamp(row.int(0)?), row.text(1)?.to_owned());
-        Ok(StatementLine { transaction, amount: row.int(2)?, at, place: after.clone() })
+        let (at, transaction) = (Timestamp(row.int("at")?), row.text("transaction_id")?.to_owned());
+        Ok(StatementLine { transaction, amount: row.int("amount")?, at, place: after.clone() })
     })
 }

@@ -31,7 +31,7 @@ impl LogPage {
             WHERE (a.account_id, sequence) > (?1, ?2) ORDER BY a.account_id, sequence LIMIT ?3"
         );
         let params = params![self.account, self.sequence, MAX_PAGE];
-        let entries = db.all(sql, &params, |row| Ok((row.int(0)?, log_entry(row)?)))?;
+        let entries = db.all(sql, &params, |row| Ok((row.int("account_id")?, log_entry(row)?)))?;
         if let Some((account, last)) = entries.last() {
             (self.account, self.sequence) = (*account, last.sequence);
         }
@@ -47,11 +47,11 @@ struct Noted {
 }
 
 /// Reads a row of `log_columns`.
-pub(crate) fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
-    let number = if row.int(0)? == OPERATOR { None } else { row.opt_text(1)? };
-    let text = row.text(4)?;
-    let (by, reason) = match row.opt_text(5)? {
-        Some(actor) => (Some(books::parse(actor, "actor")?), row.opt_text(6)?.map(str::to_owned)),
+pub(crate) fn log_entry(row: &Row<'_>) -> Result<LogEntry, StoreError> {
+    let number = if row.int("account_id")? == OPERATOR { None } else { row.opt_text("number")? };
+    let text = row.text("event")?;
+    let (by, reason) = match row.opt_text("actor")? {
+        Some(actor) => (Some(books::parse(actor, "actor")?), row.opt_text("reason")?.map(str::to_owned)),
         None => {
             let Noted { operator, reason } = books::from_json(text, "audit entry")?;
             (operator.map(Actor::Noted), reason)
@@ -59,8 +59,8 @@ pub(crate) fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
     };
     Ok(LogEntry {
         account: number.map(|number| books::parse(number, "account number")).transpose()?,
-        sequence: row.int(2)?,
-        at: Timestamp(row.int(3)?),
+        sequence: row.int("sequence")?,
+        at: Timestamp(row.int("at")?),
         by,
         reason,
         event: books::from_json(text, "audit entry")?,
@@ -71,5 +71,5 @@ pub(crate) fn log_entry(row: &dyn Row) -> Result<LogEntry, StoreError> {
 #[cfg(feature = "http")]
 pub(crate) fn last_at(db: &mut dyn Sql, account: i64) -> Result<Option<Timestamp>, StoreError> {
     let sql = "SELECT at FROM audit WHERE account_id = ?1 ORDER BY sequence DESC LIMIT 1";
-    db.first(sql, &params![account], |row| Ok(Timestamp(row.int(0)?)))
+    db.first(sql, &params![account], |row| Ok(Timestamp(row.int("at")?)))
 }

@@ -141,10 +141,10 @@ pub(crate) fn tag(sealer: &Sealer, table: &Table, row: &[Cell]) -> u128 {
 }
 
 /// The keyed tag of a row of a table, as a query for [`Table::select`] gives it.
-pub(crate) fn tag_of_row(sealer: &Sealer, table: &Table, row: &dyn Row) -> Result<u128, StoreError> {
+pub(crate) fn tag_of_row(sealer: &Sealer, table: &Table, row: &Row<'_>) -> Result<u128, StoreError> {
     let mut bytes = begun(table);
     for place in 0..table.told().count() {
-        add(&mut bytes, row.value(place)?);
+        add(&mut bytes, row.at(place)?);
     }
     Ok(sealer.tag(&bytes))
 }
@@ -174,6 +174,6 @@ fn add(bytes: &mut Vec<u8>, value: Value<'_>) {
 }
 
 /// A row's columns that the log tells, as a query for [`Table::select`] gives them.
-pub(crate) fn told_row(table: &Table, row: &dyn Row) -> Result<Vec<Cell>, StoreError> {
-    (0..table.told().count()).map(|place| row.value(place).map(Cell::from)).collect()
+pub(crate) fn told_row(table: &Table, row: &Row<'_>) -> Result<Vec<Cell>, StoreError> {
+    (0..table.told().count()).map(|place| row.at(place).map(Cell::from)).collect()
 }

@@ -12,15 +12,15 @@ pub(crate) fn take_up(db: &mut dyn Sql, account: i64, locked: Option<Lock>) -> R
         WHERE account_id = ?1 AND state = 'open' ORDER BY sequence";
     let holds = db.all(holds, &params![account], |row| {
         Ok(CarriedHold {
-            sequence: row.int(0)?,
-            amount: row.int(1)?.unsigned_abs(),
-            payee: row.opt_int(2)?,
-            system: row.opt_text(3)?.map(|name| books::parse(name, "system")).transpose()?,
-            placed_at: Timestamp(row.int(4)?),
+            sequence: row.int("sequence")?,
+            amount: row.int("amount")?.unsigned_abs(),
+            payee: row.opt_int("payee_id")?,
+            system: row.opt_text("system")?.map(|name| books::parse(name, "system")).transpose()?,
+            placed_at: Timestamp(row.int("placed_at")?),
         })
     })?;
     let messages = "DELETE FROM outbox WHERE account_id = ?1 RETURNING sequence";
-    let mut messages = db.all(messages, &params![account], |row| row.int(0))?;
+    let mut messages = db.all(messages, &params![account], |row| row.int("sequence"))?;
     messages.sort_unstable();
     Ok(Carried { locked, holds, messages })
 }
@@ -38,7 +38,8 @@ pub(crate) struct Sent {
 pub(crate) fn sent(db: &mut dyn Sql, account: i64, shard: Shard) -> Result<Vec<Sent>, StoreError> {
     let ids = "SELECT transaction_id FROM entries
         WHERE account_id = ?1 AND transaction_id LIKE 'carried-%'";
-    let ids = db.all(ids, &params![account], |row| books::parse(row.text(0)?, "transaction"))?;
+    let ids =
+        db.all(ids, &params![account], |row| books::parse(row.text("transaction_id")?, "transaction"))?;
     let mut all = Vec::new();
     for id in ids {
         let TransactionId::Carried { account: settling, sequence } = id else { continue };

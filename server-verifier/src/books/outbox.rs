@@ -61,18 +61,18 @@ pub(crate) fn claim(
     Ok(claimed)
 }
 
-fn claimed(row: &dyn Row, server: ServerId, lease: Timestamp) -> Result<Claimed, StoreError> {
-    let (account, sequence) = (row.int(0)?, row.int(1)?);
+fn claimed(row: &Row<'_>, server: ServerId, lease: Timestamp) -> Result<Claimed, StoreError> {
+    let (account, sequence) = (row.int("account_id")?, row.int("sequence")?);
     let message = Message {
         id: format!("{server}-{account}-{sequence}"),
-        topic: books::parse(row.text(2)?, "topic")?,
+        topic: books::parse(row.text("topic")?, "topic")?,
         server,
-        account: books::parse(row.text(4)?, "account number")?,
+        account: books::parse(row.text("number")?, "account number")?,
         sequence,
-        at: Timestamp(row.int(5)?),
-        event: books::from_json(row.text(6)?, "audit entry")?,
+        at: Timestamp(row.int("at")?),
+        event: books::from_json(row.text("event")?, "audit entry")?,
     };
-    Ok(Claimed { entry: EntryId { account, sequence }, message, attempts: row.count(3)?, lease })
+    Ok(Claimed { entry: EntryId { account, sequence }, message, attempts: row.count("attempts")?, lease })
 }
 
 /// Forgets a message that was taken, also by a second copy of it; what it held back is due.
@@ -119,21 +119,21 @@ pub(crate) fn dead(db: &mut dyn Sql, limit: u32) -> Result<Vec<DeadLetter>, Stor
         WHERE o.dead_at IS NOT NULL ORDER BY o.dead_at, o.account_id LIMIT ?1";
     db.all(sql, &params![limit], |row| {
         Ok(DeadLetter {
-            message: EntryId { account: row.int(0)?, sequence: row.int(1)? },
-            topic: books::parse::<Topic>(row.text(2)?, "topic")?,
-            account: books::parse(row.text(3)?, "account number")?,
-            attempts: row.count(4)?,
-            failure: row.opt_text(5)?.unwrap_or_default().to_owned(),
-            dead_at: Timestamp(row.int(6)?),
+            message: EntryId { account: row.int("account_id")?, sequence: row.int("sequence")? },
+            topic: books::parse::<Topic>(row.text("topic")?, "topic")?,
+            account: books::parse(row.text("number")?, "account number")?,
+            attempts: row.count("attempts")?,
+            failure: row.opt_text("failure")?.unwrap_or_default().to_owned(),
+            dead_at: Timestamp(row.int("dead_at")?),
         })
     })
 }
 
 /// When what the oldest message tells of happened that is not dead nor held back by one.
 pub(crate) fn oldest_waiting(db: &mut dyn Sql) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT min(u.at) FROM outbox o
+    let sql = "SELECT min(u.at) AS at FROM outbox o
         JOIN audit u ON u.account_id = o.account_id AND u.sequence = o.sequence WHERE o.due_at < ?1";
-    Ok(db.first(sql, &params![NEVER], |row| row.opt_int(0))?.flatten().map(Timestamp))
+    Ok(db.first(sql, &params![NEVER], |row| row.opt_int("at"))?.flatten().map(Timestamp))
 }
 
 /// The messages after `after`, whatever their state.
@@ -141,24 +141,24 @@ pub(crate) fn list(db: &mut dyn Sql, after: EntryId, limit: u32) -> Result<Vec<M
     let sql =
         "SELECT o.account_id, o.sequence, o.topic, a.number, o.attempts, o.failure, o.due_at, o.dead_at,
         (SELECT count(*) FROM outbox e WHERE e.account_id = o.account_id AND e.sequence < o.sequence
-            AND e.dead_at IS NOT NULL)
+            AND e.dead_at IS NOT NULL) AS dead_before
         FROM outbox o JOIN accounts a ON a.account_id = o.account_id
         WHERE (o.account_id, o.sequence) > (?1, ?2) ORDER BY o.account_id, o.sequence LIMIT ?3";
     db.all(sql, &params![after.account, after.sequence, limit], |row| {
-        let dead_at = row.opt_int(7)?.map(Timestamp);
-        let state = match (dead_at, row.int(8)?) {
+        let dead_at = row.opt_int("dead_at")?.map(Timestamp);
+        let state = match (dead_at, row.int("dead_before")?) {
             (Some(_), _) => MessageState::Dead,
             (None, 0) => MessageState::Waiting,
             (None, _) => MessageState::HeldBack,
         };
-        let due_at = Timestamp(row.int(6)?);
+        let due_at = Timestamp(row.int("due_at")?);
         Ok(MessageView {
-            message: EntryId { account: row.int(0)?, sequence: row.int(1)? },
-            topic: books::parse(row.text(2)?, "topic")?,
-            account: books::parse(row.text(3)?, "account number")?,
+            message: EntryId { account: row.int("account_id")?, sequence: row.int("sequence")? },
+            topic: books::parse(row.text("topic")?, "topic")?,
+            account: books::parse(row.text("number")?, "account number")?,
             state,
-            attempts: row.count(4)?,
-            failure: row.opt_text(5)?.map(str::to_owned),
+            attempts: row.count("attempts")?,
+            failure: row.opt_text("failure")?.map(str::to_owned),
             due_at: (state == MessageState::Waiting).then_some(due_at),
             dead_at,
         })

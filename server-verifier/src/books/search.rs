@@ -28,9 +28,9 @@ pub(crate) fn search(
         ORDER BY a.sequence LIMIT ?6"
     );
     let (pattern, limit, from, to) = (pattern(sought), limit.min(MAX_PAGE), sought.from.0, sought.to.0);
-    let read = |row: &dyn Row| {
+    let read = |row: &Row<'_>| {
         let entry = log_entry(row)?;
-        let place = TimePlace { at: entry.at.0, account: row.int(0)?, sequence: entry.sequence };
+        let place = TimePlace { at: entry.at.0, account: row.int("account_id")?, sequence: entry.sequence };
         Ok((place, entry))
     };
     match chain {

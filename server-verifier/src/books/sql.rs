@@ -3,9 +3,11 @@
 //! Statements are written once, with `?1` for parameters; a store that spells them otherwise translates.
 //! Integers are 64 bits wide, text is UTF-8, everything else is bytes.
 
-use crate::domain::{Cell, StoreError};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
+
+use crate::domain::{self, StoreError};
 
 /// A value: a parameter of a statement, or what a row has in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub(crate) trait Sql {
         &mut self,
         sql: &'static str,
         params: &[Value<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
     /// Runs queries, in this order, in as few exchanges with the database as it can; `each` learns which
@@ -47,7 +49,7 @@ pub(crate) trait Sql {
     fn query_all(
         &mut self,
         queries: &[Statement<'_>],
-        each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         for (number, query) in queries.iter().enumerate() {
             self.query(query.sql, &query.params, &mut |row| each(number, row))?;
@@ -69,60 +71,87 @@ pub(crate) trait Sql {
     fn locks_rows(&self) -> bool;
 }
 
-/// One row of a result; columns are counted from 0.
-pub(crate) trait Row {
-    fn value(&self, column: usize) -> Result<Value<'_>, StoreError>;
+/// The columns of a row, as a store has them: counted from 0, in the order of the statement.
+pub(crate) trait Columns {
+    /// The name of a column; none after the last.
+    fn name(&self, place: usize) -> Option<&str>;
+
+    /// What the row has in a column.
+    fn value(&self, place: usize) -> Result<Value<'_>, StoreError>;
 }
 
-const BAD_COLUMN: StoreError = StoreError::BadRow { what: "column" };
+/// One row of a result, of which columns are read by name.
+pub(crate) struct Row<'a> {
+    columns: &'a dyn Columns,
+    /// The place after the column that was read last, where the next one is most often.
+    next: Cell<usize>,
+}
 
-impl dyn Row + '_ {
-    pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
+impl<'a> Row<'a> {
+    pub(crate) fn new(columns: &'a dyn Columns) -> Self {
+        Self { columns, next: Cell::new(0) }
+    }
+
+    /// What the row has in the column at a place.
+    pub(crate) fn at(&self, place: usize) -> Result<Value<'a>, StoreError> {
+        self.columns.value(place)
+    }
+
+    fn value(&self, column: &'static str) -> Result<Value<'a>, StoreError> {
+        let is_here = |place: &usize| self.columns.name(*place) == Some(column);
+        let mut places = (0..).take_while(|place| self.columns.name(*place).is_some());
+        let next = Some(self.next.get()).filter(is_here);
+        let place = next.or_else(|| places.find(is_here)).ok_or(StoreError::BadRow { what: column })?;
+        self.next.set(place + 1);
+        self.at(place)
+    }
+
+    pub(crate) fn opt_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
         match self.value(column)? {
             Value::Null => Ok(None),
             Value::Int(value) => Ok(Some(value)),
-            _ => Err(BAD_COLUMN),
+            _ => Err(StoreError::BadRow { what: column }),
         }
     }
 
-    pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
+    pub(crate) fn opt_text(&self, column: &'static str) -> Result<Option<&'a str>, StoreError> {
         match self.value(column)? {
             Value::Null => Ok(None),
             Value::Text(value) => Ok(Some(value)),
-            _ => Err(BAD_COLUMN),
+            _ => Err(StoreError::BadRow { what: column }),
         }
     }
 
-    pub(crate) fn opt_bytes(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
+    pub(crate) fn opt_bytes(&self, column: &'static str) -> Result<Option<&'a [u8]>, StoreError> {
         match self.value(column)? {
             Value::Null => Ok(None),
             Value::Bytes(value) => Ok(Some(value)),
-            _ => Err(BAD_COLUMN),
+            _ => Err(StoreError::BadRow { what: column }),
         }
     }
 
-    pub(crate) fn int(&self, column: usize) -> Result<i64, StoreError> {
-        self.opt_int(column)?.ok_or(BAD_COLUMN)
+    pub(crate) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.opt_int(column)?.ok_or(StoreError::BadRow { what: column })
     }
 
-    pub(crate) fn count(&self, column: usize) -> Result<u32, StoreError> {
-        u32::try_from(self.int(column)?).map_err(|_| BAD_COLUMN)
+    pub(crate) fn count(&self, column: &'static str) -> Result<u32, StoreError> {
+        u32::try_from(self.int(column)?).map_err(|_| StoreError::BadRow { what: column })
     }
 
-    pub(crate) fn flag(&self, column: usize) -> Result<bool, StoreError> {
+    pub(crate) fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
         Ok(self.int(column)? != 0)
     }
 
-    pub(crate) fn text(&self, column: usize) -> Result<&str, StoreError> {
-        self.opt_text(column)?.ok_or(BAD_COLUMN)
+    pub(crate) fn text(&self, column: &'static str) -> Result<&'a str, StoreError> {
+        self.opt_text(column)?.ok_or(StoreError::BadRow { what: column })
     }
 
-    pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
-        self.opt_bytes(column)?.ok_or(BAD_COLUMN)
+    pub(crate) fn bytes(&self, column: &'static str) -> Result<&'a [u8], StoreError> {
+        self.opt_bytes(column)?.ok_or(StoreError::BadRow { what: column })
     }
 
-    pub(crate) fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
-        self.bytes(column)?.try_into().map_err(|_| BAD_COLUMN)
+    pub(crate) fn array<const N: usize>(&self, column: &'static str) -> Result<[u8; N], StoreError> {
+        self.bytes(column)?.try_into().map_err(|_| StoreError::BadRow { what: column })
     }
 }
 
@@ -132,7 +161,7 @@ impl dyn Sql + '_ {
         &mut self,
         sql: &'static str,
         params: &[Value<'_>],
-        read: impl Fn(&dyn Row) -> Result<T, StoreError>,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut found = None;
         self.query(sql, params, &mut |row| {
@@ -149,7 +178,7 @@ impl dyn Sql + '_ {
         &mut self,
         sql: &'static str,
         params: &[Value<'_>],
-        read: impl Fn(&dyn Row) -> Result<T, StoreError>,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
         self.query(sql, params, &mut |row| {
@@ -161,17 +190,21 @@ impl dyn Sql + '_ {
 
     /// The number that a query without parameters and with one row counts.
     pub(crate) fn count(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<i64, StoreError> {
-        Ok(self.first(sql, params, |row| row.int(0))?.unwrap_or(0))
+        match self.first(sql, params, |row| row.at(0).map(domain::Cell::from))? {
+            None | Some(domain::Cell::Null) => Ok(0),
+            Some(domain::Cell::Int(count)) => Ok(count),
+            Some(_) => Err(StoreError::BadRow { what: "count" }),
+        }
     }
 }
 
-impl<'a> From<&'a Cell> for Value<'a> {
-    fn from(cell: &'a Cell) -> Self {
+impl<'a> From<&'a domain::Cell> for Value<'a> {
+    fn from(cell: &'a domain::Cell) -> Self {
         match cell {
-            Cell::Null => Self::Null,
-            Cell::Int(value) => Self::Int(*value),
-            Cell::Text(text) => Self::Text(text),
-            Cell::Bytes { hex } => Self::Bytes(hex),
+            domain::Cell::Null => Self::Null,
+            domain::Cell::Int(value) => Self::Int(*value),
+            domain::Cell::Text(text) => Self::Text(text),
+            domain::Cell::Bytes { hex } => Self::Bytes(hex),
         }
     }
 }
@@ -224,7 +257,7 @@ impl<'a, const N: usize> From<&'a [u8; N]> for Value<'a> {
     }
 }
 
-impl From<Value<'_>> for Cell {
+impl From<Value<'_>> for domain::Cell {
     fn from(value: Value<'_>) -> Self {
         match value {
             Value::Null => Self::Null,

@@ -109,7 +109,7 @@ impl Verifier {
 /// The cards of an account that have a mark.
 fn marked_cards(db: &mut dyn Sql, account: i64) -> Result<Vec<CardId>, StoreError> {
     let sql = "SELECT card_id FROM cards WHERE account_id = ?1 AND mark_counter IS NOT NULL ORDER BY card_id";
-    db.all(sql, &params![account], |row| books::parse(row.text(0)?, "card"))
+    db.all(sql, &params![account], |row| books::parse(row.text("card_id")?, "card"))
 }
 
 /// An account that nobody else may change until the transaction ends.

@@ -57,7 +57,9 @@ impl Verifier {
         let (mut from, mut forgotten) = ((String::new(), String::new()), 0);
         loop {
             let params = params![&from.0, &from.1, STEP - 1];
-            let key = |row: &dyn Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()));
+            let key = |row: &Row<'_>| {
+                Ok((row.text("terminal_id")?.to_owned(), row.text("idempotency_key")?.to_owned()))
+            };
             let Some(to) = self.store.read(|db| db.first(end_of_step, &params, key))? else {
                 let params = params![&from.0, &from.1, before];
                 return Ok(forgotten + self.store.write(|db| db.execute(forget_the_rest, &params))?);

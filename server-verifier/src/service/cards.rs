@@ -287,7 +287,7 @@ impl Verifier {
     pub fn management_keys(&self, card: CardId) -> Result<KeySet, ServiceError> {
         let sql = "SELECT k.binding FROM cards c JOIN card_keys k USING (account_id, card_id)
             WHERE c.card_id = ?1 AND k.signing_key = c.newest_key";
-        let read = |row: &dyn Row| books::from_json::<Binding>(row.text(0)?, "card");
+        let read = |row: &Row<'_>| books::from_json::<Binding>(row.text("binding")?, "card");
         let id = card.to_string();
         let binding = self.store.read(|db| db.first(sql, &params![&id], read))?;
         let issuer_key = binding.ok_or(ServiceError::NoSuchCard)?.issuer_key;
@@ -303,7 +303,7 @@ fn account_of_card(db: &mut dyn Sql, card: CardId) -> Result<Account, ServiceErr
 
 fn card_state(db: &mut dyn Sql, account: i64, card: CardId) -> Result<CardState, ServiceError> {
     let sql = "SELECT state FROM cards WHERE account_id = ?1 AND card_id = ?2";
-    let read = |row: &dyn Row| books::parse(row.text(0)?, "card state");
+    let read = |row: &Row<'_>| books::parse(row.text("state")?, "card state");
     db.first(sql, &params![account, &card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)
 }
 
@@ -318,8 +318,8 @@ fn ordered_key(
         WHERE account_id = ?1 AND card_id = ?2 AND signing_key = ?3";
     let card = card.to_string();
     let row = db.first(sql, &params![account, &card, u32::from(signing_key)], |row| {
-        let bits = usize::try_from(row.int(1)?).unwrap_or(0);
-        Ok((books::from_json(row.text(0)?, "card")?, bits, row.opt_bytes(2)?.is_some()))
+        let bits = usize::try_from(row.int("rsa_bits")?).unwrap_or(0);
+        Ok((books::from_json(row.text("binding")?, "card")?, bits, row.opt_bytes("public_key")?.is_some()))
     })?;
     match row {
         None => Err(ServiceError::StatementMismatch),

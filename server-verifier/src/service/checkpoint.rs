@@ -198,12 +198,15 @@ pub(super) fn line<T: serde::Serialize>(out: &mut dyn Write, value: &T) -> Resul
     out.write_all(b"\n").map_err(ServiceError::File)
 }
 
-/// Reads sequence, time, event.
-fn signed(row: &dyn Row) -> Result<SignedCheckpoint, StoreError> {
-    match books::from_json(row.text(2)?, "audit entry")? {
-        Event::Checkpointed { chains, root } => {
-            Ok(SignedCheckpoint { sequence: row.int(0)?, at: Timestamp(row.int(1)?), chains, root })
-        }
+/// Reads an entry that tells of a checkpoint.
+fn signed(row: &Row<'_>) -> Result<SignedCheckpoint, StoreError> {
+    match books::from_json(row.text("event")?, "audit entry")? {
+        Event::Checkpointed { chains, root } => Ok(SignedCheckpoint {
+            sequence: row.int("sequence")?,
+            at: Timestamp(row.int("at")?),
+            chains,
+            root,
+        }),
         _ => Err(StoreError::BadRow { what: "checkpoint" }),
     }
 }
@@ -215,6 +218,6 @@ fn still_there(db: &mut dyn Sql, head: &Head) -> Result<bool, StoreError> {
         return Ok(head.seal == ORIGIN && db.count(sql, &params![head.account])? == 1);
     }
     let sql = "SELECT seal FROM audit WHERE account_id = ?1 AND sequence = ?2";
-    let seal = db.first(sql, &params![head.account, head.sequence], |row| row.array(0))?;
+    let seal = db.first(sql, &params![head.account, head.sequence], |row| row.array("seal"))?;
     Ok(seal == Some(head.seal))
 }

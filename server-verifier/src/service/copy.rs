@@ -113,7 +113,5 @@ fn page(db: &mut dyn Sql, table: &Table, last: &[Cell]) -> Result<Vec<Vec<Cell>>
         if last.is_empty() { String::new() } else { format!("WHERE ({key}) > ({})", places.join(", ")) };
     let sql = format!("SELECT {all} FROM {} {after} ORDER BY {key} LIMIT {PAGE}", table.name);
     let params: Vec<Value<'_>> = last.iter().map(Value::from).collect();
-    db.all(kept(&sql), &params, |row| {
-        (0..names.len()).map(|place| row.value(place).map(Cell::from)).collect()
-    })
+    db.all(kept(&sql), &params, |row| (0..names.len()).map(|place| row.at(place).map(Cell::from)).collect())
 }

@@ -58,8 +58,8 @@ impl Desk<'_> {
         let sql =
             "SELECT body, account_id, sequence FROM requests WHERE terminal_id = ?1 AND idempotency_key = ?2";
         let found = db.first(sql, &params![&once.of, once.key.as_str()], |row| {
-            let entry = EntryId { account: row.int(1)?, sequence: row.int(2)? };
-            Ok((row.array(0)?, entry))
+            let entry = EntryId { account: row.int("account_id")?, sequence: row.int("sequence")? };
+            Ok((row.array("body")?, entry))
         })?;
         match found {
             None => Ok(()),

@@ -87,7 +87,7 @@ pub(super) struct Totals {
 }
 
 impl Written<'_> {
-    fn read(row: &dyn Row, number: Option<&str>) -> Result<Self, StoreError> {
+    fn read(row: &Row<'_>, number: Option<&str>) -> Result<Self, StoreError> {
         let (entry, seal) = Entry::read(row)?;
         let text = |text: Option<&str>| text.map(str::to_owned);
         let bytes = |bytes: Option<&[u8]>| bytes.map(|bytes| Hex(bytes.to_vec()));

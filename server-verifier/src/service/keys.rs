@@ -83,9 +83,9 @@ fn cards_bound(db: &mut dyn Sql, kind: KeyKind, id: KeyId, now: Timestamp) -> Re
         JOIN card_keys k USING (account_id, card_id) WHERE c.state <> 'blocked'";
     let mut cards = 0;
     db.query(sql, &[], &mut |row| {
-        let binding: Binding = books::from_json(row.text(0)?, "card")?;
-        let superseded = i64::from(binding.signing_key) < row.int(1)?;
-        let over = superseded && row.opt_int(2)?.is_none_or(|until| until <= now.0);
+        let binding: Binding = books::from_json(row.text("binding")?, "card")?;
+        let superseded = i64::from(binding.signing_key) < row.int("newest_key")?;
+        let over = superseded && row.opt_int("older_until")?.is_none_or(|until| until <= now.0);
         let bound = match kind {
             KeyKind::Server => binding.server_key,
             KeyKind::Issuer => binding.issuer_key,

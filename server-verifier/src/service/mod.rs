@@ -326,7 +326,10 @@ fn load_decider(
 
 fn server_row(db: &mut dyn Sql) -> Result<(ServerId, Policy), StoreError> {
     let row = db.first("SELECT server_id, policy FROM server", &[], |row| {
-        Ok((books::parse(row.text(0)?, "server id")?, books::from_json(row.text(1)?, "policy")?))
+        Ok((
+            books::parse(row.text("server_id")?, "server id")?,
+            books::from_json(row.text("policy")?, "policy")?,
+        ))
     })?;
     row.ok_or(StoreError::BadRow { what: "server" })
 }

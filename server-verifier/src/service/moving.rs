@@ -8,7 +8,7 @@ use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::service::SystemName;
 
 use crate::books;
-use crate::books::accounts::{CHAIN_END, RowLock, shard};
+use crate::books::accounts::{RowLock, shard};
 use crate::books::chain::{End, Place};
 use crate::books::ledger::equity_account;
 use crate::books::moving::{Sent, has_come, sent, take_up};
@@ -77,8 +77,8 @@ impl Desk<'_> {
     /// Whether the destination has all of the account's chain that is here, and more.
     fn has_arrived(&self, account: &Account, to: &Verifier) -> Result<bool, ServiceError> {
         let last = |db: &mut dyn Sql| {
-            let sql = "SELECT max(sequence) FROM audit WHERE account_id = ?1";
-            Ok::<_, StoreError>(db.first(sql, &params![account.id], |row| row.opt_int(0))?.flatten())
+            let sql = "SELECT max(sequence) AS last FROM audit WHERE account_id = ?1";
+            Ok::<_, StoreError>(db.first(sql, &params![account.id], |row| row.opt_int("last"))?.flatten())
         };
         let (here, there) = (self.verifier.store.read(last)?, to.store.read(last)?);
         Ok(there > here)
@@ -233,7 +233,7 @@ impl<'a> Arrival<'a> {
     fn begin(there: &'a mut dyn Sql, account: &Account, route: &Route<'a>) -> Result<Self, ServiceError> {
         let (to, by_number) = (route.verifier, RowLock::Change.by_number(there));
         let found = there.first(by_number, &params![account.number.as_str()], |row| {
-            Ok((books::account(row)?, books::chain_end(row, CHAIN_END)?))
+            Ok((books::account(row)?, books::chain_end(row)?))
         })?;
         let row = "SELECT count(*) FROM accounts WHERE account_id = ?1";
         let known = match found {
@@ -291,7 +291,7 @@ impl<'a> Arrival<'a> {
     fn check(&self, here: &mut dyn Sql, from: &Verifier) -> Result<(), ServiceError> {
         let (account, ours) = (self.replay.account, self.replay.end(&self.to.sealer));
         let by_row = RowLock::None.by_row(here);
-        let end = here.first(by_row, &params![account], |row| books::chain_end(row, CHAIN_END))?;
+        let end = here.first(by_row, &params![account], books::chain_end)?;
         if end != Some(ours) {
             return Err(ServiceError::AuditBroken { account, sequence: ours.sequence + 1 });
         }

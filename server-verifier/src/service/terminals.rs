@@ -75,9 +75,9 @@ impl Verifier {
         self.store.read(|db| {
             Ok(db.all(sql, &params![after, limit.min(MAX_PAGE)], |row| {
                 Ok(TerminalView {
-                    terminal: books::parse(row.text(0)?, "terminal")?,
-                    registered_at: Timestamp(row.int(1)?),
-                    withdrawn_at: row.opt_int(2)?.map(Timestamp),
+                    terminal: books::parse(row.text("terminal_id")?, "terminal")?,
+                    registered_at: Timestamp(row.int("registered_at")?),
+                    withdrawn_at: row.opt_int("withdrawn_at")?.map(Timestamp),
                 })
             })?)
         })
@@ -93,7 +93,7 @@ pub(super) enum Standing {
 
 pub(super) fn standing(db: &mut dyn Sql, terminal: &TerminalId) -> Result<Standing, StoreError> {
     let sql = "SELECT withdrawn_at FROM terminals WHERE terminal_id = ?1";
-    let row = db.first(sql, &params![terminal.as_str()], |row| row.opt_int(0))?;
+    let row = db.first(sql, &params![terminal.as_str()], |row| row.opt_int("withdrawn_at"))?;
     Ok(match row {
         None => Standing::Unknown,
         Some(None) => Standing::Registered,

@@ -297,8 +297,9 @@ impl Verifier {
     #[cfg(feature = "http")]
     pub(crate) fn number_of(&self, row: i64) -> Result<Option<AccountNumber>, ServiceError> {
         let sql = "SELECT number FROM accounts WHERE account_id = ?1";
-        let number =
-            |row: &dyn Row| row.opt_text(0)?.map(|number| books::parse(number, "account number")).transpose();
+        let number = |row: &Row<'_>| {
+            row.opt_text("number")?.map(|number| books::parse(number, "account number")).transpose()
+        };
         self.store.read(|db| Ok(db.first(sql, &params![row], number)?.flatten()))
     }
 
@@ -347,7 +348,7 @@ fn cards(db: &mut dyn Sql, account: i64) -> Result<Vec<CardView>, StoreError> {
         ON k.account_id = c.account_id AND k.card_id = c.card_id AND k.signing_key = c.newest_key
         WHERE c.account_id = ?1 ORDER BY c.card_id";
     db.all(sql, &params![account], |row| {
-        let Binding { card, suite, signing_key, .. } = books::from_json(row.text(0)?, "card")?;
-        Ok(CardView { card, suite, state: books::parse(row.text(1)?, "card state")?, signing_key })
+        let Binding { card, suite, signing_key, .. } = books::from_json(row.text("binding")?, "card")?;
+        Ok(CardView { card, suite, state: books::parse(row.text("state")?, "card state")?, signing_key })
     })
 }

@@ -132,11 +132,12 @@ pub(crate) type Parts = BTreeMap<String, String>;
 /// The parts of the schema that is there, of SQLite, but for what it makes by itself. Whether rows lie where their key is
 /// differs with the version that has made a table.
 pub(crate) fn parts(db: &mut dyn Sql) -> Result<Parts, StoreError> {
-    let sql = "SELECT type || ' ' || name || ' of ' || tbl_name, coalesce(replace(sql, ', WITHOUT ROWID', ''), '') FROM sqlite_schema
+    let sql = "SELECT type || ' ' || name || ' of ' || tbl_name AS part,
+            coalesce(replace(sql, ', WITHOUT ROWID', ''), '') AS made FROM sqlite_schema
             WHERE substr(name, 1, 7) <> 'sqlite_'
         UNION ALL SELECT 'version', CAST(user_version AS TEXT) FROM pragma_user_version
         UNION ALL SELECT 'application', CAST(application_id AS TEXT) FROM pragma_application_id";
-    let parts = db.all(sql, &[], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
+    let parts = db.all(sql, &[], |row| Ok((row.text("part")?.to_owned(), row.text("made")?.to_owned())))?;
     Ok(parts.into_iter().collect())
 }
 

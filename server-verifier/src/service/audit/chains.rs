@@ -160,8 +160,8 @@ impl<'a> Chains<'a> {
         (self.told, self.signatures)
     }
 
-    fn entry(&mut self, row: &dyn Row) -> Result<(), StoreError> {
-        let account = row.int(0)?;
+    fn entry(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        let account = row.int("account_id")?;
         if account != self.chain.replay.account {
             self.end_chain()?;
             self.chain = Chain::new(account, self.chain.replay.shard);

@@ -61,7 +61,7 @@ impl Verifier {
         let page = "SELECT account_id FROM accounts WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
         let (mut chains, mut from) = (Chains::new(self, signatures, kept_since), i64::MIN);
         loop {
-            let accounts = db.all(page, &params![from, MAX_PAGE], |row| row.int(0))?;
+            let accounts = db.all(page, &params![from, MAX_PAGE], |row| row.int("account_id"))?;
             // The last page has what belongs to accounts that do not exist, too.
             let last = accounts.get(MAX_PAGE as usize - 1).copied();
             let range = (from, last.unwrap_or(i64::MAX));

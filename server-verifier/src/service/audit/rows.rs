@@ -32,9 +32,9 @@ pub(super) fn verify_accounts(
         WHERE account_id BETWEEN ?1 AND ?2 ORDER BY account_id";
     let mut cut = None;
     db.query(sql, &params![from, to], &mut |row| {
-        let account = row.int(0)?;
+        let account = row.int("account_id")?;
         let end = told.ends.get(&account);
-        if cut.is_none() && books::chain_end(row, 1).ok().as_ref() != end {
+        if cut.is_none() && books::chain_end(row).ok().as_ref() != end {
             cut = Some((account, end.map_or(1, |end| end.sequence + 1)));
         }
         Ok(())
@@ -70,7 +70,7 @@ pub(super) fn verify_common(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> R
     told.rows.verify(&found)?;
     verify_older_requests(db, sealer, told)?;
     verify_outbox(db, sealer, told)?;
-    match db.first(check::STRANGE_CREDITS, &[], |row| row.int(0))? {
+    match db.first(check::STRANGE_CREDITS, &[], |row| row.int("account_id"))? {
         Some(account) => Err(ServiceError::RowsBroken { account, what: CREDITS.name }),
         None => Ok(()),
     }
@@ -79,7 +79,8 @@ pub(super) fn verify_common(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> R
 /// An answer that might be forgotten by now is none the less one that was given.
 fn verify_older_requests(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Result<(), ServiceError> {
     let entry = entry_columns!().split(", ").map(|column| format!("a.{column}"));
-    let columns: Vec<_> = entry.chain(REQUESTS.told().map(|column| format!("r.{column}"))).collect();
+    let columns: Vec<_> =
+        entry.chain(REQUESTS.told().map(|column| format!("r.{column} AS asked_{column}"))).collect();
     let sql = format!(
         "SELECT {} FROM requests r LEFT JOIN audit a ON a.account_id = r.account_id AND a.sequence = r.sequence
          WHERE r.at < ?1",
@@ -88,7 +89,7 @@ fn verify_older_requests(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Resu
     let first = entry_columns!().split(", ").count();
     let mut strange = None;
     let read = db.query(kept(&sql), &params![told.kept_since], &mut |row| {
-        let values = (first..columns.len()).map(|place| row.value(place).map(Cell::from));
+        let values = (first..columns.len()).map(|place| row.at(place).map(Cell::from));
         let found = values.collect::<Result<Vec<_>, _>>()?;
         if answer(row).as_ref() != Some(&found) && !told.passing.contains(&tag(sealer, &REQUESTS, &found)) {
             strange = Some(OPERATOR);
@@ -100,7 +101,7 @@ fn verify_older_requests(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Resu
 }
 
 /// The row that an entry's request has left.
-fn answer(row: &dyn Row) -> Option<Vec<Cell>> {
+fn answer(row: &Row<'_>) -> Option<Vec<Cell>> {
     let (entry, _) = Entry::read(row).ok()?;
     let event: Event = books::from_json(entry.event, "audit entry").ok()?;
     match answered(&entry, &event)? {
@@ -115,12 +116,13 @@ fn verify_outbox(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Result<(), S
         LEFT JOIN audit a ON a.account_id = o.account_id AND a.sequence = o.sequence";
     let mut strange = None;
     let read = db.query(sql, &[], &mut |row| {
-        let event: Option<Event> = row.opt_text(3)?.and_then(|event| books::from_json(event, "event").ok());
+        let event: Option<Event> =
+            row.opt_text("event")?.and_then(|event| books::from_json(event, "event").ok());
         let topic = event.as_ref().and_then(outbox::topic_of).map(<&str>::from);
-        let fits = topic == Some(row.text(2)?)
+        let fits = topic == Some(row.text("topic")?)
             || told.passing.contains(&tag(sealer, &OUTBOX, &told_row(&OUTBOX, row)?));
         if !fits {
-            strange = Some(row.int(0)?);
+            strange = Some(row.int("account_id")?);
         }
         Ok(())
     });
@@ -141,8 +143,9 @@ impl Verifier {
         let (mut from, mut cards) = ((i64::MIN, i64::MIN), BTreeMap::new());
         loop {
             let page = db.all(sql, &params![from.0, from.1, MAX_PAGE], |row| {
-                let evidence = [row.bytes(2)?, row.bytes(3)?, row.bytes(4)?].map(<[u8]>::to_vec);
-                Ok(((row.int(0)?, row.int(1)?), evidence))
+                let evidence = [row.bytes("message")?, row.bytes("signature")?, row.bytes("object")?]
+                    .map(<[u8]>::to_vec);
+                Ok(((row.int("account_id")?, row.int("sequence")?), evidence))
             })?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             from = *last;

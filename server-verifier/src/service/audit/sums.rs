@@ -29,7 +29,7 @@ impl Sums {
         (tail, params): (&str, &[Value<'_>]),
     ) -> Result<(), ServiceError> {
         let read = db.query(table.select(tail), params, &mut |row| {
-            let account = if table.home == Home::Account { row.int(0)? } else { OPERATOR };
+            let account = if table.home == Home::Account { row.int("account_id")? } else { OPERATOR };
             self.add(table, account, tag_of_row(sealer, table, row)?);
             Ok(())
         });

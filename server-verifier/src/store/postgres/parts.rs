@@ -40,11 +40,12 @@ const PARTS: &str = "
         WHERE NOT EXISTS (SELECT FROM pg_depend d
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
     )
-    SELECT part, replace(replace(made, here.name || '.', ''), 'pg_temp.', '') FROM parts, here";
+    SELECT part, replace(replace(made, here.name || '.', ''), 'pg_temp.', '') AS made FROM parts, here";
 
 /// The parts of the schema of that name.
 fn parts(db: &mut dyn Sql, name: &str) -> Result<Parts, StoreError> {
-    let rows = db.all(PARTS, &params![name], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
+    let rows = db
+        .all(PARTS, &params![name], |row| Ok((row.text("part")?.to_owned(), row.text("made")?.to_owned())))?;
     Ok(rows.into_iter().collect())
 }
 
@@ -59,9 +60,9 @@ impl From<StoreError> for Made {
 
 /// The parts of the schema that is there.
 pub(super) fn found(db: &mut dyn Sql) -> Result<Parts, StoreError> {
-    let here = name(db, "SELECT current_schema()::text")?;
+    let here = name(db, "SELECT current_schema()::text AS name")?;
     let mut found = parts(db, &here)?;
-    let versions = db.all("SELECT version FROM onetap_schema", &[], |row| row.int(0))?;
+    let versions = db.all("SELECT version FROM onetap_schema", &[], |row| row.int("version"))?;
     found.insert("version".to_owned(), format!("{versions:?}"));
     Ok(found)
 }
@@ -72,12 +73,13 @@ pub(super) fn ours(db: &mut dyn Sql) -> Result<Parts, StoreError> {
     for script in schema::postgres_scripts(0) {
         db.execute(kept(&format!("DO $made$ BEGIN {script} END $made$")), &[])?;
     }
-    let temporary = name(db, "SELECT nspname::text FROM pg_namespace WHERE oid = pg_my_temp_schema()")?;
+    let temporary =
+        name(db, "SELECT nspname::text AS name FROM pg_namespace WHERE oid = pg_my_temp_schema()")?;
     let mut ours = parts(db, &temporary)?;
     ours.insert("version".to_owned(), format!("{:?}", [schema::VERSION]));
     Ok(ours)
 }
 
 fn name(db: &mut dyn Sql, sql: &'static str) -> Result<String, StoreError> {
-    Ok(db.first(sql, &[], |row| Ok(row.text(0)?.to_owned()))?.unwrap_or_default())
+    Ok(db.first(sql, &[], |row| Ok(row.text("name")?.to_owned()))?.unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Error, Statement as Prepared};
 
 use super::spelling::{joined, spelled};
 use super::wire::{Owned, is_broken, is_conflict};
-use crate::books::sql::{Sql, Statement, Value};
+use crate::books::sql::{Row, Sql, Statement, Value};
 use crate::domain::StoreError;
 use crate::store::schema;
 
@@ -31,7 +31,7 @@ pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Serialises those who bring the schema up to date.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(823173296)";
 /// Locks, so that its commit waits for the standby; shared, so that sessions do not wait for each other.
-const BARRIER: &str = "SELECT current_setting('synchronous_commit') FROM server FOR KEY SHARE";
+const BARRIER: &str = "SELECT current_setting('synchronous_commit') AS level FROM server FOR KEY SHARE";
 /// Settings of `synchronous_commit` under which a crash takes along what was answered.
 const LOSING: [&str; 2] = ["off", "local"];
 /// How long a decision waits for the server: longer than any of the server's own time-outs. It is reached when the
@@ -92,7 +92,7 @@ impl Session {
     /// that nobody was told of and that the standby may lack: an answer out of these must not leave before.
     pub(super) fn barrier(&mut self) -> Result<(), StoreError> {
         let level =
-            self.transaction(WRITE, |db| db.first(BARRIER, &[], |row| Ok(row.text(0)?.to_owned())))?;
+            self.transaction(WRITE, |db| db.first(BARRIER, &[], |row| Ok(row.text("level")?.to_owned())))?;
         match level {
             Some(level) if LOSING.contains(&level.as_str()) => Err(StoreError::Refused(format!(
                 "synchronous_commit is {level}, a crash would lose what was answered"
@@ -314,8 +314,8 @@ fn version(db: &mut dyn Sql) -> Result<i64, StoreError> {
 
 /// Refuses a database that cannot hold every name.
 fn check_encoding(db: &mut dyn Sql) -> Result<(), StoreError> {
-    let sql = "SELECT current_setting('server_encoding')";
-    match db.first(sql, &[], |row| Ok(row.text(0)?.to_owned()))? {
+    let sql = "SELECT current_setting('server_encoding') AS encoding";
+    match db.first(sql, &[], |row| Ok(row.text("encoding")?.to_owned()))? {
         Some(encoding) if encoding != "UTF8" => Err(StoreError::Refused(format!(
             "the database's encoding is {encoding}, which lacks most letters: make one with `createdb -E UTF8 -T template0`"
         ))),
@@ -335,7 +335,7 @@ impl Sql for Session {
         &mut self,
         sql: &'static str,
         params: &[Value<'_>],
-        each: &mut dyn FnMut(&dyn crate::books::sql::Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let sql = self.prepare(sql)?;
         self.catch_up()?;
@@ -345,7 +345,7 @@ impl Sql for Session {
             let (begun, rows) = join(begin(client, opening), client.query_raw(&sql, params)).await;
             let mut rows = pin!(begun.and(rows)?);
             while let Some(row) = rows.try_next().await? {
-                if let Err(refused) = each(&row) {
+                if let Err(refused) = each(&Row::new(&row)) {
                     return Ok(Err(refused));
                 }
             }
@@ -357,7 +357,7 @@ impl Sql for Session {
     fn query_all(
         &mut self,
         queries: &[Statement<'_>],
-        each: &mut dyn FnMut(usize, &dyn crate::books::sql::Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let prepared = queries.iter().map(|query| self.prepare(query.sql)).collect::<Result<Vec<_>, _>>()?;
         self.catch_up()?;
@@ -373,7 +373,7 @@ impl Sql for Session {
         });
         for (query, rows) in self.noted(answers)?.into_iter().enumerate() {
             for row in rows {
-                each(query, &row)?;
+                each(query, &Row::new(&row))?;
             }
         }
         Ok(())

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use crate::books::sql::{Row, Value};
+use crate::books::sql::{Columns, Value};
 use crate::domain::{StoreError, causes};
 
 /// A parameter that waits for the commit.
@@ -71,13 +72,17 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-impl Row for tokio_postgres::Row {
-    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
-        let kind = self.columns().get(column).map(tokio_postgres::Column::type_);
+impl Columns for tokio_postgres::Row {
+    fn name(&self, place: usize) -> Option<&str> {
+        self.columns().get(place).map(Column::name)
+    }
+
+    fn value(&self, place: usize) -> Result<Value<'_>, StoreError> {
+        let kind = self.columns().get(place).map(Column::type_);
         let value = match kind {
-            Some(&Type::INT8) => self.try_get::<_, Option<i64>>(column)?.map(Value::Int),
-            Some(&Type::TEXT) => self.try_get::<_, Option<&str>>(column)?.map(Value::Text),
-            Some(&Type::BYTEA) => self.try_get::<_, Option<&[u8]>>(column)?.map(Value::Bytes),
+            Some(&Type::INT8) => self.try_get::<_, Option<i64>>(place)?.map(Value::Int),
+            Some(&Type::TEXT) => self.try_get::<_, Option<&str>>(place)?.map(Value::Text),
+            Some(&Type::BYTEA) => self.try_get::<_, Option<&[u8]>>(place)?.map(Value::Bytes),
             _ => return Err(StoreError::BadRow { what: "column" }),
         };
         Ok(value.unwrap_or(Value::Null))

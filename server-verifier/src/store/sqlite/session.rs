@@ -3,7 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
-use crate::books::sql::{Row, Sql, Value};
+use crate::books::sql::{Columns, Row, Sql, Value};
 use crate::domain::StoreError;
 
 /// A transaction of SQLite.
@@ -29,12 +29,12 @@ impl Sql for Session<'_> {
         &mut self,
         sql: &'static str,
         params: &[Value<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut statement = self.bound(sql, params)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
-            each(row)?;
+            each(&Row::new(row))?;
         }
         Ok(())
     }
@@ -55,9 +55,13 @@ impl ToSql for Value<'_> {
     }
 }
 
-impl Row for rusqlite::Row<'_> {
-    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
-        match self.get_ref(column)? {
+impl Columns for rusqlite::Row<'_> {
+    fn name(&self, place: usize) -> Option<&str> {
+        self.as_ref().column_name(place).ok()
+    }
+
+    fn value(&self, place: usize) -> Result<Value<'_>, StoreError> {
+        match self.get_ref(place)? {
             ValueRef::Null => Ok(Value::Null),
             ValueRef::Integer(value) => Ok(Value::Int(value)),
             ValueRef::Text(value) => {
