@@ -61,6 +61,11 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
         let rows = audited.taken_over;
         prose.push_str(&format!("; {rows} rows are told as they stood when they were taken over at {at}"));
     }
+    for card in &audited.unusable_keys {
+        prose.push_str(&format!(
+            "; the stored public key of card {card} is none that a card may have, so what it signed proves nothing: block the card, order another, and look through what it has paid"
+        ));
+    }
     let found = json!({
         "result": "holds",
         "checkpoint": since,
@@ -68,6 +73,7 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
         "entries": audited.entries,
         "taken_over": audited.taken_over,
         "taken_over_at": audited.taken_over_at,
+        "unusable_keys": audited.unusable_keys,
     });
     out.result(&found, prose)
 }

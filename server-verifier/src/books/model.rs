@@ -14,7 +14,7 @@ const CANNOT_FOLLOW: StoreError = StoreError::BadRow { what: "event that cannot 
 #[derive(Debug)]
 pub(crate) struct Model {
     /// Row of the account whose chain it is.
-    account: i64,
+    pub(crate) account: i64,
     /// What the account got by its own chain, in minor units; negative if it paid more.
     pub(crate) own: i64,
     rows: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::account::AccountNumber;
+use onetap_apdu_spec::header::CardId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +30,11 @@ pub(crate) struct BooksBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     taken_over_at: Option<Timestamp>,
+    /// Cards with a stored public key that no card may have, as an earlier version may have enrolled it: what they have signed
+    /// proves nothing; left out if there are none
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    unusable_keys: Vec<CardId>,
     /// The first thing that does not hold
     #[serde(skip_serializing_if = "Option::is_none")]
     finding: Option<String>,
@@ -160,6 +166,7 @@ fn inspect(verifier: &Verifier) -> Result<BooksBody, ServiceError> {
         ledger: ledger.is_ok(),
         taken_over: audit.as_ref().ok().map(|audited| audited.taken_over),
         taken_over_at: audit.as_ref().ok().and_then(|audited| audited.taken_over_at),
+        unusable_keys: audit.as_ref().map(|audited| audited.unusable_keys.clone()).unwrap_or_default(),
         finding: None,
         account: None,
         entry: None,
@@ -182,9 +189,7 @@ fn finding<T>(
     let (account, entry) = match error {
         ServiceError::AuditBroken { account, sequence } => (Some(account), Some(sequence)),
         ServiceError::RowsBroken { account, .. } => (Some(account), None),
-        ServiceError::LedgerBroken { .. }
-        | ServiceError::SchemaBroken { .. }
-        | ServiceError::UnusableStoredKey { .. } => (None, None),
+        ServiceError::LedgerBroken { .. } | ServiceError::SchemaBroken { .. } => (None, None),
         other => return Err(other),
     };
     let account = account.map(|row| verifier.number_of(row)).transpose()?.flatten();

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use onetap_apdu_spec::crypto::CryptoError;
-use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::suite::{Danger, Suite};
 
 use crate::domain::{BadPolicy, EntryId, LedgerError, MoveError};
@@ -91,17 +90,6 @@ pub enum ServiceError {
     /// The key that the statement names is none that a card may have (REQ-S-18 to REQ-S-20).
     #[error("the public key in the enrolment statement cannot be enrolled: {0}")]
     UnusableKey(#[source] CryptoError),
-    /// The stored key of a card is none that a card may have (REQ-I-15).
-    #[error(
-        "the stored public key of card {card} is none that a card may have ({why}), so what it signed proves nothing; block the card, order another, and look through what it has paid"
-    )]
-    UnusableStoredKey {
-        /// Which card.
-        card: CardId,
-        /// What is wrong with the key.
-        #[source]
-        why: CryptoError,
-    },
     /// The key that the statement names is the server's own (REQ-I-14).
     #[error("the public key in the enrolment statement is this server's own; personalise the card again")]
     ServersKey,

@@ -145,12 +145,8 @@ impl Rebuild<'_> {
         }
     }
 
-    /// What is left, and what accounts got by the chains of others, which may be told later than their own.
     fn finish(self) -> Result<Rebuilt, ServiceError> {
-        let db = self.rows.finish()?;
-        let sums = "UPDATE accounts SET balance = balance + (SELECT coalesce(sum(amount), 0) FROM entries
-            WHERE entries.account_id = accounts.account_id)";
-        db.execute(sums, &[])?;
+        self.rows.finish_whole()?;
         Ok(Rebuilt { chains: self.roots.chains, entries: self.entries })
     }
 }

@@ -1,12 +1,10 @@
 //! The log, chain by chain: that it is whole, and which rows it tells.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
-use onetap_apdu_spec::header::{Binding, CardId, KeyId};
-use onetap_apdu_spec::signed::SignatureMessage;
+use onetap_apdu_spec::header::CardId;
 
-use super::signatures::{Signature, Signatures};
+use super::evidence::{Evidence, Signed};
 use super::sums::Sums;
 use crate::books;
 use crate::books::OPERATOR;
@@ -15,15 +13,14 @@ use crate::books::model::tag;
 use crate::books::replay::Replay;
 use crate::books::sql::{Row, Sql, params};
 use crate::books::tables::{AUDIT, CARD_KEYS, CREDITS, Home, OUTBOX, REQUESTS, TABLES, Table};
-use crate::domain::{Cell, Event, Shard, StoreError, Timestamp};
-use crate::rules::verify::Enrolled;
+use crate::domain::{Cell, EntryId, Event, Shard, StoreError, Timestamp};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
 const BAD_ENTRY: StoreError = StoreError::BadRow { what: "audit entry" };
 
 /// What a check of the log and the rows has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audited {
     /// Chains, the operator's own included.
     pub chains: u64,
@@ -33,6 +30,9 @@ pub struct Audited {
     pub taken_over: u64,
     /// When the last of these were taken over; none if there are none.
     pub taken_over_at: Option<Timestamp>,
+    /// Cards with a stored key that no card may have, as an earlier version may have enrolled it: what they have signed proves
+    /// nothing (REQ-I-15).
+    pub unusable_keys: Vec<CardId>,
 }
 
 /// What the chains of a page of accounts tell of these accounts alone.
@@ -96,30 +96,17 @@ impl Told {
 /// Reads chains in the order of their accounts.
 pub(super) struct Chains<'a> {
     verifier: &'a Verifier,
-    signatures: Signatures<'a>,
-    chain: Chain,
+    evidence: Evidence<'a>,
+    /// The one that is read.
+    chain: Replay,
     told: Told,
     /// Why reading stopped, if that is no fault of the log.
     failure: Option<ServiceError>,
 }
 
-/// One chain, as far as it was read.
-#[derive(Debug)]
-struct Chain {
-    replay: Replay,
-    /// Cards that have paid; none where a key of the server that one is bound to is retired.
-    cards: BTreeMap<(CardId, KeyId), Option<Arc<Enrolled>>>,
-}
-
-impl Chain {
-    fn new(account: i64, shard: Shard) -> Self {
-        Self { replay: Replay::begin(account, shard), cards: BTreeMap::new() }
-    }
-}
-
 impl<'a> Chains<'a> {
     /// Nothing is read yet. Answers from `kept_since` on must be there.
-    pub(super) fn new(verifier: &'a Verifier, signatures: Signatures<'a>, kept_since: i64) -> Self {
+    pub(super) fn new(verifier: &'a Verifier, evidence: Evidence<'a>, kept_since: i64) -> Self {
         let told = Told {
             sealer: verifier.sealer.clone(),
             page: Page::default(),
@@ -129,7 +116,7 @@ impl<'a> Chains<'a> {
             passing: HashSet::new(),
             older: false,
         };
-        Self { verifier, signatures, chain: Chain::new(i64::MIN, Shard::default()), told, failure: None }
+        Self { verifier, evidence, chain: Replay::begin(i64::MIN, Shard::default()), told, failure: None }
     }
 
     /// Reads the chains of the accounts in a range, which comes after those before.
@@ -147,7 +134,7 @@ impl<'a> Chains<'a> {
         match (read, self.failure.take()) {
             (_, Some(failure)) => Err(failure),
             (Err(StoreError::BadRow { .. }), _) => {
-                let Replay { account, sequence, .. } = self.chain.replay;
+                let Replay { account, sequence, .. } = self.chain;
                 Err(ServiceError::AuditBroken { account, sequence: sequence + 1 })
             }
             (Err(error), _) => Err(error.into()),
@@ -156,35 +143,36 @@ impl<'a> Chains<'a> {
     }
 
     /// What all chains have told, once all are read, and who verifies their signatures.
-    pub(super) fn end(self) -> (Told, Signatures<'a>) {
-        (self.told, self.signatures)
+    pub(super) fn end(self) -> (Told, Evidence<'a>) {
+        (self.told, self.evidence)
     }
 
     fn entry(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
         let account = row.int("account_id")?;
-        if account != self.chain.replay.account {
+        if account != self.chain.account {
             self.end_chain()?;
-            self.chain = Chain::new(account, self.chain.replay.shard);
+            self.evidence.forget_keys();
+            self.chain = Replay::begin(account, self.chain.shard);
         }
         let (entry, seal) = Entry::read(row)?;
         let Verifier { sealer, env, .. } = self.verifier;
-        let event = self.chain.replay.check(sealer, &entry, &seal).map_err(|_| BAD_ENTRY)?;
+        let event = self.chain.check(sealer, &entry, &seal).map_err(|_| BAD_ENTRY)?;
         if entry.actor.is_none() {
             self.told.older = true;
         } else if let (Some(message), Some(signature), Some(object)) =
             (entry.message, entry.signature, entry.object)
         {
-            self.signed(message, signature, object)?;
+            self.signed(entry.place.sequence, [message, signature, object])?;
         }
         let taken_over = self.told.count(&entry, &event);
         let told = &mut self.told;
         let rest = &mut |table, row: Vec<Cell>| told.add(table, &row, taken_over);
-        self.chain.replay.tell(env.crypto, &entry, &seal, &event, rest)
+        self.chain.tell(env.crypto, &entry, &seal, &event, rest)
     }
 
     /// What is left of a chain's rows at its end is as it stays.
     fn end_chain(&mut self) -> Result<(), StoreError> {
-        let replay = &self.chain.replay;
+        let replay = &self.chain;
         if replay.sequence > 0 {
             if !replay.may_end() {
                 return Err(BAD_ENTRY);
@@ -198,56 +186,26 @@ impl<'a> Chains<'a> {
             self.told.page.own.insert(replay.account, replay.model.own.into());
             self.told.audited.chains += 1;
         }
-        self.chain = Chain::new(replay.account, replay.shard);
+        self.chain = Replay::begin(replay.account, replay.shard);
         Ok(())
     }
 
-    /// Has S of what was executed verified under the key that was enrolled then.
-    fn signed(&mut self, message: &[u8], signature: &[u8], object: &[u8]) -> Result<(), StoreError> {
-        let parsed = SignatureMessage::parse(signature).map_err(|_| BAD_ENTRY)?;
-        let Binding { card, signing_key, .. } = parsed.header.binding;
-        let known = match self.chain.cards.get(&(card, signing_key)) {
-            Some(known) => known.clone(),
-            None => {
-                let enrolled = self.enrolled(card, signing_key)?;
-                self.chain.cards.insert((card, signing_key), enrolled.clone());
-                enrolled
+    /// Has S of what was executed verified under the key that this chain has told.
+    fn signed(&mut self, sequence: i64, signed: Signed<'_>) -> Result<(), StoreError> {
+        let Replay { account, model, .. } = &self.chain;
+        let entry = EntryId { account: *account, sequence };
+        let pushed = self.evidence.push(entry, signed, |card, key| {
+            let place = [entry.account.into(), card.to_string().into(), key.into()];
+            match model.row(&CARD_KEYS, &place).map(Vec::as_slice) {
+                Some([.., Cell::Text(binding), _, Cell::Bytes { hex: public_key }]) => {
+                    Ok(Some((books::from_json(binding, "card")?, public_key.clone())))
+                }
+                _ => Err(ServiceError::AuditBroken { account: entry.account, sequence }),
             }
-        };
-        if let Some(card) = known {
-            let account = self.chain.replay.account;
-            let [message, signature, object] = [message, signature, object].map(<[u8]>::to_vec);
-            self.signatures.push(Signature { account, card, message, signature, object });
-        }
-        Ok(())
-    }
-
-    /// A card as this chain has told it.
-    fn enrolled(&mut self, card: CardId, key: KeyId) -> Result<Option<Arc<Enrolled>>, StoreError> {
-        let place = [self.chain.replay.account.into(), card.to_string().into(), key.into()];
-        let row = self.chain.replay.model.row(&CARD_KEYS, &place).ok_or(BAD_ENTRY)?;
-        let [.., Cell::Text(binding), _, Cell::Bytes { hex: public_key }] = row.as_slice() else {
-            return Err(BAD_ENTRY);
-        };
-        let binding = books::from_json(binding, "card")?;
-        self.verifier.audited_card(binding, public_key).map_err(|failure| {
+        });
+        pushed.map_err(|failure| {
             self.failure = Some(failure);
             BAD_ENTRY
         })
-    }
-}
-
-impl Verifier {
-    /// A card, ready for use; none where a key of the server that it is bound to is retired, and its signatures cannot be
-    /// checked any more.
-    pub(super) fn audited_card(
-        &self,
-        binding: Binding,
-        public_key: &[u8],
-    ) -> Result<Option<Arc<Enrolled>>, ServiceError> {
-        let Some(card_key) = self.bound_card_key(&binding)? else { return Ok(None) };
-        let enrolled = Enrolled::new(self.env.crypto, binding, public_key, card_key);
-        let enrolled = enrolled.map_err(|why| ServiceError::UnusableStoredKey { card: binding.card, why })?;
-        Ok(Some(Arc::new(enrolled)))
     }
 }

@@ -5,9 +5,11 @@
 //! | `chains` | reads the log, chain by chain, and sums the rows that it tells |
 //! | `rows` | holds the rows that are there against them |
 //! | `sums` | sums of rows |
+//! | `evidence` | finds the keys under which cards have signed |
 //! | `signatures` | verifies what cards have signed, on threads of its own |
 
 mod chains;
+mod evidence;
 mod rows;
 mod signatures;
 mod sums;
@@ -16,6 +18,7 @@ use std::thread;
 
 pub use self::chains::Audited;
 use self::chains::Chains;
+use self::evidence::Evidence;
 use self::signatures::{Signatures, yield_to_others};
 use crate::books::sql::{Sql, params};
 use crate::domain::MAX_PAGE;
@@ -33,8 +36,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ServiceError::AuditBroken`] with the first entry that does not fit, [`ServiceError::RowsBroken`] with
-    /// what is not as the log tells, [`ServiceError::SchemaBroken`] with what is not as this program makes it;
-    /// [`ServiceError::UnusableStoredKey`] with the card whose key an earlier version should not have enrolled (REQ-I-15).
+    /// what is not as the log tells, [`ServiceError::SchemaBroken`] with what is not as this program makes it.
     pub fn audit_verify(&self) -> Result<Audited, ServiceError> {
         if let Some(what) = self.store.strange_part()? {
             return Err(ServiceError::SchemaBroken { what });
@@ -45,7 +47,7 @@ impl Verifier {
             let signatures = Signatures::start(scope, self.env.crypto)?;
             let work = || {
                 yield_to_others();
-                self.store.read_long(|db| self.verify_all(db, signatures, kept_since))
+                self.store.read_long(|db| self.verify_all(db, Evidence::new(self, signatures), kept_since))
             };
             scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
@@ -55,11 +57,11 @@ impl Verifier {
     fn verify_all(
         &self,
         db: &mut dyn Sql,
-        signatures: Signatures<'_>,
+        evidence: Evidence<'_>,
         kept_since: i64,
     ) -> Result<Audited, ServiceError> {
         let page = "SELECT account_id FROM accounts WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
-        let (mut chains, mut from) = (Chains::new(self, signatures, kept_since), i64::MIN);
+        let (mut chains, mut from) = (Chains::new(self, evidence, kept_since), i64::MIN);
         loop {
             let accounts = db.all(page, &params![from, MAX_PAGE], |row| row.int("account_id"))?;
             // The last page has what belongs to accounts that do not exist, too.
@@ -72,12 +74,11 @@ impl Verifier {
                 None => break,
             }
         }
-        let (told, mut signatures) = chains.end();
+        let (told, mut evidence) = chains.end();
         rows::verify_common(db, &self.sealer, &told)?;
         if told.older {
-            self.verify_older_evidence(db, &mut signatures)?;
+            rows::verify_older_evidence(db, &mut evidence)?;
         }
-        signatures.finish()?;
-        Ok(told.audited)
+        Ok(Audited { unusable_keys: evidence.finish()?, ..told.audited })
     }
 }

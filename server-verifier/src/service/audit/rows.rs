@@ -1,13 +1,7 @@
 //! The rows that are there, held against those that the log tells.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use onetap_apdu_spec::header::{Binding, CardId, KeyId};
-use onetap_apdu_spec::signed::SignatureMessage;
-
 use super::chains::{Page, Told};
-use super::signatures::{Signature, Signatures};
+use super::evidence::Evidence;
 use super::sums::{Sums, unreadable};
 use crate::books;
 use crate::books::chain::{Entry, Sealer, entry_columns};
@@ -16,9 +10,7 @@ use crate::books::project::{Change, answered};
 use crate::books::sql::{Row, Sql, Value, kept, params};
 use crate::books::tables::{CREDITS, Home, OUTBOX, REQUESTS, TABLES};
 use crate::books::{OPERATOR, check, outbox};
-use crate::domain::{Cell, Event, MAX_PAGE};
-use crate::rules::verify::Enrolled;
-use crate::service::Verifier;
+use crate::domain::{Cell, EntryId, Event, MAX_PAGE};
 use crate::service::error::ServiceError;
 
 /// The accounts of a range: where their chains end, and all of their rows.
@@ -130,51 +122,28 @@ fn verify_outbox(db: &mut dyn Sql, sealer: &Sealer, told: &Told) -> Result<(), S
     strange.map_or(Ok(()), |account| Err(ServiceError::RowsBroken { account, what: OUTBOX.name }))
 }
 
-impl Verifier {
-    /// Has the signatures verified that an older version has stored, under the keys that are enrolled: those rows fit.
-    pub(super) fn verify_older_evidence(
-        &self,
-        db: &mut dyn Sql,
-        signatures: &mut Signatures<'_>,
-    ) -> Result<(), ServiceError> {
-        let sql = "SELECT account_id, sequence, message, signature, object FROM audit WHERE actor IS NULL
-            AND message IS NOT NULL AND signature IS NOT NULL AND object IS NOT NULL
-            AND (account_id, sequence) > (?1, ?2) ORDER BY account_id, sequence LIMIT ?3";
-        let (mut from, mut cards) = ((i64::MIN, i64::MIN), BTreeMap::new());
-        loop {
-            let page = db.all(sql, &params![from.0, from.1, MAX_PAGE], |row| {
-                let evidence = [row.bytes("message")?, row.bytes("signature")?, row.bytes("object")?]
-                    .map(<[u8]>::to_vec);
-                Ok(((row.int("account_id")?, row.int("sequence")?), evidence))
+/// Has the signatures verified that an older version has stored, under the keys that are enrolled: those rows fit.
+pub(super) fn verify_older_evidence(
+    db: &mut dyn Sql,
+    evidence: &mut Evidence<'_>,
+) -> Result<(), ServiceError> {
+    let sql = "SELECT account_id, sequence, message, signature, object FROM audit WHERE actor IS NULL
+        AND message IS NOT NULL AND signature IS NOT NULL AND object IS NOT NULL
+        AND (account_id, sequence) > (?1, ?2) ORDER BY account_id, sequence LIMIT ?3";
+    let mut from = (i64::MIN, i64::MIN);
+    loop {
+        let page = db.all(sql, &params![from.0, from.1, MAX_PAGE], |row| {
+            let signed =
+                [row.bytes("message")?, row.bytes("signature")?, row.bytes("object")?].map(<[u8]>::to_vec);
+            Ok((EntryId { account: row.int("account_id")?, sequence: row.int("sequence")? }, signed))
+        })?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = (last.account, last.sequence);
+        evidence.forget_keys();
+        for (entry, signed) in &page {
+            evidence.push(*entry, signed.each_ref().map(Vec::as_slice), |card, key| {
+                Ok(books::enrolled(db, card, key)?.map(|card| (card.binding, card.public_key)))
             })?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            from = *last;
-            for ((account, sequence), [message, signature, object]) in page {
-                let Ok(parsed) = SignatureMessage::parse(&signature) else {
-                    return Err(ServiceError::AuditBroken { account, sequence });
-                };
-                let Binding { card, signing_key, .. } = parsed.header.binding;
-                let known: &Option<Arc<Enrolled>> = match cards.entry((card, signing_key)) {
-                    std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(place) => {
-                        place.insert(self.enrolled_card(db, card, signing_key)?)
-                    }
-                };
-                if let Some(card) = known.clone() {
-                    signatures.push(Signature { account, card, message, signature, object });
-                }
-            }
-            cards.clear();
         }
-    }
-
-    fn enrolled_card(
-        &self,
-        db: &mut dyn Sql,
-        card: CardId,
-        key: KeyId,
-    ) -> Result<Option<Arc<Enrolled>>, ServiceError> {
-        let row = books::enrolled(db, card, key)?;
-        row.map_or(Ok(None), |row| self.audited_card(row.binding, &row.public_key))
     }
 }
