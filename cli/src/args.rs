@@ -5,6 +5,7 @@ mod card;
 mod keys;
 mod ledger;
 mod pay;
+mod policy;
 mod service;
 
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear}
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
 pub(crate) use pay::{Online, Pay, Terminal};
-pub(crate) use service::{AddClient, Client, LogLevel, Serve};
+pub(crate) use policy::Policy;
+pub(crate) use service::{AddClient, Client, Configuration, LogLevel, Serve, Settings};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]
@@ -150,7 +152,13 @@ pub(crate) enum Verifier {
         why: Why,
     },
     /// Serve HTTP to terminals, operators, auditors and admins
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Check how the service is configured, or show it
+    #[command(subcommand)]
+    Config(Configuration),
+    /// Show or change the operator's rules: limits, tries, windows
+    #[command(subcommand)]
+    Policy(Policy),
     /// Say who may ask the service
     #[command(subcommand)]
     Client(Client),

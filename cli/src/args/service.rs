@@ -7,78 +7,138 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_server_verifier::domain::client::{ClientId, RoleName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Why;
 
+/// How the service is run: options over variables over a file.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
+    /// Configuration file (TOML); its keys are the names of the options below without the dashes before them, and each option has
+    /// a variable, too: ONETAP_LISTEN for --listen. An option outranks a variable, a variable the file
+    #[arg(long, value_name = "FILE", env = "ONETAP_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Configuration {
+    /// Read everything that `serve` would, and say what cannot be used
+    Check(Box<Serve>),
+    /// Show each setting, and where it comes from
+    Show(Box<Serve>),
+}
+
+/// Each setting once: the option, the key of the file, the variable.
+macro_rules! settings {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
+        /// What is set in one place.
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub(crate) struct Settings {
+            $($(#[$attribute])* pub(crate) $name: Option<$kind>,)*
+        }
+
+        impl Settings {
+            /// These, and where they are silent, those of `below`.
+            pub(crate) fn over(self, below: Self) -> Self {
+                Self { $($name: self.$name.or(below.$name),)* }
+            }
+
+            /// All of them, by the names of their options.
+            pub(crate) fn entries(&self) -> Vec<(String, Option<Value>)> {
+                vec![$((stringify!($name).replace('_', "-"), self.$name.as_ref().map(shown)),)*]
+            }
+        }
+    };
+}
+
+settings! {
     /// The server's folder
-    #[arg(long)]
-    pub(crate) db: PathBuf,
-    /// Where to listen; port 0 takes any free one
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
+    #[arg(long, value_name = "FOLDER")]
+    db: PathBuf,
+    /// Where to listen; port 0 takes any free one [default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
     /// The server's certificate chain (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    tls_cert: PathBuf,
     /// Its private key (PKCS #8, PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    tls_key: PathBuf,
     /// CA that verifies clients' certificates (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) client_ca: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    client_ca: PathBuf,
     /// End connections of clients that show no certificate
-    #[arg(long, requires = "client_ca")]
-    pub(crate) require_client_cert: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_client_cert: bool,
     /// Allow plain HTTP beyond this machine: tokens and passwords can be read on the way
-    #[arg(long, conflicts_with = "tls_cert")]
-    pub(crate) insecure_plain_http: bool,
-    /// Requests a second of one client; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) client_rate: u32,
-    /// Requests a second for one card at one client; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) card_rate: u32,
-    /// Most connections at a time
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    pub(crate) max_connections: usize,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_plain_http: bool,
+    /// Requests a second of one client; 0 for no limit [default: 100]
+    #[arg(long, value_name = "N")]
+    client_rate: u32,
+    /// Requests a second for one card at one client; 0 for no limit [default: 1]
+    #[arg(long, value_name = "N")]
+    card_rate: u32,
+    /// Most connections at a time [default: 1024]
+    #[arg(long, value_name = "N")]
+    max_connections: usize,
     /// Most connections of one source, an IPv4 address or an IPv6 /64; half of all if left out. Raise it behind a proxy or NAT
     #[arg(long, value_name = "N")]
-    pub(crate) source_connections: Option<usize>,
+    source_connections: usize,
     /// Most connections of one source over which no request has come yet; a quarter of all if left out
     #[arg(long, value_name = "N")]
-    pub(crate) source_silent: Option<usize>,
-    /// Wrong credentials of one source a minute, and at once; right ones are never refused
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub(crate) wrong_credentials: NonZeroU32,
+    source_silent: usize,
+    /// Wrong credentials of one source a minute, and at once; right ones are never refused [default: 10]
+    #[arg(long, value_name = "N")]
+    wrong_credentials: NonZeroU32,
     /// Threads that answer; as many as there are processors if left out
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Seconds that a shutdown waits for what is under way
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub(crate) shutdown_time: u64,
+    threads: usize,
+    /// Seconds that a shutdown waits for what is under way [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    shutdown_time: u64,
     /// Tell this URL of executed transactions and locked accounts, at least once each (docs/spec/http.md)
     #[arg(long, value_name = "URL")]
-    pub(crate) webhook: Option<String>,
+    webhook: String,
     /// CA of the webhook's receiver (PEM); public authorities if left out
-    #[arg(long, value_name = "FILE", requires = "webhook")]
-    pub(crate) webhook_ca: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    webhook_ca: PathBuf,
     /// Write a checkpoint of the audit log into this folder every hour
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) checkpoints: Option<PathBuf>,
-    /// What to log to standard error, as JSON lines: error, warn, info or debug
-    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
-    pub(crate) log: LogLevel,
+    checkpoints: PathBuf,
+    /// What to log to standard error, as JSON lines [default: info]
+    #[arg(long, value_enum)]
+    log: LogLevel,
+    /// File with the passphrase of the key file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: PathBuf,
+    /// File of 32 random bytes that seals the key file
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// File with the user PIN of the PKCS#11 token
+    #[arg(long, value_name = "FILE")]
+    pkcs11_pin_file: PathBuf,
+}
+
+/// A value as it is shown: a path that is not UTF-8 with marks where it is not.
+fn shown<T: serde::Serialize + std::fmt::Debug>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|_| format!("{value:?}").into())
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum LogLevel {
     /// What failed
     Error,
     /// What failed or was turned away
     Warn,
     /// As warn, and what operators and admins did
+    #[default]
     Info,
     /// As info, and each request
     Debug,

@@ -29,7 +29,12 @@ const MAX_SECRET: u64 = 1024;
 
 /// Opens the server's folder; what opens its keys is named by the environment's variables, or typed.
 pub(crate) fn open(db: &Path) -> Result<Verifier, Failure> {
-    Ok(Verifier::open(db, environment_of(db)?)?)
+    open_with(db, &from_variables())
+}
+
+/// Opens the server's folder.
+pub(super) fn open_with(db: &Path, opener: &args::Opener) -> Result<Verifier, Failure> {
+    Ok(Verifier::open(db, environment(db, opener)?)?)
 }
 
 /// What opens the keys in a folder.
@@ -40,26 +45,29 @@ pub(super) fn environment_of(db: &Path) -> Result<Environment, Failure> {
 /// Opens the server's folder for a command that only reads, also where nothing can be written. A database of an older
 /// schema is brought up to date first.
 pub(super) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
-    let opener = from_variables();
-    let old = match Verifier::open_read_only(db, environment(db, &opener)?) {
+    open_to_read_with(db, &from_variables())
+}
+
+/// As [`open_to_read`].
+pub(super) fn open_to_read_with(db: &Path, opener: &args::Opener) -> Result<Verifier, Failure> {
+    let old = match Verifier::open_read_only(db, environment(db, opener)?) {
         Err(error @ ServiceError::Store(StoreError::NotUpToDate { .. })) => error,
         opened => return Ok(opened?),
     };
-    match Verifier::open(db, environment(db, &opener)?) {
+    match Verifier::open(db, environment(db, opener)?) {
         Err(ServiceError::Store(_)) => Err(old.into()),
         opened => Ok(opened?),
     }
 }
 
 /// Reads what opens the keys again, and then the keys.
-pub(super) fn reopen_keys(db: &Path, verifier: &Verifier) -> Result<(), Failure> {
-    let opener = from_variables();
+pub(super) fn reopen_keys(db: &Path, opener: &args::Opener, verifier: &Verifier) -> Result<(), Failure> {
     if keys::sealed_by(db)? == Some("passphrase") && opener.passphrase_file.is_none() {
         let what =
             "a passphrase that was typed is not asked for again: name its file in ONETAP_PASSPHRASE_FILE";
         return Err(Failure::Usage(what.to_owned()));
     }
-    Ok(verifier.reopen_keys(access(db, &opener)?)?)
+    Ok(verifier.reopen_keys(access(db, opener)?)?)
 }
 
 /// For a new server.

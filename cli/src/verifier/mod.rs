@@ -2,12 +2,15 @@
 
 mod books;
 mod client;
+mod config;
 mod housekeeping;
 pub(crate) mod keys;
 mod ledger;
 mod log;
 mod manager;
+mod policy;
 mod serve;
+mod settings;
 
 use std::path::Path;
 
@@ -56,7 +59,9 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
             open(db)?.desk(act(operator.as_deref(), why.reason())).unlock(account)?;
             out.result(&json!({ "unlocked": account }), format!("{account} is unlocked"))
         }
-        args::Verifier::Serve(options) => serve::run(options, out),
+        args::Verifier::Serve(given) => serve::run(given, out),
+        args::Verifier::Config(command) => config::run(command, out),
+        args::Verifier::Policy(command) => policy::run(command, out),
         args::Verifier::Client(command) => client::run(command, out),
         args::Verifier::Ledger(command) => ledger::run(command, out),
         args::Verifier::Outbox(command) => ledger::outbox(command, out),

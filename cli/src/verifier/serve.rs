@@ -1,7 +1,6 @@
 //! `onetap verifier serve`: the verifier as a service, until it is told to stop.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use onetap_server_verifier::{Background, Verifier, causes};
 use serde_json::json;
 
 use super::housekeeping::keep_house;
-use super::keys::reopen_keys;
+use super::keys::{open_with, reopen_keys};
 use super::log::Log;
-use super::{manager, open};
+use super::{manager, settings};
 use crate::act::act;
-use crate::args::Serve;
+use crate::args::{Serve, Settings};
 use crate::exit::Failure;
 use crate::interrupt::{self, Wish};
 use crate::output::Output;
@@ -25,20 +24,21 @@ const CLIENT_BURST: u32 = 2;
 /// Seconds' worth of requests that may come from one card in one burst.
 const CARD_BURST: u32 = 10;
 
-pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
+pub(crate) fn run(given: &Serve, out: Output) -> Result<(), Failure> {
     // From here on nothing of the kind ends it half way.
     let wishes = interrupt::wishes()?;
-    let log = Log::start(options.log)?;
-    let verifier = Arc::new(announcing(options)?);
-    let _outbox = webhook(options, &verifier)?;
-    let _housekeeping = keep_house(Arc::clone(&verifier), options.checkpoints.clone())?;
-    let server = start(options, &verifier, &log)?;
-    announce(options, &server, out)?;
+    let settings = &settings::read(given)?;
+    let log = Log::start(settings.log.unwrap_or_default())?;
+    let verifier = Arc::new(announcing(settings)?);
+    let _outbox = webhook(settings, &verifier)?;
+    let _housekeeping = keep_house(Arc::clone(&verifier), settings.checkpoints.clone())?;
+    let server = start(settings, &verifier, &log)?;
+    announce(settings, &server, out)?;
     manager::ready();
     let watchdog = manager::watchdog(server.pulse())?;
     // Fails only if nobody could tell it to stop: then it stops, too.
     while wishes.recv() == Ok(Wish::Reload) {
-        reload(options, &verifier, &server, &log);
+        reload(given, &verifier, &server, &log);
     }
     manager::stopping();
     drop(watchdog);
@@ -55,9 +55,10 @@ pub(crate) fn run(options: &Serve, out: Output) -> Result<(), Failure> {
     }
 }
 
-/// The service at the socket that the service manager hands over, or else where the options say.
-fn start(options: &Serve, verifier: &Arc<Verifier>, log: &Log) -> Result<Server, Failure> {
-    let (verifier, config) = (Arc::clone(verifier), config(options, log));
+/// The service at the socket that the service manager hands over, or else where the settings say.
+fn start(settings: &Settings, verifier: &Arc<Verifier>, log: &Log) -> Result<Server, Failure> {
+    let config = Config { lost_log_lines: Arc::clone(&log.lost), ..config(settings) };
+    let verifier = Arc::clone(verifier);
     Ok(match manager::listener()? {
         Some(listener) => Server::start_at(listener, verifier, config)?,
         None => Server::start(verifier, config)?,
@@ -66,81 +67,91 @@ fn start(options: &Serve, verifier: &Arc<Verifier>, log: &Log) -> Result<Server,
 
 /// Reads again what a running service can take: certificates, rates, what to log, what opens the keys. What cannot be
 /// read stays as it was, and the log says why; nobody is cut off.
-fn reload(options: &Serve, verifier: &Verifier, server: &Server, log: &Log) {
+fn reload(given: &Serve, verifier: &Verifier, server: &Server, log: &Log) {
     manager::reloading();
-    log.set_level(options.log);
-    let read = [
-        ("certificates and rates", server.reload(&config(options, log)).map_err(Failure::from)),
-        ("keys", reopen_keys(&options.db, verifier)),
-    ];
-    for (what, read) in read {
-        match read {
-            Ok(()) => tracing::info!(what, "read again"),
-            Err(error) => {
-                tracing::error!(what, error = causes(&error), "not read again: what was read before stays");
-            }
+    match settings::read(given) {
+        Ok(settings) => {
+            log.set_level(settings.log.unwrap_or_default());
+            told("certificates and rates", server.reload(&config(&settings)).map_err(Failure::from));
+            told("keys", reopen_keys(settings.folder(), &settings.opener(), verifier));
         }
+        Err(error) => told("configuration", Err(error)),
     }
     manager::ready();
 }
 
+/// Tells what became of a part that was to be read again.
+fn told(what: &str, read: Result<(), Failure>) {
+    match read {
+        Ok(()) => tracing::info!(what, "read again"),
+        Err(error) => {
+            tracing::error!(what, error = causes(&error), "not read again: what was read before stays");
+        }
+    }
+}
+
 /// The verifier, which writes a message for each transaction if somebody is to be told.
-fn announcing(options: &Serve) -> Result<Verifier, Failure> {
-    let verifier = open(&options.db)?;
-    if options.webhook.is_some() && verifier.desk(act(None, "")).announce(true)? {
+fn announcing(settings: &Settings) -> Result<Verifier, Failure> {
+    let open = || open_with(settings.folder(), &settings.opener());
+    let verifier = open()?;
+    if settings.webhook.is_some() && verifier.desk(act(None, "")).announce(true)? {
         // It reads when it is opened whether it is to write them.
         drop(verifier);
-        return open(&options.db);
+        return open();
     }
     Ok(verifier)
 }
 
 /// Tells the webhook, until what this returns is dropped.
-fn webhook(options: &Serve, verifier: &Arc<Verifier>) -> Result<Option<Background>, Failure> {
-    let Some(url) = &options.webhook else {
-        return Ok(None);
-    };
-    let config = WebhookConfig::new(url, verifier.webhook_key().clone());
-    let config = WebhookConfig { ca: options.webhook_ca.clone(), ..config };
-    Ok(Some(outbox::spawn(Arc::clone(verifier), config)?))
+fn webhook(settings: &Settings, verifier: &Arc<Verifier>) -> Result<Option<Background>, Failure> {
+    let config = webhook_config(settings, verifier);
+    Ok(config.map(|config| outbox::spawn(Arc::clone(verifier), config)).transpose()?)
 }
 
-fn announce(options: &Serve, server: &Server, out: Output) -> Result<(), Failure> {
-    let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
+/// Whom to tell, if anybody.
+pub(super) fn webhook_config(settings: &Settings, verifier: &Verifier) -> Option<WebhookConfig> {
+    let config = WebhookConfig::new(settings.webhook.as_deref()?, verifier.webhook_key().clone());
+    Some(WebhookConfig { ca: settings.webhook_ca.clone(), ..config })
+}
+
+fn announce(settings: &Settings, server: &Server, out: Output) -> Result<(), Failure> {
+    let scheme = if settings.tls_cert.is_some() { "https" } else { "http" };
     let (address, url) = (server.addr(), format!("{scheme}://{}", server.addr()));
     out.result(&json!({ "listening": address, "url": url }), format!("listening at {url}"))
 }
 
-fn config(options: &Serve, log: &Log) -> Config {
-    let rate = |per_second: u32, seconds: u32| {
-        let per_second = NonZeroU32::new(per_second)?;
-        let burst = per_second.saturating_mul(NonZeroU32::new(seconds)?);
-        Some(Rate::new(per_second, burst))
-    };
+/// How the service is run; what is not set is as the library has it.
+pub(super) fn config(settings: &Settings) -> Config {
     let default = Config::default();
+    let limit = |set: Option<u32>, burst: u32, default: Option<Rate>| match set {
+        None => default,
+        Some(per_second) => {
+            let per_second = NonZeroU32::new(per_second)?;
+            Some(Rate::new(per_second, per_second.saturating_mul(NonZeroU32::new(burst)?)))
+        }
+    };
+    let max_connections = settings.max_connections.unwrap_or(default.max_connections);
     Config {
-        listen: options.listen,
-        tls: tls(options),
-        insecure_plain_http: options.insecure_plain_http,
-        client_rate: rate(options.client_rate, CLIENT_BURST),
-        card_rate: rate(options.card_rate, CARD_BURST),
-        max_connections: options.max_connections,
-        source_connections: options.source_connections.unwrap_or(options.max_connections / 2),
-        source_silent: options.source_silent.unwrap_or(options.max_connections / 4),
-        wrong_per_minute: options.wrong_credentials,
-        threads: options.threads.unwrap_or(default.threads),
-        shutdown_time: Duration::from_secs(options.shutdown_time),
-        lost_log_lines: Arc::clone(&log.lost),
+        listen: settings.listen.unwrap_or(default.listen),
+        tls: tls(settings),
+        insecure_plain_http: settings.insecure_plain_http.unwrap_or_default(),
+        client_rate: limit(settings.client_rate, CLIENT_BURST, default.client_rate),
+        card_rate: limit(settings.card_rate, CARD_BURST, default.card_rate),
+        max_connections,
+        source_connections: settings.source_connections.unwrap_or(max_connections / 2),
+        source_silent: settings.source_silent.unwrap_or(max_connections / 4),
+        wrong_per_minute: settings.wrong_credentials.unwrap_or(default.wrong_per_minute),
+        threads: settings.threads.unwrap_or(default.threads),
+        shutdown_time: settings.shutdown_time.map_or(default.shutdown_time, Duration::from_secs),
         ..default
     }
 }
 
-fn tls(options: &Serve) -> Option<TlsFiles> {
-    let (certificates, key) = (options.tls_cert.as_deref()?, options.tls_key.as_deref()?);
+fn tls(settings: &Settings) -> Option<TlsFiles> {
     Some(TlsFiles {
-        certificates: certificates.to_owned(),
-        key: key.to_owned(),
-        client_ca: options.client_ca.as_deref().map(Path::to_owned),
-        require_client_certificate: options.require_client_cert,
+        certificates: settings.tls_cert.clone()?,
+        key: settings.tls_key.clone()?,
+        client_ca: settings.client_ca.clone(),
+        require_client_certificate: settings.require_client_cert.unwrap_or_default(),
     })
 }

@@ -9,9 +9,10 @@ use crate::books::accounts::RowLock;
 use crate::books::chain::{End, Sealer};
 use crate::books::notice::{Notice, Notices};
 use crate::books::outbox::topic_of;
+use crate::books::policy::CurrentPolicy;
 use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::write::{Request, Signed, Telling};
-use crate::domain::{Act, CardState, Event, Life, Mark, Policy, StoreError, Topic};
+use crate::domain::{Act, CardState, Event, Life, Mark, StoreError, Topic};
 use crate::rules::cancel::ProvenCancellation;
 use crate::rules::decide::{Answered, Attempt, Commit, Decision, Outcome, Rows, decide};
 use crate::rules::verify::{Judged, Verified};
@@ -28,7 +29,7 @@ pub(crate) enum Question {
 /// What decisions need besides the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Decider {
-    pub(crate) policy: Policy,
+    pub(crate) policy: CurrentPolicy,
     pub(crate) sealer: Sealer,
     /// Whether others are told of each transaction.
     pub(crate) announces: bool,
@@ -57,7 +58,8 @@ impl Decider {
 
     fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Decided, StoreError> {
         let (rows, end) = gather(db, attempt)?;
-        let decision = decide(&self.policy, &rows, attempt);
+        let policy = self.policy.recent(db, attempt.now)?;
+        let decision = decide(&policy, &rows, attempt);
         let mut notice = None;
         if let Decision::Commit(commit) = &decision {
             self.apply(db, attempt, &end, commit)?;

@@ -15,6 +15,7 @@ pub(crate) mod model;
 pub(crate) mod moving;
 pub(crate) mod notice;
 pub(crate) mod outbox;
+pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod replay;
 pub(crate) mod search;

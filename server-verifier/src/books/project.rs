@@ -93,6 +93,9 @@ impl Changes {
                 self.initialise(operator, server.ok_or(UNTOLD)?, policy.as_ref().ok_or(UNTOLD)?)?;
             }
             Event::TakenOver { table, columns, rows } => self.take_over(table, columns, rows)?,
+            Event::PolicyChanged { policy } => {
+                self.set(&SERVER, [1_i64.into()], [("policy", to_json(policy)?.into())]);
+            }
             Event::Announcing { on } => self.set(&SERVER, [1_i64.into()], [("announces", (*on).into())]),
             Event::TerminalRegistered { terminal } => {
                 self.insert(&TERMINALS, vec![terminal.as_str().into(), at, Cell::Null]);

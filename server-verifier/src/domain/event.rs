@@ -52,6 +52,8 @@ pub enum Event {
     },
     /// Rows of an older version, as they stood when this server took them over.
     TakenOver { table: String, columns: Vec<String>, rows: Vec<Vec<Cell>> },
+    /// The operator's rules are others.
+    PolicyChanged { policy: Policy },
     /// From now on a message is written for each transaction, or no more.
     Announcing { on: bool },
     /// The server has another version of a key, for new cards.

@@ -30,7 +30,7 @@ pub use ids::{EntryId, HoldId};
 pub use key::KeyKind;
 pub use message::{Backlog, DeadLetter, Message, MessageState, MessageView, Topic};
 pub use onetap_apdu_spec::clock::{Clock, SystemClock, Timestamp};
-pub use policy::{BadPolicy, Policy};
+pub use policy::{BadPolicy, Policy, PolicyChange};
 pub use search::{Chain, EventName, NotAnEvent, Sought, TimePlace};
 pub use settlement::{Settlement, Verdict};
 pub use shard::{Carried, CarriedHold, MoveError, NotAShard, Shard};

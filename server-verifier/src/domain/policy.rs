@@ -1,4 +1,4 @@
-//! What the operator allows. Written when the store is made, read again with every opening.
+//! What the operator allows. Written when the store is made, changed with a reason, read again every few seconds.
 
 use onetap_apdu_spec::suite::{Danger, Suite};
 
@@ -63,6 +63,45 @@ impl Default for Policy {
             transaction_limit: 1_000_000,
             danger_allow_weak_suites: false,
         }
+    }
+}
+
+/// What of a [`Policy`] is to be otherwise; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields are those of the policy")]
+pub struct PolicyChange {
+    pub wrong_in_a_row: Option<u32>,
+    pub wrong_per_counter: Option<u32>,
+    pub wrong_in_window: Option<u32>,
+    pub window: Option<i64>,
+    pub max_age: Option<i64>,
+    pub max_ahead: Option<i64>,
+    pub key_overlap: Option<i64>,
+    pub transaction_limit: Option<u64>,
+    pub danger_allow_weak_suites: Option<bool>,
+}
+
+impl PolicyChange {
+    /// The policy with the changes made.
+    ///
+    /// # Errors
+    /// [`BadPolicy`] if it makes no sense so.
+    pub fn apply(&self, policy: &Policy) -> Result<Policy, BadPolicy> {
+        let changed = Policy {
+            wrong_in_a_row: self.wrong_in_a_row.unwrap_or(policy.wrong_in_a_row),
+            wrong_per_counter: self.wrong_per_counter.unwrap_or(policy.wrong_per_counter),
+            wrong_in_window: self.wrong_in_window.unwrap_or(policy.wrong_in_window),
+            window: self.window.unwrap_or(policy.window),
+            max_age: self.max_age.unwrap_or(policy.max_age),
+            max_ahead: self.max_ahead.unwrap_or(policy.max_ahead),
+            key_overlap: self.key_overlap.unwrap_or(policy.key_overlap),
+            transaction_limit: self.transaction_limit.unwrap_or(policy.transaction_limit),
+            danger_allow_weak_suites: self
+                .danger_allow_weak_suites
+                .unwrap_or(policy.danger_allow_weak_suites),
+        };
+        changed.check().map(|()| changed)
     }
 }
 

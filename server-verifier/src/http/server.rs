@@ -18,6 +18,7 @@ use super::connection::{Front, accept};
 use super::hub::Hub;
 use super::tls::{Tls, TlsError};
 use super::work::THREADS;
+use crate::domain::Timestamp;
 use crate::service::Verifier;
 
 /// Connections that the system keeps for the service until it accepts them.
@@ -92,7 +93,7 @@ impl Server {
     /// [`ServeError`].
     pub fn start(verifier: Arc<Verifier>, config: Config) -> Result<Self, ServeError> {
         let addr = config.listen;
-        check_plain(addr, &config)?;
+        check_plain(&config, addr)?;
         let listener = listen(addr).map_err(|source| ServeError::Listen { addr, source })?;
         Self::start_at(listener, verifier, config)
     }
@@ -109,8 +110,7 @@ impl Server {
         let addr = config.listen;
         let failed = |source| ServeError::Listen { addr, source };
         let addr = listener.local_addr().map_err(failed)?;
-        check_plain(addr, &config)?;
-        let tls = config.tls.as_ref().map(|files| Tls::open(files, verifier.now())).transpose()?;
+        let tls = open_tls(&config, addr, verifier.now())?;
         listener.set_nonblocking(true).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
@@ -133,6 +133,14 @@ impl Server {
             end
         });
         Ok(Self { addr, stop: Some(stop), thread: Some(thread), hub, runtime: handle })
+    }
+
+    /// Whether a service can start so at `now`: reads the files for TLS.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn check(config: &Config, now: Timestamp) -> Result<(), ServeError> {
+        open_tls(config, config.listen, now).map(drop)
     }
 
     /// Where it listens.
@@ -195,9 +203,15 @@ impl std::fmt::Debug for Server {
 }
 
 /// Whether secrets may go over connections to this address.
-fn check_plain(addr: SocketAddr, config: &Config) -> Result<(), ServeError> {
+fn check_plain(config: &Config, addr: SocketAddr) -> Result<(), ServeError> {
     let plain = config.tls.is_none() && !addr.ip().is_loopback() && !config.insecure_plain_http;
     if plain { Err(ServeError::Plain(addr)) } else { Ok(()) }
+}
+
+/// What makes connections to this address TLS's, if they are to be.
+fn open_tls(config: &Config, addr: SocketAddr, now: Timestamp) -> Result<Option<Tls>, ServeError> {
+    check_plain(config, addr)?;
+    Ok(config.tls.as_ref().map(|files| Tls::open(files, now)).transpose()?)
 }
 
 /// The listener, with a longer queue than the standard library's: a crowd at the door must not make the system drop those

@@ -94,7 +94,7 @@ impl OffThread {
         self.verifier.server_id()
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
+    pub(crate) fn policy(&self) -> Arc<Policy> {
         self.verifier.policy()
     }
 }

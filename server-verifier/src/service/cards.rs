@@ -170,7 +170,9 @@ impl Desk<'_> {
             let older_until = match state {
                 CardState::Blocked => return Err(ServiceError::CardBlocked),
                 CardState::Ordered => None,
-                CardState::Active => Some(Timestamp(now.0.saturating_add(self.verifier.policy.key_overlap))),
+                CardState::Active => {
+                    Some(Timestamp(now.0.saturating_add(self.verifier.policy().key_overlap)))
+                }
             };
             let enrolled = enrolled_digest(crypto, &binding, &statement.public_key)?;
             let public_key = statement.public_key.clone();
@@ -213,7 +215,7 @@ impl Verifier {
         suite: Suite,
         signing_key: KeyId,
     ) -> Result<Binding, ServiceError> {
-        self.policy.admits(suite).map_err(|danger| ServiceError::DangerRefused { suite, danger })?;
+        self.policy().admits(suite).map_err(|danger| ServiceError::DangerRefused { suite, danger })?;
         let uses_rsa = suite.encryption() == EncryptionMethod::RsaOaep;
         Ok(Binding {
             server: self.keys.server,

@@ -20,6 +20,7 @@ pub(crate) mod known;
 pub(crate) mod moving;
 pub mod outbox;
 mod part;
+mod policy;
 pub(crate) mod rebuild;
 mod reversal;
 mod rows;
@@ -41,6 +42,7 @@ use crate::books::accounts::OPERATOR;
 use crate::books::chain::Sealer;
 use crate::books::decision::Decider;
 use crate::books::notice::Notices;
+use crate::books::policy::{CurrentPolicy, stored};
 use crate::books::sql::Sql;
 use crate::books::takeover::take_over;
 use crate::books::write::Telling;
@@ -109,7 +111,7 @@ impl Client {
 pub struct Verifier {
     pub(crate) env: Environment,
     pub(crate) keys: ServerKeys,
-    pub(crate) policy: Policy,
+    pub(crate) policy: CurrentPolicy,
     pub(crate) sealer: Sealer,
     pub(crate) store: Store,
     /// What of a card never changes once it is enrolled, by card and signing key.
@@ -227,12 +229,6 @@ impl Verifier {
         self.env.clock.now()
     }
 
-    /// The operator's rules.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
     /// Whether a decision could be committed now, by a clock that is not behind the log.
     ///
     /// # Errors
@@ -290,7 +286,8 @@ fn first_rows(
         shard: options.shard,
     };
     Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
-    Ok(Decider { policy: options.policy, sealer, announces: false, notices: Notices::default() })
+    let policy = CurrentPolicy::new(options.policy, env.clock.now());
+    Ok(Decider { policy, sealer, announces: false, notices: Notices::default() })
 }
 
 /// Notes where the books are, for its owner only: there may be a password in it.
@@ -314,22 +311,18 @@ fn load_decider(
     keys: &ServerKeys,
     env: &Environment,
 ) -> Result<Decider, ServiceError> {
-    let (server, policy) = server_row(db)?;
-    if server != keys.server {
+    if stored_server(db)? != keys.server {
         return Err(KeyFileError::OtherServer { path: directory.join("keys.json") }.into());
     }
-    policy.check()?;
+    let policy = CurrentPolicy::new(stored(db)?, env.clock.now());
     take_over(db, env.crypto, &sealer(keys, env), env.clock.now())?;
     let announces = books::outbox::announces(db)?;
     Ok(Decider { policy, sealer: sealer(keys, env), announces, notices: Notices::default() })
 }
 
-fn server_row(db: &mut dyn Sql) -> Result<(ServerId, Policy), StoreError> {
-    let row = db.first("SELECT server_id, policy FROM server", &[], |row| {
-        Ok((
-            books::parse(row.text("server_id")?, "server id")?,
-            books::from_json(row.text("policy")?, "policy")?,
-        ))
+fn stored_server(db: &mut dyn Sql) -> Result<ServerId, StoreError> {
+    let server = db.first("SELECT server_id FROM server", &[], |row| {
+        books::parse(row.text("server_id")?, "server id")
     })?;
-    row.ok_or(StoreError::BadRow { what: "server" })
+    server.ok_or(StoreError::BadRow { what: "server" })
 }

@@ -108,7 +108,7 @@ impl Verifier {
     }
 
     fn view(&self, db: &mut dyn Sql, account: Account) -> Result<AccountView, StoreError> {
-        let since = self.policy.window_start(self.now());
+        let since = self.policy().window_start(self.now());
         Ok(AccountView {
             wrong_in_window: books::wrong_since(db, account.id, since)?,
             cards: cards(db, account.id)?,

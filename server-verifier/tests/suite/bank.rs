@@ -38,6 +38,7 @@ pub const KINDS: [(&str, &str, &[&str]); 8] = [
         &[
             "initialised",
             "announcing",
+            "policy-changed",
             "key-rotated",
             "key-retired",
             "checkpointed",
@@ -75,6 +76,8 @@ pub const KINDS: [(&str, &str, &[&str]); 8] = [
 pub fn rich() -> Home {
     let world = Home::with(|policy| policy.danger_allow_weak_suites = true);
     desk(&world).announce(true).unwrap();
+    let change = PolicyChange { window: Some(3_600), ..PolicyChange::default() };
+    desk(&world).change_policy(&change).unwrap();
     let world = world.reopened();
     keys(&world);
     clients(&world);

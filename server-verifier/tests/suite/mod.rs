@@ -9,6 +9,7 @@ mod lockout;
 mod model;
 mod moving;
 mod panics;
+mod policy;
 mod profiles;
 mod reading;
 mod tampering;

@@ -239,13 +239,14 @@ mod tests {
     use super::*;
     use crate::books::chain::Sealer;
     use crate::books::notice::Notices;
-    use crate::domain::Policy;
+    use crate::books::policy::CurrentPolicy;
+    use crate::domain::{Policy, Timestamp};
 
     #[test]
     fn a_writer_that_has_ended_says_stopped() {
         let sealer = Sealer::new(default_provider(), Key256::new([0; 32]));
-        let decider =
-            Decider { policy: Policy::default(), sealer, announces: false, notices: Notices::default() };
+        let policy = CurrentPolicy::new(Policy::default(), Timestamp(0));
+        let decider = Decider { policy, sealer, announces: false, notices: Notices::default() };
         let writer = Writer::start(Pen::in_memory().unwrap(), Arc::new(decider)).unwrap();
         let write = || writer.write(|db| db.execute("CREATE TABLE some (one)", &[]));
         write().unwrap();
