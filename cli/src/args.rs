@@ -8,6 +8,7 @@ mod pay;
 mod policy;
 mod service;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -150,6 +151,19 @@ pub(crate) enum Verifier {
         operator: Option<String>,
         #[command(flatten)]
         why: Why,
+    },
+    /// Make a folder with all of a first payment over TLS: bank, card, terminal, certificates, configuration. To try, not to keep:
+    /// the card's PIN is known
+    Quickstart {
+        /// Folder to make
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+        /// Where the service is to listen
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+        listen: SocketAddr,
+        /// Host names that the server's certificate is for, besides that address
+        #[arg(long, value_name = "NAME")]
+        host: Vec<String>,
     },
     /// Serve HTTP to terminals, operators, auditors and admins
     Serve(Box<Serve>),

@@ -3,6 +3,7 @@
 
 mod act;
 mod args;
+mod authority;
 mod card;
 mod conform;
 mod demo;
@@ -15,6 +16,7 @@ mod output;
 mod pay;
 mod readers;
 mod resolve;
+mod stage;
 mod targets;
 mod terminal;
 mod trace;

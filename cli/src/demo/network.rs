@@ -1,6 +1,5 @@
 //! `onetap demo --network`: card, terminal and server as three processes, which meet over PC/SC and TLS.
 
-mod authority;
 mod crew;
 
 use std::path::Path;
@@ -8,16 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::suite::Suite;
-use onetap_conformance::world::{PAYEE, PAYER, Route, TERMINAL, World};
-use onetap_server_verifier::domain::client::{NewClient, Role};
-use onetap_server_verifier::{Act, Verifier};
+use onetap_conformance::world::{PAYEE, PAYER, Route};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::files::{NewFile, Secrecy};
 use crate::output::Output;
+use crate::stage::Stage;
 use crate::verifier::balance;
-use authority::Authority;
 use crew::{Crew, Process};
 
 /// What the payment costs, in major units: it takes the key only.
@@ -35,7 +31,7 @@ pub(super) fn run(suite: Suite, out: Output) -> Result<(), Failure> {
         Route::InProcess => return Err(Failure::Usage("there is no virtual reader".to_owned())),
     };
     let crew = Crew::gather()?;
-    let stage = Stage::set(crew.folder(), suite)?;
+    let stage = Stage::set(crew.folder(), suite, &["127.0.0.1".to_owned()])?;
     out.say(format!("Issuer    made {PAYER}'s card; the server has her account and that of {PAYEE}"))?;
 
     let _card = crew.start(&["--json", "card", "run", "--image", "card.img", "--tap"])?;
@@ -62,7 +58,7 @@ pub(super) fn run(suite: Suite, out: Output) -> Result<(), Failure> {
         "--ca",
         "ca.pem",
         "--token-file",
-        "terminal.token",
+        "till.token",
         "--journal",
         "journal",
         "--reader",
@@ -77,7 +73,7 @@ pub(super) fn run(suite: Suite, out: Output) -> Result<(), Failure> {
         "Order 17",
     ])?;
     out.say("Terminal  is a process of its own")?;
-    let executed = stage.payment(&crew, &mut terminal, out)?;
+    let executed = payment(&crew, &mut terminal, out)?;
     let took = start.elapsed();
     if !executed {
         return Err(Failure::NotAsExpected(format!(
@@ -89,47 +85,28 @@ pub(super) fn run(suite: Suite, out: Output) -> Result<(), Failure> {
     let seconds = took.as_secs_f32();
     out.result(
         &json!({ "result": "executed", "milliseconds": millis }),
-        format!("\nresult: executed, {seconds:.1} s after the command; {}", stage.balances(crew.folder())?),
+        format!("\nresult: executed, {seconds:.1} s after the command; {}", balances(crew.folder())?),
     )
 }
 
-/// What stands before the payment: a bank, a card, and the files by which the processes know each other.
-struct Stage {
-    payee: String,
+/// Until the terminal's process ends; whether it ended well.
+fn payment(crew: &Crew, terminal: &mut Process, out: Output) -> Result<bool, Failure> {
+    while let Some(line) = terminal.line() {
+        out.say(format!("Terminal  {line}"))?;
+        if line.starts_with("read the card's display") {
+            let password = holder_reads(crew, out)?;
+            out.say(format!("Holder    types {password} at the terminal"))?;
+            terminal.type_in(&password)?;
+        }
+    }
+    terminal.ended_well()
 }
 
-impl Stage {
-    fn set(at: &Path, suite: Suite) -> Result<Self, Failure> {
-        let World { server, payee, .. } = World::new(at, suite, Route::InProcess)?;
-        write(&at.join("terminal.token"), &token(&server)?, Secrecy::OwnerOnly)?;
-        let authority = Authority::new()?;
-        let (certificate, key) = authority.issue("127.0.0.1")?;
-        write(&at.join("ca.pem"), &authority.pem(), Secrecy::Public)?;
-        write(&at.join("server.pem"), &certificate, Secrecy::Public)?;
-        write(&at.join("server.key"), &key, Secrecy::OwnerOnly)?;
-        Ok(Self { payee: payee.to_string() })
-    }
-
-    /// Until the terminal's process ends; whether it ended well.
-    fn payment(&self, crew: &Crew, terminal: &mut Process, out: Output) -> Result<bool, Failure> {
-        while let Some(line) = terminal.line() {
-            out.say(format!("Terminal  {line}"))?;
-            if line.starts_with("read the card's display") {
-                let password = holder_reads(crew, out)?;
-                out.say(format!("Holder    types {password} at the terminal"))?;
-                terminal.type_in(&password)?;
-            }
-        }
-        terminal.ended_well()
-    }
-
-    fn balances(&self, at: &Path) -> Result<String, Failure> {
-        let bank = crate::verifier::keys::open(&at.join("bank"))?;
-        let accounts = bank.accounts()?;
-        let told =
-            accounts.iter().map(|it| format!("{} has {}", it.holder, balance(it.balance, it.currency)));
-        Ok(told.collect::<Vec<_>>().join(", "))
-    }
+fn balances(at: &Path) -> Result<String, Failure> {
+    let bank = crate::verifier::keys::open(&at.join("bank"))?;
+    let accounts = bank.accounts()?;
+    let told = accounts.iter().map(|it| format!("{} has {}", it.holder, balance(it.balance, it.currency)));
+    Ok(told.collect::<Vec<_>>().join(", "))
 }
 
 /// The finger of the holder: reads all pages and confirms, as soon as the card takes its keys.
@@ -148,19 +125,4 @@ fn holder_reads(crew: &Crew, out: Output) -> Result<String, Failure> {
         thread::sleep(GLANCE);
     }
     Err(Failure::NotAsExpected("the card never showed a joint password".to_owned()))
-}
-
-/// The terminal's token at this server.
-fn token(server: &Verifier) -> Result<String, Failure> {
-    let wrong =
-        |why: &dyn std::fmt::Display| Failure::NotAsExpected(format!("the scenario itself is wrong: {why}"));
-    let id = "till-1".parse().map_err(|why| wrong(&why))?;
-    let terminal = TERMINAL.parse().map_err(|why| wrong(&why))?;
-    let (client, token) = NewClient::with_token(id, Role::Terminal(terminal)).make(server.now());
-    server.desk(Act::of_program("demo", "the shop's till")).add_client(&client)?;
-    token.map(|token| token.expose().to_owned()).ok_or_else(|| wrong(&"no token was made"))
-}
-
-fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), Failure> {
-    NewFile::create(path, secrecy)?.write_text(text)
 }

@@ -9,6 +9,7 @@ mod ledger;
 mod log;
 mod manager;
 mod policy;
+mod quickstart;
 mod serve;
 mod settings;
 
@@ -59,6 +60,7 @@ pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> 
             open(db)?.desk(act(operator.as_deref(), why.reason())).unlock(account)?;
             out.result(&json!({ "unlocked": account }), format!("{account} is unlocked"))
         }
+        args::Verifier::Quickstart { into, listen, host } => quickstart::run(into, *listen, host, out),
         args::Verifier::Serve(given) => serve::run(given, out),
         args::Verifier::Config(command) => config::run(command, out),
         args::Verifier::Policy(command) => policy::run(command, out),

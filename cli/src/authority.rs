@@ -1,14 +1,14 @@
-//! An authority of the demonstration's own, which issues the server's certificate.
+//! An authority of our own, which issues the server's certificate and is gone then: nobody can issue another in its name.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::exit::Failure;
 
-/// It lives as long as the demonstration.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// The authority and its key, which is never written.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let made = KeyPair::generate().and_then(|key| CertifiedIssuer::self_signed(params, key));
@@ -16,14 +16,14 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for this address, and its private key.
-    pub(super) fn issue(&self, address: &str) -> Result<(String, String), Failure> {
+    /// A certificate for these addresses and names, and its private key.
+    pub(crate) fn issue(&self, names: &[String]) -> Result<(String, String), Failure> {
         let key = KeyPair::generate().map_err(|why| failed(&why))?;
-        let params = CertificateParams::new(vec![address.to_owned()]).map_err(|why| failed(&why))?;
+        let params = CertificateParams::new(names).map_err(|why| failed(&why))?;
         let certificate = params.signed_by(&key, &self.0).map_err(|why| failed(&why))?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
