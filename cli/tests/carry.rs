@@ -98,3 +98,20 @@ fn on_a_full_disk_nothing_is_made() {
     assert_eq!(names(&folder.join("new")), ["keys.json"]);
     assert_eq!(names(&folder.join("copy")), [""; 0]);
 }
+
+#[test]
+fn a_copy_that_is_put_back_without_keys_says_so_and_is_opened_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    ok(folder, &["verifier", "backup", "--db", "bank", "--to", "copy"]);
+    let restored = ok(folder, &["verifier", "restore", "--from", "copy", "--db", "back"]);
+    assert!(restored.contains("no keys"), "{restored}");
+    let (code, message) = fails(folder, &["verifier", "account", "--db", "back"]);
+    assert!(code == 7 && message.contains("there is no key file back/keys.json"), "{code} {message}");
+    fs::copy(folder.join("bank/keys.json"), folder.join("back/keys.json")).unwrap();
+    ok(folder, &["verifier", "audit", "verify", "--db", "back"]);
+    fs::create_dir(folder.join("again")).unwrap();
+    fs::copy(folder.join("bank/keys.json"), folder.join("again/keys.json")).unwrap();
+    assert_eq!(ok_json(folder, &["verifier", "restore", "--from", "copy", "--db", "again"])["keys"], true);
+}

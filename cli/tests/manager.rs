@@ -273,3 +273,81 @@ fn a_certificate_that_is_none_is_named_before_anything_listens() {
     let (code, message) = fails(folder, &[&SERVE[1..], &tls].concat());
     assert!(code == 9 && message.contains("c.pem holds a certificate that is not X.509"), "{code} {message}");
 }
+
+/// The certificate of a server, valid for so many days more, in `server.pem` with its key in `server.key`.
+fn certificate(folder: &Path, days: i64) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
+    std::fs::write(folder.join("server.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_told_at_the_start_and_at_sighup_and_an_expired_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let serve = [&SERVE[..], &["--tls-cert", "server.pem", "--tls-key", "server.key"]].concat();
+    certificate(folder, -1);
+    let (code, message) = fails(folder, &serve[1..]);
+    assert!(code == 9 && message.contains("server.pem has expired at"), "{code} {message}");
+    certificate(folder, 29);
+    let mut running = Running::of(&mut onetap(folder, &serve));
+    running.json();
+    let line = |running: &Running, what: &str| {
+        until(what, || Some(running.error_line()).filter(|line| line.contains(what)))
+    };
+    assert!(line(&running, "the server's certificate expires").contains("WARN"));
+    certificate(folder, -1);
+    running.signal("HUP");
+    assert!(line(&running, "certificates and rates").contains("has expired"));
+    certificate(folder, 29);
+    running.signal("HUP");
+    line(&running, "the server's certificate expires");
+    assert!(line(&running, "certificates and rates").contains("read again"));
+    running.signal("TERM");
+    assert!(running.end().success());
+}
+
+#[test]
+fn the_configuration_that_the_unit_names_is_one() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
+    let unit = std::fs::read_to_string(packaging.join("systemd/onetap-verifier.service")).unwrap();
+    assert!(unit.contains("--config /etc/onetap/onetap.toml"));
+    let shown = ok(&packaging, &["--json", "verifier", "config", "show", "--config", "onetap.toml"]);
+    let from_file = shown.lines().filter(|line| line.contains("\"source\":\"file\""));
+    assert_eq!(from_file.count(), 4, "{shown}");
+}
+
+#[test]
+fn at_sighup_rates_and_the_level_of_the_log_are_taken_from_the_file_as_it_is_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let added = ok_json(folder, &["verifier", "client", "add", "--db", "bank", "desk", "--role", "operator"]);
+    let token = added["token"].as_str().unwrap();
+    let write = |settings: &str| {
+        std::fs::write(folder.join("onetap.toml"), format!("db = \"bank\"\n{settings}")).unwrap();
+    };
+    write("client-rate = 1\nlog = \"warn\"\n");
+    let mut running = Running::start(folder, &["--json", "verifier", "serve", "--config", "onetap.toml"]);
+    let addr = running.json()["listening"].as_str().unwrap().to_owned();
+    let ask = || {
+        let head = format!("host: x\r\nconnection: close\r\nauthorization: Bearer {token}");
+        answered(&addr, &format!("GET /v1/accounts HTTP/1.1\r\n{head}\r\n\r\n"))
+    };
+    assert!((0..5).any(|_| ask() == "429"), "one a second, two at once");
+    write("client-rate = 0\nlog = \"debug\"\n");
+    running.signal("HUP");
+    let line = |what: &str| until(what, || Some(running.error_line()).filter(|line| line.contains(what)));
+    line("certificates and rates");
+    assert_eq!((0..20).map(|_| ask()).filter(|status| status == "200").count(), 20, "no limit");
+    assert!(line("\"answered\"").contains("DEBUG"));
+    write("client-rate = \"many\"\n");
+    running.signal("HUP");
+    assert!(line("configuration").contains("line 2"));
+    assert_eq!(ask(), "200", "as it was");
+    running.signal("TERM");
+    assert!(running.end().success());
+}

@@ -307,3 +307,34 @@ fn who_speaks_no_tls_is_in_the_log_with_address_and_reason() {
     assert_eq!(line["address"], "127.0.0.1");
     assert!(!line["reason"].as_str().unwrap().is_empty(), "{line}");
 }
+
+#[test]
+fn an_act_whose_reason_is_left_out_says_so_in_the_log_and_over_http_it_is_demanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let reason = |name: &str, given: &[&str], variable: Option<&str>| {
+        let add = ["verifier", "client", "add", "--db", "bank", name, "--role", "admin"];
+        let mut command = onetap(folder, &[&add[..], given].concat());
+        command.env_remove("ONETAP_REASON");
+        if let Some(variable) = variable {
+            command.env("ONETAP_REASON", variable);
+        }
+        assert!(command.output().unwrap().status.success());
+        let log = ok(folder, &["verifier", "audit", "export", "--db", "bank"]);
+        let entry = log.lines().rfind(|line| line.contains(name)).unwrap();
+        let entry: Value = serde_json::from_str(entry).unwrap();
+        entry["entry"]["reason"].as_str().or(entry["reason"].as_str()).unwrap().to_owned()
+    };
+    assert_eq!(reason("zz-first", &[], None), "none given on the command line");
+    assert_eq!(reason("zz-second", &[], Some(" ")), "none given on the command line");
+    assert_eq!(reason("zz-third", &[], Some("from the variable")), "from the variable");
+    assert_eq!(
+        reason("zz-fourth", &["--reason", "from the option"], Some("from the variable")),
+        "from the option"
+    );
+    let admin = client(folder, "chief", &["admin"]);
+    let (_running, addr) = serve(folder);
+    let register = r#"{"terminal": "POS00002", "reason": ""}"#;
+    assert!([400, 422].contains(&ask(&addr, "POST", "/v1/terminals", &admin, register).0));
+}
