@@ -15,7 +15,7 @@ use super::json::answer_bytes;
 use super::problem::{Kind, Problem};
 use super::{
     accounts, audit, authorisations, cancellations, cards, checkpoints, clients, console, contract, holds,
-    ledger, me, outbox, probes, statistics, terminals, transactions,
+    ledger, me, outbox, policy, probes, statistics, terminals, transactions,
 };
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
@@ -58,6 +58,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(terminals::list_terminals, terminals::register_terminal))
         .routes(routes!(terminals::withdraw_terminal))
         .routes(routes!(me::me))
+        .routes(routes!(policy::show, policy::change))
         .routes(routes!(clients::list_clients, clients::add_client))
         .routes(routes!(clients::withdraw_client))
         .routes(routes!(audit::entries))

@@ -46,6 +46,7 @@ mod metrics;
 mod once;
 mod outbox;
 mod parts;
+mod policy;
 mod probes;
 mod problem;
 mod readiness;

@@ -159,6 +159,7 @@ impl From<ServiceError> for Problem {
             | E::CardNotOrdered
             | E::CardBlocked => Kind::Conflict,
             E::ReasonNeeded(_)
+            | E::Policy(_)
             | E::BalanceTooLarge
             | E::Edition(_)
             | E::DangerRefused { .. }

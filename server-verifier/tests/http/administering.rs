@@ -332,3 +332,18 @@ fn what_no_client_can_be_is_refused() {
         let _ = answer.problem();
     }
 }
+
+#[test]
+fn rules_are_changed_with_a_reason_and_hold_from_the_answer_on() {
+    let scene = Scene::new();
+    let asked = |body: &Value| scene.post("adm", "/v1/policy", body);
+    assert_eq!(asked(&json!({"transaction_limit": 99})).status, 400);
+    assert_eq!(asked(&json!({"transaction_limit": 99, "reason": " "})).problem(), "unprocessable");
+    assert_eq!(asked(&json!({"transaction_limit": 0, "reason": "r"})).problem(), "unprocessable");
+    assert_eq!(asked(&json!({"limit": 5, "reason": "r"})).status, 400);
+    assert_eq!(asked(&json!({"transaction_limit": 99, "reason": "fraud"})).status, 200);
+    assert_eq!(scene.get("aud", "/v1/policy").json()["transaction_limit"], 99);
+    let mut card = scene.card(SYMMETRIC);
+    let answer = scene.authorise(&card.tap(scene.world.payment(100)).request);
+    assert_eq!(answer.json()["outcome"], "limit-exceeded");
+}

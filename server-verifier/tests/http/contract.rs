@@ -155,6 +155,7 @@ fn every_example_of_a_request_is_taken() {
         ("op", "post", "/v1/cards", "/v1/cards".to_owned()),
         ("adm", "post", "/v1/terminals", "/v1/terminals".to_owned()),
         ("adm", "post", "/v1/clients", "/v1/clients".to_owned()),
+        ("adm", "post", "/v1/policy", "/v1/policy".to_owned()),
         ("adm", "post", "/v1/accounts/{number}/holds", "/v1/accounts/1000000000009/holds".to_owned()),
         ("adm", "put", "/v1/accounts/{number}/link", "/v1/accounts/3000000000007/link".to_owned()),
         ("adm", "post", "/v1/holds/{hold}/capture", format!("/v1/holds/{}/capture", hold(2500))),

@@ -104,5 +104,11 @@ fn a_client_is_added_once_under_one_key_and_its_token_shown_once() {
     twice(&scene, ("adm", "/v1/clients/new/withdraw"), &json!({"reason": "test"}));
     twice(&scene, ("adm", "/v1/terminals"), &json!({"terminal": "TERM0009", "reason": "test"}));
     twice(&scene, ("adm", "/v1/terminals/TERM0009/withdraw"), &json!({"reason": "test"}));
+    let limited = json!({"transaction_limit": 99, "reason": "test"});
+    let [changed, again] = twice(&scene, ("adm", "/v1/policy"), &limited);
+    assert_eq!(
+        (&changed["transaction_limit"], &changed["max_age"], changed == again),
+        (&json!(99), &json!(600), true)
+    );
     scene.world.check_books();
 }
