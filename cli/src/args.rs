@@ -25,7 +25,7 @@ pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
 pub(crate) use pay::{Online, Pay, Terminal};
 pub(crate) use policy::Policy;
-pub(crate) use service::{AddClient, Client, Configuration, LogLevel, Serve, Settings};
+pub(crate) use service::{AddClient, AddToken, Client, Configuration, LinkClient, LogLevel, Serve, Settings};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]

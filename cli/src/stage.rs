@@ -44,7 +44,7 @@ fn token(server: &Verifier) -> Result<String, Failure> {
         |why: &dyn std::fmt::Display| Failure::NotAsExpected(format!("the scenario itself is wrong: {why}"));
     let id = "till-1".parse().map_err(|why| wrong(&why))?;
     let terminal = TERMINAL.parse().map_err(|why| wrong(&why))?;
-    let (client, token) = NewClient::with_token(id, Role::Terminal(terminal)).make(server.now());
+    let (client, token) = NewClient::with_token(id, Role::terminal(terminal)).make(server.now());
     server.desk(act(None, "the shop's till")).add_client(&client)?;
     token.map(|token| token.expose().to_owned()).ok_or_else(|| wrong(&"no token was made"))
 }

@@ -267,7 +267,7 @@ pub fn look_up(
 ) -> Result<End, Unresolved> {
     // The clock is read first: what is asked afterwards is then at least as late.
     let standing = repeat(deadline, told, || service.standing(deadline))?;
-    if standing.server != place.server || standing.terminal.as_ref() != Some(&place.terminal) {
+    if standing.server != place.server || !standing.speaks_for(&place.terminal) {
         return Err(Unresolved::Elsewhere(place.clone()));
     }
     let found = repeat(deadline, told, || {

@@ -210,8 +210,9 @@ pub fn check_standing(
     deadline: &Deadline,
 ) -> Result<ServerId, NotReady> {
     let standing = service.standing(deadline)?;
-    let theirs = standing.terminal.ok_or(NotReady::NotATerminal(standing.role))?;
-    if theirs != *terminal {
+    if !standing.speaks_for(terminal) {
+        let theirs = standing.terminal.or_else(|| standing.terminals.first().cloned());
+        let theirs = theirs.ok_or(NotReady::NotATerminal(standing.role))?;
         return Err(NotReady::OtherTerminal { ours: terminal.clone(), theirs });
     }
     let ours = now();

@@ -1,7 +1,7 @@
 //! The outbox over HTTP(S): a receiver that is well, slow, silent, broken, talks garbage, or is somebody else.
 
 #![cfg(feature = "webhook")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "test code")]
 
 mod support;
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::crypto::Key256;
-use onetap_server_verifier::outbox::webhook::{Webhook, signature};
+use onetap_server_verifier::outbox::webhook::{Webhook, secret_text, signature};
 use onetap_server_verifier::outbox::*;
 use onetap_server_verifier::*;
 use support::*;
@@ -100,7 +100,7 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 fn config(world: &World, url: &str) -> WebhookConfig {
-    let mut config = WebhookConfig::new(url, world.verifier.webhook_key().clone());
+    let mut config = WebhookConfig::new(url, world.verifier.webhook_keys().unwrap());
     config.rules = DeliveryRules { patience: PATIENCE, ..DeliveryRules::default() };
     config
 }
@@ -165,7 +165,7 @@ fn whatever_a_receiver_does_wrong_the_message_comes_again_with_the_same_id() {
     let seen = server.seen();
     assert_eq!(seen.len(), 7);
     for request in &seen {
-        assert_signed(request, world.verifier.webhook_key());
+        assert_signed(request, &world.verifier.webhook_keys().unwrap()[0]);
         assert_eq!(request.1, seen[0].1, "the same to the byte");
     }
     assert_eq!(world.verifier.backlog().unwrap().waiting, 0);
@@ -223,7 +223,7 @@ fn over_tls_only_a_receiver_whom_the_authority_vouches_for_is_told() {
     assert_eq!(server.seen().len(), 0, "nothing was told to a stranger");
     let config = WebhookConfig { ca: Some(ca), ..config(&world, &server.url) };
     assert_eq!(deliverer(&world, &config).round().unwrap(), Round { delivered: 1, failed: 0 });
-    assert_signed(&server.seen()[0], world.verifier.webhook_key());
+    assert_signed(&server.seen()[0], &world.verifier.webhook_keys().unwrap()[0]);
 }
 
 #[test]
@@ -235,5 +235,86 @@ fn an_authority_that_cannot_be_read_is_named() {
     for path in [empty, directory.path().join("none.pem")] {
         let config = WebhookConfig { ca: Some(path.clone()), ..config(&world, "https://bank.example") };
         assert!(matches!(Webhook::new(&config), Err(WebhookError::Authority { path: p }) if p == path));
+    }
+}
+
+const RECEIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/webhook_receiver.py");
+
+/// The receiver of docs/webhook.md, which verifies by the library of Standard Webhooks; it ends when it is dropped.
+struct Receiver {
+    process: std::process::Child,
+    told: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    url: String,
+}
+
+impl Receiver {
+    /// None where no Python with the library is named (`scripts/setup test`).
+    fn start(folder: &Path, secrets: &[&str]) -> Option<Self> {
+        let Some(python) = std::env::var_os("ONETAP_CONTRACT") else {
+            eprintln!("not run: ONETAP_CONTRACT names no Python interpreter with standardwebhooks");
+            return None;
+        };
+        let mut command = std::process::Command::new(python);
+        command.arg(RECEIVER).arg("--port=0").arg(format!("--seen={}", folder.join("seen.db").display()));
+        command.env("ONETAP_WEBHOOK_SECRETS", secrets.join(" ")).stdout(std::process::Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = told.next().unwrap().unwrap().strip_prefix("listening at ").unwrap().to_owned();
+        Some(Self { process, told, url })
+    }
+}
+
+/// The library takes what was signed within the last five minutes only.
+fn set_to_today(world: &World) {
+    let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    world.clock.advance(i64::try_from(today).unwrap() - world.verifier.now().0);
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn standard_webhooks_own_library_verifies_what_is_sent_and_refuses_another_secret() {
+    let (world, folder) = (locked(), tempfile::tempdir().unwrap());
+    set_to_today(&world);
+    let secret = secret_text(&world.verifier.webhook_keys().unwrap()[0]);
+    let other = secret_text(&Key256::new([7; 32]));
+    let Some(stranger) = Receiver::start(folder.path(), &[&other]) else { return };
+    let send = |receiver: &Receiver| {
+        let webhook = Webhook::new(&config(&world, &receiver.url)).unwrap();
+        Deliverer::new(Arc::clone(&world.verifier), webhook, DeliveryRules::default()).round().unwrap()
+    };
+    assert_eq!(send(&stranger), Round { delivered: 0, failed: 1 });
+    let mut receiver = Receiver::start(folder.path(), &[&secret]).unwrap();
+    world.clock.advance(10);
+    assert_eq!(send(&receiver), Round { delivered: 1, failed: 0 });
+    assert!(receiver.told.next().unwrap().unwrap().contains("account-locked"));
+}
+
+#[test]
+fn the_secret_rotates_and_both_sign_while_one_follows_the_other() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let rotate = || world.verifier.desk(Act::of_program("test", "yearly")).rotate_webhook_key(60).unwrap();
+    let [first, second] = [rotate(), rotate()];
+    assert_ne!(first.expose(), second.expose());
+    let keys = || -> Vec<[u8; 32]> {
+        world.verifier.webhook_keys().unwrap().iter().map(|key| *key.expose()).collect()
+    };
+    assert_eq!(keys(), [*second.expose(), *first.expose()]);
+    world.clock.advance(60);
+    assert_eq!(keys(), [*second.expose()]);
+    world.check_books();
+    set_to_today(&world);
+    let both = vec![second.clone(), first.clone()];
+    for secret in [&first, &second] {
+        let Some(receiver) = Receiver::start(folder.path(), &[&secret_text(secret)]) else { return };
+        let webhook = Webhook::new(&WebhookConfig::new(&receiver.url, both.clone())).unwrap();
+        webhook.test(&world.verifier).unwrap();
+        let webhook = Webhook::new(&WebhookConfig::new(&receiver.url, vec![Key256::new([7; 32])])).unwrap();
+        assert!(webhook.test(&world.verifier).is_err());
     }
 }

@@ -40,7 +40,7 @@ impl Bank {
     pub fn open(folder: &Path) -> Fallible<Self> {
         let World { server: verifier, card, clock, payee, .. } =
             World::new(folder, Suite::default(), Route::InProcess)?;
-        let new = NewClient::with_token(TERMINAL.parse()?, Role::Terminal(TERMINAL.parse()?));
+        let new = NewClient::with_token(TERMINAL.parse()?, Role::terminal(TERMINAL.parse()?));
         let (client, token) = new.make(verifier.now());
         verifier.desk(Act::of_program("test", "set-up")).add_client(&client)?;
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;

@@ -35,6 +35,7 @@ impl Service for Embedded {
             client: NO_REQUEST.to_owned(),
             role: Role::Terminal,
             terminal: Some(self.client.terminal().clone()),
+            terminals: Vec::new(),
             server: verifier.server_id(),
             time: verifier.now(),
             max_age: seconds(verifier.policy().max_age),

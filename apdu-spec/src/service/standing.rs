@@ -31,10 +31,14 @@ pub struct Standing {
     /// What it may do.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(terminal|operator|auditor|admin)$"))]
     pub role: Role,
-    /// The terminal that it is; absent for other roles.
+    /// The terminal that it is; absent for other roles, and where it speaks for several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub terminal: Option<TerminalId>,
+    /// The terminals that it speaks for, where these are several; absent otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub terminals: Vec<TerminalId>,
     /// The operator's server id, which the headers of its cards name.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub server: ServerId,
@@ -45,4 +49,12 @@ pub struct Standing {
     pub max_age: u32,
     /// A transaction may be dated so many seconds after its receipt.
     pub max_ahead: u32,
+}
+
+impl Standing {
+    /// Whether the client speaks for this terminal.
+    #[must_use]
+    pub fn speaks_for(&self, terminal: &TerminalId) -> bool {
+        self.terminal.as_ref() == Some(terminal) || self.terminals.contains(terminal)
+    }
 }

@@ -101,6 +101,26 @@ pub(crate) enum Outbox {
         /// Which message
         message: EntryId,
     },
+    /// Make the secret that signs what is sent, or the next one, and show it, this once
+    Secret {
+        #[command(flatten)]
+        act: Act,
+        /// The secret before signs beside it for so long
+        #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+        overlap: u32,
+    },
+    /// Send a message of the topic `test` to a receiver, and say whether it takes it
+    Test {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// The receiver
+        #[arg(long)]
+        url: String,
+        /// Its CA (PEM); public authorities if left out
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+    },
     /// Write a message for each transaction from the server's next start on, or no more
     Announce {
         /// The server's folder

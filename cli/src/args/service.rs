@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::txn::TerminalId;
+use onetap_server_verifier::Timestamp;
 use onetap_server_verifier::domain::client::{ClientId, RoleName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -158,6 +159,24 @@ pub(crate) enum Client {
         #[command(flatten)]
         why: Why,
     },
+    /// Make a client one more token, and show it, this once
+    AddToken(AddToken),
+    /// End one token of a client now
+    EndToken {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// Which client
+        id: ClientId,
+        /// Number of the token, as `list` shows it
+        token: u32,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Let a client speak for one more terminal
+    Link(LinkClient),
+    /// Let a client not speak for a terminal any more
+    Unlink(LinkClient),
     /// List the clients
     List {
         /// The server's folder
@@ -176,15 +195,56 @@ pub(crate) struct AddClient {
     /// What it may do
     #[arg(long, value_enum)]
     pub(crate) role: Role,
-    /// For which terminal
+    /// For which terminal; given again, for several
     #[arg(long, required_if_eq("role", "terminal"), value_parser = super::terminal_id)]
-    pub(crate) terminal: Option<TerminalId>,
+    pub(crate) terminal: Vec<TerminalId>,
+    /// Until when its token is good, in UTC, such as 2027-03-31T00:00:00Z; without, until it is withdrawn
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub(crate) expires: Option<Timestamp>,
     /// Its certificate (PEM), which it must show
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
     /// Make a token besides the certificate; it must show both then
     #[arg(long, requires = "cert")]
     pub(crate) token: bool,
+    #[command(flatten)]
+    pub(crate) why: Why,
+}
+
+/// A moment in UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let quoted = serde_json::Value::from(text);
+    serde_json::from_value(quoted)
+        .map_err(|_| "give a moment in UTC, such as 2027-03-31T00:00:00Z".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddToken {
+    /// The server's folder
+    #[arg(long)]
+    pub(crate) db: PathBuf,
+    /// Which client
+    pub(crate) id: ClientId,
+    /// Until when the token is good, in UTC, such as 2027-03-31T00:00:00Z; without, until the client is withdrawn
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub(crate) expires: Option<Timestamp>,
+    /// The client's older tokens are good for so long more, and no longer; without, they stay as they are
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) overlap: Option<u32>,
+    #[command(flatten)]
+    pub(crate) why: Why,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkClient {
+    /// The server's folder
+    #[arg(long)]
+    pub(crate) db: PathBuf,
+    /// Which client
+    pub(crate) id: ClientId,
+    /// Which terminal
+    #[arg(long, value_parser = super::terminal_id)]
+    pub(crate) terminal: TerminalId,
     #[command(flatten)]
     pub(crate) why: Why,
 }

@@ -21,7 +21,7 @@ pub(super) fn run(command: &Configuration, out: Output) -> Result<(), Failure> {
 fn check(settings: &Settings, out: Output) -> Result<(), Failure> {
     let verifier = open_to_read_with(settings.folder(), &settings.opener())?;
     Server::check(&serve::config(settings), verifier.now())?;
-    if let Some(webhook) = serve::webhook_config(settings, &verifier) {
+    if let Some(webhook) = serve::webhook_config(settings, &verifier)? {
         Webhook::new(&webhook)?;
     }
     out.result(&json!({ "result": "usable" }), "the service can start with these settings")

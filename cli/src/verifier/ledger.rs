@@ -2,6 +2,8 @@
 
 use onetap_apdu_spec::money::{Currency, MoneyError, parse_minor};
 use onetap_server_verifier::Verdict;
+use onetap_server_verifier::outbox::WebhookConfig;
+use onetap_server_verifier::outbox::webhook::{Webhook, secret_text};
 use serde_json::json;
 
 use super::keys::{open, open_to_read};
@@ -73,6 +75,20 @@ pub(super) fn outbox(command: &args::Outbox, out: Output) -> Result<(), Failure>
         args::Outbox::Discard { act, message } => {
             open(&act.db)?.desk(act.act()).discard(*message)?;
             out.result(&json!({ "discarded": message }), format!("{message} is given up"))
+        }
+        args::Outbox::Secret { act, overlap } => {
+            let key = open(&act.db)?.desk(act.act()).rotate_webhook_key(*overlap)?;
+            let secret = secret_text(&key);
+            let prose = format!("the webhook's secret, shown this once:\n{}", secret.as_str());
+            out.result(&json!({ "secret": secret.as_str(), "overlap": overlap }), prose)
+        }
+        args::Outbox::Test { db, url, ca } => {
+            let server = open_to_read(db)?;
+            let config = WebhookConfig { ca: ca.clone(), ..WebhookConfig::new(url, server.webhook_keys()?) };
+            let sent = Webhook::new(&config)?.test(&server);
+            let id =
+                sent.map_err(|error| Failure::NotAsExpected(format!("{url} does not take it: {error}")))?;
+            out.result(&json!({ "taken": id }), format!("{url} has taken {id}"))
         }
         args::Outbox::Announce { db, off } => {
             let changed = open(db)?.desk(act(None, "")).announce(!off)?;

@@ -104,14 +104,18 @@ fn announcing(settings: &Settings) -> Result<Verifier, Failure> {
 
 /// Tells the webhook, until what this returns is dropped.
 fn webhook(settings: &Settings, verifier: &Arc<Verifier>) -> Result<Option<Background>, Failure> {
-    let config = webhook_config(settings, verifier);
+    let config = webhook_config(settings, verifier)?;
     Ok(config.map(|config| outbox::spawn(Arc::clone(verifier), config)).transpose()?)
 }
 
 /// Whom to tell, if anybody.
-pub(super) fn webhook_config(settings: &Settings, verifier: &Verifier) -> Option<WebhookConfig> {
-    let config = WebhookConfig::new(settings.webhook.as_deref()?, verifier.webhook_key().clone());
-    Some(WebhookConfig { ca: settings.webhook_ca.clone(), ..config })
+pub(super) fn webhook_config(
+    settings: &Settings,
+    verifier: &Verifier,
+) -> Result<Option<WebhookConfig>, Failure> {
+    let Some(url) = &settings.webhook else { return Ok(None) };
+    let config = WebhookConfig::new(url, verifier.webhook_keys()?);
+    Ok(Some(WebhookConfig { ca: settings.webhook_ca.clone(), ..config }))
 }
 
 fn announce(settings: &Settings, server: &Server, out: Output) -> Result<(), Failure> {

@@ -8,11 +8,11 @@ use onetap_apdu_spec::txn::TerminalId;
 use crate::books::chain::{Entry, Place};
 use crate::books::holds::capture_id;
 use crate::books::tables::{
-    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENTS, HOLDS, REQUESTS, REVERSALS, SERVER, TABLES, TERMINALS,
-    TRANSACTIONS, Table, WRONG_PASSWORDS,
+    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENT_TERMINALS, CLIENTS, HOLDS, REQUESTS, REVERSALS, SERVER, TABLES,
+    TERMINALS, TOKENS, TRANSACTIONS, Table, WRONG_PASSWORDS,
 };
 use crate::books::to_json;
-use crate::domain::client::{ClientId, Role};
+use crate::domain::client::{ClientId, FIRST_TOKEN};
 use crate::domain::{
     AccountKind, CardState, Carried, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened,
     Ordered, Policy, Settled, StoreError, Timestamp,
@@ -97,15 +97,37 @@ impl Changes {
                 self.set(&SERVER, [1_i64.into()], [("policy", to_json(policy)?.into())]);
             }
             Event::Announcing { on } => self.set(&SERVER, [1_i64.into()], [("announces", (*on).into())]),
+            Event::WebhookKeyRotated { version, older_until } => {
+                let to = [("webhook_key", (*version).into()), ("webhook_until", older_until.0.into())];
+                self.set(&SERVER, [1_i64.into()], to);
+            }
             Event::TerminalRegistered { terminal } => {
                 self.insert(&TERMINALS, vec![terminal.as_str().into(), at, Cell::Null]);
             }
             Event::TerminalWithdrawn { terminal } => {
                 self.set(&TERMINALS, [terminal.as_str().into()], [("withdrawn_at", at)]);
             }
-            Event::ClientAdded { client, role, terminal, secret, certificate } => {
-                let role = Role::new(*role, terminal.clone()).map_err(|_| UNTOLD)?;
-                self.client(client, &role, secret.as_deref(), certificate.as_deref())?;
+            Event::ClientAdded { client, role, terminals, secret, certificate, expires_at } => {
+                let certificate = certificate.as_ref().map(hex::decode).transpose().map_err(|_| UNTOLD)?;
+                let role = role.to_string();
+                let row = [client.as_str().into(), role.into(), certificate.as_deref().into()];
+                self.insert(&CLIENTS, [&row[..], &[at, Cell::Null]].concat());
+                if let Some(secret) = secret {
+                    self.token(client, FIRST_TOKEN, secret, *expires_at);
+                }
+                terminals.iter().for_each(|terminal| self.link(client, terminal));
+            }
+            Event::TokenAdded { client, token, secret, expires_at } => {
+                self.token(client, *token, secret, *expires_at);
+            }
+            Event::TokenExpires { client, token, expires_at } => {
+                let key = [client.as_str().into(), (*token).into()];
+                self.set(&TOKENS, key, [("expires_at", expires_at.0.into())]);
+            }
+            Event::ClientLinked { client, terminal } => self.link(client, terminal),
+            Event::ClientUnlinked { client, terminal } => {
+                let key = vec![client.as_str().into(), terminal.as_str().into()];
+                self.list.push(Change::Delete { table: &CLIENT_TERMINALS, key });
             }
             Event::ClientWithdrawn { client } => {
                 self.set(&CLIENTS, [client.as_str().into()], [("withdrawn_at", at)]);
@@ -222,7 +244,8 @@ impl Changes {
 
     fn initialise(&mut self, operator: &str, server: ServerId, policy: &Policy) -> Result<(), StoreError> {
         let named = vec![1_i64.into(), server.to_string().into(), operator.into()];
-        self.insert(&SERVER, [named, vec![to_json(policy)?.into(), false.into()]].concat());
+        let begun = vec![to_json(policy)?.into(), false.into(), 0_i64.into(), 0_i64.into()];
+        self.insert(&SERVER, [named, begun].concat());
         self.open(Cell::Null, operator, Cell::Null, "operator", Cell::Null);
         Ok(())
     }
@@ -282,23 +305,17 @@ impl Changes {
         self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
     }
 
-    /// A client, with the digests of its token's secret and of its certificate in hexadecimal.
-    fn client(
-        &mut self,
-        client: &ClientId,
-        role: &Role,
-        secret: Option<&str>,
-        certificate: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let certificate = certificate.map(hex::decode).transpose().map_err(|_| UNTOLD)?;
-        let named = vec![client.as_str().into(), role.kind().to_string().into()];
-        let shows = vec![
-            role.terminal().map(TerminalId::as_str).into(),
-            secret.into(),
-            certificate.as_deref().into(),
-        ];
-        self.insert(&CLIENTS, [named, shows, vec![self.place.at.0.into(), Cell::Null]].concat());
-        Ok(())
+    /// A token of a client, with the digest of its secret in hexadecimal.
+    fn token(&mut self, client: &ClientId, token: u32, secret: &str, expires_at: Option<Timestamp>) {
+        let named = vec![client.as_str().into(), token.into(), secret.into()];
+        let lasts = vec![self.place.at.0.into(), expires_at.map(|at| at.0).into()];
+        self.insert(&TOKENS, [named, lasts].concat());
+    }
+
+    /// A terminal that a client speaks for.
+    fn link(&mut self, client: &ClientId, terminal: &TerminalId) {
+        let row = vec![client.as_str().into(), terminal.as_str().into(), self.place.at.0.into()];
+        self.insert(&CLIENT_TERMINALS, row);
     }
 
     fn insert(&mut self, table: &'static Table, row: Vec<Cell>) {

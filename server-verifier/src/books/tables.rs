@@ -66,7 +66,15 @@ const DELIVERY: &str = "attempts of delivery are not events";
 
 pub(crate) static SERVER: Table = Table {
     name: "server",
-    columns: &[told("one"), told("server_id"), told("operator"), told("policy"), told("announces")],
+    columns: &[
+        told("one"),
+        told("server_id"),
+        told("operator"),
+        told("policy"),
+        told("announces"),
+        told("webhook_key"),
+        told("webhook_until"),
+    ],
     key: 1,
     home: Home::Operator,
     inserted: OnceLock::new(),
@@ -82,16 +90,24 @@ pub(crate) static TERMINALS: Table = Table {
 
 pub(crate) static CLIENTS: Table = Table {
     name: "clients",
-    columns: &[
-        told("client_id"),
-        told("role"),
-        told("terminal_id"),
-        told("secret_hash"),
-        told("certificate"),
-        told("added_at"),
-        told("withdrawn_at"),
-    ],
+    columns: &[told("client_id"), told("role"), told("certificate"), told("added_at"), told("withdrawn_at")],
     key: 1,
+    home: Home::Operator,
+    inserted: OnceLock::new(),
+};
+
+pub(crate) static TOKENS: Table = Table {
+    name: "tokens",
+    columns: &[told("client_id"), told("token"), told("secret_hash"), told("made_at"), told("expires_at")],
+    key: 2,
+    home: Home::Operator,
+    inserted: OnceLock::new(),
+};
+
+pub(crate) static CLIENT_TERMINALS: Table = Table {
+    name: "client_terminals",
+    columns: &[told("client_id"), told("terminal_id"), told("linked_at")],
+    key: 2,
     home: Home::Operator,
     inserted: OnceLock::new(),
 };
@@ -264,10 +280,12 @@ pub(crate) static AUDIT: Table = Table {
 };
 
 /// All tables, those first that others refer to.
-pub(crate) static TABLES: [&Table; 15] = [
+pub(crate) static TABLES: [&Table; 17] = [
     &SERVER,
     &TERMINALS,
     &CLIENTS,
+    &TOKENS,
+    &CLIENT_TERMINALS,
     &ACCOUNTS,
     &CARDS,
     &CARD_KEYS,

@@ -72,8 +72,8 @@ impl fmt::Display for ClientId {
 /// What a client may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// Sends what this terminal's holders signed, and asks what became of it.
-    Terminal(TerminalId),
+    /// Sends what the holders at these terminals signed, one of them at least, and asks what became of it.
+    Terminal(Vec<TerminalId>),
     /// Runs accounts and cards, unlocks.
     Operator,
     /// Reads everything, changes nothing.
@@ -86,25 +86,33 @@ pub use onetap_apdu_spec::service::Role as RoleName;
 
 /// A terminal's role without a terminal, or another with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the role `terminal` needs a terminal, the others have none")]
+#[error("the role `terminal` needs a terminal or several, the others have none")]
 pub struct BadRole;
 
 impl Role {
-    /// The role of this name, with its terminal if it is a terminal's.
+    /// The role of this name, with its terminals if it is a terminal's.
     ///
     /// # Errors
     /// [`BadRole`].
-    pub fn new(name: RoleName, terminal: Option<TerminalId>) -> Result<Self, BadRole> {
-        match (name, terminal) {
-            (RoleName::Terminal, Some(terminal)) => Ok(Self::Terminal(terminal)),
-            (RoleName::Operator, None) => Ok(Self::Operator),
-            (RoleName::Auditor, None) => Ok(Self::Auditor),
-            (RoleName::Admin, None) => Ok(Self::Admin),
-            _ => Err(BadRole),
+    pub fn new(name: RoleName, terminals: Vec<TerminalId>) -> Result<Self, BadRole> {
+        if (name == RoleName::Terminal) == terminals.is_empty() {
+            return Err(BadRole);
         }
+        Ok(match name {
+            RoleName::Terminal => Self::Terminal(terminals),
+            RoleName::Operator => Self::Operator,
+            RoleName::Auditor => Self::Auditor,
+            RoleName::Admin => Self::Admin,
+        })
     }
 
-    /// Its name, without the terminal.
+    /// The role of one terminal.
+    #[must_use]
+    pub fn terminal(terminal: TerminalId) -> Self {
+        Self::Terminal(vec![terminal])
+    }
+
+    /// Its name, without the terminals.
     #[must_use]
     pub fn kind(&self) -> RoleName {
         match self {
@@ -115,12 +123,12 @@ impl Role {
         }
     }
 
-    /// The terminal that it speaks for.
+    /// The terminals that it speaks for.
     #[must_use]
-    pub fn terminal(&self) -> Option<&TerminalId> {
+    pub fn terminals(&self) -> &[TerminalId] {
         match self {
-            Self::Terminal(terminal) => Some(terminal),
-            _ => None,
+            Self::Terminal(terminals) => terminals,
+            _ => &[],
         }
     }
 }
@@ -165,66 +173,65 @@ impl fmt::Display for Secret {
     }
 }
 
-/// How a client shows that it is the one. With both, it must show both.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credential {
-    /// A bearer token.
-    Token(Secret),
-    /// A certificate of the operator's CA with this fingerprint.
-    Certificate(Fingerprint),
-    /// Token and certificate.
-    Both(Secret, Fingerprint),
+/// Number of a client's first token.
+pub const FIRST_TOKEN: u32 = 1;
+
+/// A token as it is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its number, from [`FIRST_TOKEN`] on.
+    pub number: u32,
+    /// What is kept of its secret.
+    pub secret: Secret,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// From when on it is not good any more; without, it is good until its client is withdrawn.
+    pub expires_at: Option<Timestamp>,
 }
 
-impl Credential {
-    /// What is kept of the token's secret.
+impl TokenRecord {
+    /// A client's first token, without end.
     #[must_use]
-    pub fn secret(&self) -> Option<&Secret> {
-        match self {
-            Self::Token(secret) | Self::Both(secret, _) => Some(secret),
-            Self::Certificate(_) => None,
-        }
+    pub fn first(secret: Secret, made_at: Timestamp) -> Self {
+        Self { number: FIRST_TOKEN, secret, made_at, expires_at: None }
     }
 
-    /// The certificate's fingerprint.
+    /// Whether it is good at this moment.
     #[must_use]
-    pub fn certificate(&self) -> Option<&Fingerprint> {
-        match self {
-            Self::Certificate(fingerprint) | Self::Both(_, fingerprint) => Some(fingerprint),
-            Self::Token(_) => None,
-        }
-    }
-
-    /// True if its token is of an earlier version of this program, which lets nobody in: a new client is needed.
-    #[must_use]
-    pub fn is_outdated(&self) -> bool {
-        self.secret() == Some(&Secret::Outdated)
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
     }
 }
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for TokenRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Token(_) => "Token",
-            Self::Certificate(_) => "Certificate",
-            Self::Both(..) => "Both",
-        })
+        f.debug_struct("TokenRecord").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-/// A client as it is kept.
+/// A client as it is kept. With tokens and a certificate it must show both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientRecord {
     /// Its name.
     pub id: ClientId,
     /// What it may do.
     pub role: Role,
-    /// How it shows that it is the one.
-    pub credential: Credential,
+    /// Its tokens, those too that have expired; one of them must be shown.
+    pub tokens: Vec<TokenRecord>,
+    /// The fingerprint of its certificate, which must be shown.
+    pub certificate: Option<Fingerprint>,
     /// When it was added.
     pub added_at: Timestamp,
     /// When it was withdrawn, for good.
     pub withdrawn_at: Option<Timestamp>,
+}
+
+impl ClientRecord {
+    /// True if all of its tokens are of an earlier version of this program, which let nobody in: it needs a new one.
+    #[must_use]
+    pub fn needs_new_token(&self) -> bool {
+        !self.tokens.is_empty() && self.tokens.iter().all(|token| token.secret == Secret::Outdated)
+    }
 }
 
 /// What a client is found by.
@@ -258,28 +265,29 @@ pub struct NewClient {
     pub certificate: Option<Fingerprint>,
     /// Asks for a token besides the certificate; both must be shown then.
     pub token: bool,
+    /// Until when its token is good.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl NewClient {
-    /// A client that shows a token only.
+    /// A client that shows a token only, which does not expire.
     #[must_use]
     pub fn with_token(id: ClientId, role: Role) -> Self {
-        Self { id, role, certificate: None, token: true }
+        Self { id, role, certificate: None, token: true, expires_at: None }
     }
 
     /// What is to be kept of the client, and its token if it gets one.
     #[must_use]
     pub fn make(self, added_at: Timestamp) -> (ClientRecord, Option<Token>) {
-        let Self { id, role, certificate, token } = self;
-        let (credential, token) = match (certificate, token) {
-            (Some(certificate), false) => (Credential::Certificate(certificate), None),
-            (certificate, _) => {
-                let (token, secret) = Token::make(&id);
-                let both = |certificate| Credential::Both(secret, certificate);
-                (certificate.map_or(Credential::Token(secret), both), Some(token))
-            }
+        let Self { id, role, certificate, token, expires_at } = self;
+        let made = (token || certificate.is_none()).then(|| Token::make(&id));
+        let kept = |(_, secret): &(Token, Secret)| TokenRecord {
+            expires_at,
+            ..TokenRecord::first(*secret, added_at)
         };
-        (ClientRecord { id, role, credential, added_at, withdrawn_at: None }, token)
+        let tokens = made.iter().map(kept).collect();
+        let record = ClientRecord { id, role, tokens, certificate, added_at, withdrawn_at: None };
+        (record, made.map(|(token, _)| token))
     }
 }
 

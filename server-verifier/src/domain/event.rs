@@ -60,6 +60,8 @@ pub enum Event {
     KeyRotated { key: KeyKind, version: KeyId },
     /// A version of a key is gone for good.
     KeyRetired { key: KeyKind, version: KeyId },
+    /// What the outbox sends is signed with another version of its key; with the one before too, until then.
+    WebhookKeyRotated { version: u32, older_until: Timestamp },
     /// A checkpoint of the log was signed.
     Checkpointed {
         chains: u64,
@@ -70,14 +72,27 @@ pub enum Event {
     TerminalRegistered { terminal: TerminalId },
     /// A terminal may not send requests any more.
     TerminalWithdrawn { terminal: TerminalId },
-    /// A client may ask: `secret` is the SHA-256 of its token's secret, `certificate` that of its certificate, in hexadecimal.
+    /// A client may ask: `secret` is the SHA-256 of its first token's secret, `certificate` that of its certificate, in
+    /// hexadecimal. Its token is good until `expires_at`.
     ClientAdded {
         client: ClientId,
         role: RoleName,
-        terminal: Option<TerminalId>,
+        /// Older versions told one `terminal`, or null.
+        #[serde(default, alias = "terminal", deserialize_with = "none_one_or_many")]
+        terminals: Vec<TerminalId>,
         secret: Option<String>,
         certificate: Option<String>,
+        #[serde(default)]
+        expires_at: Option<Timestamp>,
     },
+    /// A client has one more token.
+    TokenAdded { client: ClientId, token: u32, secret: String, expires_at: Option<Timestamp> },
+    /// A client's token is good until then.
+    TokenExpires { client: ClientId, token: u32, expires_at: Timestamp },
+    /// A client speaks for one more terminal.
+    ClientLinked { client: ClientId, terminal: TerminalId },
+    /// A client does not speak for a terminal any more.
+    ClientUnlinked { client: ClientId, terminal: TerminalId },
     /// A client may not ask any more.
     ClientWithdrawn { client: ClientId },
     /// An account was opened with a balance in minor units, which came from an equity account.
@@ -205,6 +220,20 @@ pub enum Event {
     MessageRequeued { message: EntryId },
     /// A message that nobody took will not be sent.
     MessageDiscarded { message: EntryId },
+}
+
+/// Reads null, one terminal or a list of them.
+fn none_one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<TerminalId>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Many(Vec<TerminalId>),
+        One(Option<TerminalId>),
+    }
+    match <Told as serde::Deserialize>::deserialize(from)? {
+        Told::Many(terminals) => Ok(terminals),
+        Told::One(terminal) => Ok(terminal.into_iter().collect()),
+    }
 }
 
 /// An account as it was opened.

@@ -118,7 +118,8 @@ async fn decide(
     key: String,
     request: AuthorisationRequest,
 ) -> Result<Outcome, Problem> {
-    let asked = match Asked::new(terminal.client(), &key, &request) {
+    let client = terminal.client(&request.transaction);
+    let asked = match Asked::new(client, &key, &request) {
         Ok(asked) => asked,
         Err(malformed) => return Ok(Outcome::Malformed(malformed)),
     };
@@ -126,7 +127,7 @@ async fn decide(
     let limited = hub.limits.card(terminal.id(), binding.card);
     limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
     let pending = if binding.suite.encryption() == EncryptionMethod::RsaOaep {
-        let (coming, client) = (hub.verifier.under_way(), terminal.client().clone());
+        let (coming, client) = (hub.verifier.under_way(), client.clone());
         let submit = move |verifier: &Verifier| verifier.submit_coming(coming, &client, &key, &request);
         hub.private_key.run(&hub.verifier, submit).await?
     } else {

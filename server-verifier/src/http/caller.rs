@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use onetap_apdu_spec::txn::TerminalId;
+use onetap_apdu_spec::txn::TransactionMessage;
 
 use super::hub::Hub;
 use super::identity::{Peer, Principal};
@@ -84,9 +84,8 @@ impl<R> Caller<R> {
     pub(crate) fn act(&self, reason: &str) -> Act {
         let name = self.name().to_owned();
         let by = match self.role() {
-            Role::Terminal(terminal) => Actor::Terminal(terminal.clone()),
             Role::Admin => Actor::Admin(name),
-            Role::Operator | Role::Auditor => Actor::Operator(name),
+            Role::Operator | Role::Auditor | Role::Terminal(_) => Actor::Operator(name),
         };
         Act::new(by, reason)
     }
@@ -94,11 +93,6 @@ impl<R> Caller<R> {
     /// Its role.
     pub(crate) fn role(&self) -> &Role {
         &self.principal.record.role
-    }
-
-    /// The terminal that it is, if it is one.
-    pub(crate) fn terminal(&self) -> Option<&TerminalId> {
-        self.role().terminal()
     }
 }
 
@@ -118,7 +112,8 @@ impl<R: Right> FromRequestParts<Arc<Hub>> for Caller<R> {
 /// A terminal that sends what a holder has signed.
 pub(crate) struct Terminal {
     principal: Arc<Principal>,
-    client: Client,
+    /// Of the principal's, the one that is assumed where a transaction names none of them.
+    first: Client,
 }
 
 impl FromRequestParts<Arc<Hub>> for Terminal {
@@ -131,8 +126,8 @@ impl FromRequestParts<Arc<Hub>> for Terminal {
 impl Terminal {
     pub(crate) async fn identify(hub: &Hub, parts: &Parts) -> Result<Self, Problem> {
         let principal = identify(hub, parts).await?;
-        match &principal.terminal {
-            Some(client) => Ok(Self { client: client.clone(), principal }),
+        match principal.terminals.first() {
+            Some(first) => Ok(Self { first: first.clone(), principal }),
             None => Err(not_allowed(&principal)),
         }
     }
@@ -141,8 +136,16 @@ impl Terminal {
         &self.principal.record.id
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// Of the terminals that it speaks for, the one that T names. Where T names another one, the decision refuses it, whichever
+    /// this is.
+    pub(crate) fn client(&self, transaction: &[u8]) -> &Client {
+        let terminals = &self.principal.terminals;
+        if terminals.len() == 1 {
+            return &self.first;
+        }
+        let parsed = TransactionMessage::parse(transaction).ok();
+        let named = parsed.as_ref().map(|parsed| &parsed.transaction().terminal);
+        terminals.iter().find(|client| Some(client.terminal()) == named).unwrap_or(&self.first)
     }
 }
 

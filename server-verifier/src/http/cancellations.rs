@@ -70,6 +70,7 @@ pub(crate) async fn cancel(
 
 /// Lets the verifier decide; no private key is needed.
 async fn decide(hub: &Hub, terminal: &Terminal, cancellation: &Cancellation) -> Result<Outcome, Problem> {
+    let client = terminal.client(&cancellation.transaction);
     let parsed = match Parsed::cancellation(cancellation) {
         Ok(parsed) => parsed,
         Err(malformed) => return Ok(Outcome::Malformed(malformed)),
@@ -78,5 +79,5 @@ async fn decide(hub: &Hub, terminal: &Terminal, cancellation: &Cancellation) -> 
     let limited = hub.limits.card(terminal.id(), binding.card);
     limited.inspect_err(|_| hub.metrics.rate_limited.increment(1))?;
     let claimed = hub.verifier.claimed(binding).await?;
-    Ok(hub.verifier.submit_cancellation(&claimed, terminal.client(), parsed)?.await?)
+    Ok(hub.verifier.submit_cancellation(&claimed, client, parsed)?.await?)
 }

@@ -25,8 +25,8 @@ const REMEMBERED: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct Principal {
     pub(crate) record: ClientRecord,
-    /// The terminal that it speaks for.
-    pub(crate) terminal: Option<Client>,
+    /// The terminals that it speaks for.
+    pub(crate) terminals: Vec<Client>,
 }
 
 /// Where a request comes from.
@@ -92,12 +92,12 @@ impl Authenticator {
         }
         let (withdrawals, read) = (self.withdrawals.load(Ordering::SeqCst), Instant::now());
         let asked = key.clone();
-        let Some((record, terminal)) = self.verifier.at_once(move |it| it.admitted_client(&asked)).await?
+        let Some((record, terminals)) = self.verifier.at_once(move |it| it.admitted_client(&asked)).await?
         else {
             self.known.forget(&key);
             return Ok(None);
         };
-        let principal = Arc::new(Principal { record, terminal });
+        let principal = Arc::new(Principal { record, terminals });
         self.known.put(key.clone(), Known { principal: Arc::clone(&principal), read });
         if self.withdrawals.load(Ordering::SeqCst) != withdrawals {
             self.known.forget(&key);
@@ -107,16 +107,18 @@ impl Authenticator {
 
     /// Whether what is shown is what this client must show.
     fn fits(&self, shown: &Shown<'_>, record: &ClientRecord) -> bool {
-        let credential = &record.credential;
         match shown {
-            Shown::Certificate(_) => credential.secret().is_none(),
+            Shown::Certificate(_) => record.tokens.is_empty(),
             Shown::Token { secret, certificate, .. } => {
-                if credential.is_outdated() {
+                if record.needs_new_token() {
                     self.tell_outdated(&record.id);
                 }
-                let certificate_fits =
-                    credential.certificate().is_none_or(|it| Some(it) == certificate.as_ref());
-                certificate_fits && credential.secret().is_some_and(|kept| kept.fits(secret))
+                let now = self.verifier.now();
+                let certificate_fits = record.certificate.is_none_or(|it| Some(it) == *certificate);
+                // All of them are compared, whichever fits.
+                let shown =
+                    record.tokens.iter().filter(|token| token.is_good(now) & token.secret.fits(secret));
+                certificate_fits && shown.count() > 0
             }
         }
     }
@@ -124,7 +126,7 @@ impl Authenticator {
     /// Tells the operator, once for each client, why its token is refused and what helps.
     fn tell_outdated(&self, id: &ClientId) {
         if self.outdated.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
-            let cure = "withdraw this client and add it under a new name, which makes a new token";
+            let cure = "make it a new one: `onetap verifier client add-token`";
             tracing::warn!(client = %id, cure, "its token was made by an earlier version and is refused");
         }
     }
@@ -136,7 +138,7 @@ impl Authenticator {
 
     /// Shuts the clients of a withdrawn terminal out at once.
     pub(crate) fn forget_terminal(&self, terminal: &TerminalId) {
-        self.forget(|record| record.role.terminal() == Some(terminal));
+        self.forget(|record| record.role.terminals().contains(terminal));
     }
 
     fn forget(&self, withdrawn: impl Fn(&ClientRecord) -> bool) {

@@ -15,10 +15,15 @@ use super::json::answer;
 #[utoipa::path(get, path = "/v1/me", operation_id = "show_me", tag = "clients", responses((status = 200, body = Standing)))]
 pub(crate) async fn me(caller: Caller<Ask>, State(hub): State<Arc<Hub>>) -> Response {
     let (verifier, seconds) = (&hub.verifier, |tolerance| u32::try_from(tolerance).unwrap_or(u32::MAX));
+    let (terminal, terminals) = match caller.role().terminals() {
+        [only] => (Some(only.clone()), Vec::new()),
+        several => (None, several.to_vec()),
+    };
     let standing = Standing {
         client: caller.name().to_owned(),
         role: caller.role().kind(),
-        terminal: caller.terminal().cloned(),
+        terminal,
+        terminals,
         server: verifier.server_id(),
         time: verifier.now(),
         max_age: seconds(verifier.policy().max_age),

@@ -144,9 +144,12 @@ impl From<ServiceError> for Problem {
             return Self::busy("the account has moved to another shard; repeat the same there");
         }
         let kind = match &error {
-            E::NoSuchAccount | E::NoSuchCard | E::NoSuchClient | E::NoSuchTerminal | E::NoSuchTransaction => {
-                Kind::NotFound
-            }
+            E::NoSuchAccount
+            | E::NoSuchCard
+            | E::NoSuchClient
+            | E::NoSuchTerminal
+            | E::NoSuchToken
+            | E::NoSuchTransaction => Kind::NotFound,
             E::AccountExists
             | E::ClientExists
             | E::AccountNotEmpty
@@ -155,6 +158,10 @@ impl From<ServiceError> for Problem {
             | E::CardNotActive
             | E::DoneBefore(_)
             | E::KeyTaken
+            | E::NoToken
+            | E::TooManyTokens
+            | E::NotATerminals
+            | E::LastTerminal
             | E::KeyRetired
             | E::CardNotOrdered
             | E::CardBlocked => Kind::Conflict,

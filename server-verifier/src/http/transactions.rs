@@ -17,6 +17,7 @@ use super::json::{Path, Query, answer};
 use super::once::Once;
 use super::parts::{Page, ReasonBody, page_limit, time_place};
 use super::problem::Problem;
+use crate::domain::client::Role;
 use crate::domain::{Chain, Settlement, Sought, Timestamp, Verdict};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
@@ -98,8 +99,8 @@ pub(crate) async fn show(
         return Err(Problem::malformed("a transaction's id has 24 digits of 0-9 and a-f"));
     }
     let mut found = hub.verifier.run(move |verifier| verifier.transaction(&id)).await?;
-    if let Some(terminal) = caller.terminal() {
-        if *terminal != found.terminal {
+    if let Role::Terminal(terminals) = caller.role() {
+        if !terminals.contains(&found.terminal) {
             return Err(ServiceError::NoSuchTransaction.into());
         }
         found.payer = None;

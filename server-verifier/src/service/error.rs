@@ -39,6 +39,21 @@ pub enum ServiceError {
     /// No such client, or it is withdrawn.
     #[error("there is no such client, or it is withdrawn already; list the clients to see them")]
     NoSuchClient,
+    /// No such token, or it has expired.
+    #[error("the client has no such token, or it has expired; list the clients to see their tokens")]
+    NoSuchToken,
+    /// It shows a certificate only.
+    #[error("the client shows a certificate and no token; add another client for a token")]
+    NoToken,
+    /// As many tokens as a client may have are good.
+    #[error("the client has eight good tokens; end one of them first")]
+    TooManyTokens,
+    /// Its role has no terminals.
+    #[error("only a client of the role `terminal` speaks for terminals; add another client")]
+    NotATerminals,
+    /// A terminal's client without a terminal could not ask for anything.
+    #[error("this is the client's last terminal; withdraw the client instead")]
+    LastTerminal,
     /// The name or the certificate is taken.
     #[error("the client's name or certificate was used before; choose another")]
     ClientExists,

@@ -2,10 +2,11 @@
 
 use onetap_apdu_spec::crypto::Key256;
 use onetap_apdu_spec::header::{Binding, KeyId};
+use zeroize::Zeroizing;
 
 use crate::books;
 use crate::books::accounts::OPERATOR;
-use crate::books::sql::Sql;
+use crate::books::sql::{Row, Sql};
 use crate::domain::{Event, KeyKind, StoreError, Timestamp};
 use crate::keys::{KeyAccess, KeyFileError};
 use crate::service::Verifier;
@@ -47,6 +48,32 @@ impl Desk<'_> {
     }
 }
 
+impl Desk<'_> {
+    /// Makes another version of the key that authenticates what the outbox sends, and returns it. The one before signs beside it
+    /// for `overlap` seconds.
+    ///
+    /// # Errors
+    /// [`ServiceError::ReasonNeeded`]; [`ServiceError`] if the store fails.
+    pub fn rotate_webhook_key(&self, overlap: u32) -> Result<Key256, ServiceError> {
+        self.reasoned()?;
+        let now = self.now();
+        let older_until = Timestamp(now.0.saturating_add(i64::from(overlap)));
+        let version = self.write(|db| {
+            let version = webhook_version(db)?.0 + 1;
+            self.tell(db, OPERATOR, now, &Event::WebhookKeyRotated { version, older_until })?;
+            Ok(version)
+        })?;
+        Ok(self.verifier.webhook_key(version))
+    }
+}
+
+/// Which version of the webhook's key signs, and until when the one before signs, too.
+fn webhook_version(db: &mut dyn Sql) -> Result<(u32, Timestamp), ServiceError> {
+    let sql = "SELECT webhook_key, webhook_until FROM server";
+    let read = |row: &Row<'_>| Ok((row.count("webhook_key")?, Timestamp(row.int("webhook_until")?)));
+    db.first(sql, &[], read)?.ok_or(StoreError::BadRow { what: "server" }.into())
+}
+
 impl Verifier {
     /// Reads the key file again, with what opens it from now on.
     ///
@@ -64,10 +91,25 @@ impl Verifier {
         Ok(self.keys.sign_checkpoint(checkpoint)?)
     }
 
-    /// Authenticates what the outbox sends, by HMAC-SHA-256 over id, moment and body.
-    #[must_use]
-    pub fn webhook_key(&self) -> &Key256 {
-        &self.keys.webhook
+    /// The keys that authenticate what the outbox sends now, by HMAC-SHA-256 over id, moment and body; the newest one first.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the store fails.
+    pub fn webhook_keys(&self) -> Result<Vec<Key256>, ServiceError> {
+        let (version, older_until) = self.store.read(|db| webhook_version(db))?;
+        let older = (self.now() < older_until).then(|| version.checked_sub(1)).flatten();
+        Ok([Some(version), older].into_iter().flatten().map(|version| self.webhook_key(version)).collect())
+    }
+
+    /// One version of the key that authenticates what the outbox sends: made of the secret in the key file and the version, in the
+    /// counter mode of SP 800-108 with AES-256-CMAC.
+    fn webhook_key(&self, version: u32) -> Key256 {
+        let mut key = Zeroizing::new([0; 32]);
+        for (count, half) in (1_u8..).zip(key.chunks_mut(16)) {
+            let input: [&[u8]; 3] = [&[count], b"onetap/webhook", &version.to_be_bytes()];
+            half.copy_from_slice(&self.env.crypto.cmac(&self.keys.webhook, &input));
+        }
+        Key256::new(*key)
     }
 
     /// What verifies the signatures of audit checkpoints, as SubjectPublicKeyInfo DER (RSASSA-PSS, SHA-256).

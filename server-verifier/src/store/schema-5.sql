@@ -47,3 +47,36 @@ ALTER TABLE entries_in_time RENAME TO entries;
 
 -- The log is searched in the order of time.
 CREATE INDEX audit_by_time ON audit (at, account_id, sequence);
+
+-- A client has tokens, so that one follows another without a pause, and terminals, so that a host speaks for all of its own.
+CREATE TABLE clients_alone (
+    client_id    TEXT NOT NULL PRIMARY KEY,
+    role         TEXT NOT NULL CHECK (role IN ('terminal', 'operator', 'auditor', 'admin')),
+    certificate  BLOB,
+    added_at     INTEGER NOT NULL,
+    withdrawn_at INTEGER
+) STRICT;
+INSERT INTO clients_alone SELECT client_id, role, certificate, added_at, withdrawn_at FROM clients;
+CREATE TABLE tokens (
+    client_id   TEXT NOT NULL,
+    token       INTEGER NOT NULL,
+    secret_hash TEXT NOT NULL,
+    made_at     INTEGER NOT NULL,
+    expires_at  INTEGER,
+    PRIMARY KEY (client_id, token)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tokens SELECT client_id, 1, secret_hash, added_at, NULL FROM clients WHERE secret_hash IS NOT NULL;
+CREATE TABLE client_terminals (
+    client_id   TEXT NOT NULL,
+    terminal_id TEXT NOT NULL,
+    linked_at   INTEGER NOT NULL,
+    PRIMARY KEY (client_id, terminal_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO client_terminals SELECT client_id, terminal_id, added_at FROM clients WHERE terminal_id IS NOT NULL;
+DROP TABLE clients;
+ALTER TABLE clients_alone RENAME TO clients;
+CREATE UNIQUE INDEX clients_by_certificate ON clients (certificate);
+
+-- Which version of the webhook's key signs what is sent, and until when the one before signs beside it.
+ALTER TABLE server ADD COLUMN webhook_key INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE server ADD COLUMN webhook_until INTEGER NOT NULL DEFAULT 0;

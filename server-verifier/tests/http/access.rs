@@ -16,7 +16,7 @@ use crate::support::World;
 use crate::wire::{Answer, Conn, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
-const ROLES: [(&str, &str, [bool; 4]); 45] = [
+const ROLES: [(&str, &str, [bool; 4]); 49] = [
     ("POST", "/v1/authorisations", [true, false, false, false]),
     ("POST", "/v1/cancellations", [true, false, false, false]),
     ("GET", "/v1/transactions", [false, true, true, true]),
@@ -43,6 +43,10 @@ const ROLES: [(&str, &str, [bool; 4]); 45] = [
     ("GET", "/v1/clients", [false, true, true, true]),
     ("POST", "/v1/clients", [false, false, false, true]),
     ("POST", "/v1/clients/{client}/withdraw", [false, false, false, true]),
+    ("POST", "/v1/clients/{client}/tokens", [false, false, false, true]),
+    ("DELETE", "/v1/clients/{client}/tokens/{token}", [false, false, false, true]),
+    ("PUT", "/v1/clients/{client}/terminals/{terminal}", [false, false, false, true]),
+    ("DELETE", "/v1/clients/{client}/terminals/{terminal}", [false, false, false, true]),
     ("GET", "/v1/audit", [false, true, true, true]),
     ("POST", "/v1/audit/verify", [false, true, true, true]),
     ("GET", "/v1/audit/state", [false, true, true, true]),
@@ -67,7 +71,11 @@ const OPEN_TO_ALL: [&str; 3] = ["/v1/openapi.json", "/healthz", "/readyz"];
 
 fn path(template: &str) -> String {
     let path = template.replace("{number}", "1000000000009").replace("{card}", "0000000000000007");
-    let path = path.replace("{terminal}", "NOSUCH01").replace("{hold}", "1-99").replace("{message}", "1-99");
+    let path = path
+        .replace("{token}", "1")
+        .replace("{terminal}", "NOSUCH01")
+        .replace("{hold}", "1-99")
+        .replace("{message}", "1-99");
     path.replace("{client}", "nobody").replace("{id}", "000000000000000000000001")
 }
 
@@ -182,7 +190,7 @@ fn a_token_is_stored_as_the_sha_256_of_its_secret() {
     let folder = tempfile::tempdir().unwrap();
     let scene = Scene::around(World::on_disk(folder.path()), |_| ());
     let database = rusqlite::Connection::open(folder.path().join("verifier.db")).unwrap();
-    let sql = "SELECT secret_hash FROM clients WHERE client_id = 'op'";
+    let sql = "SELECT secret_hash FROM tokens WHERE client_id = 'op'";
     let kept: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
     let token = token("op").0;
     let secret = token.split_once('.').unwrap().1;
@@ -198,10 +206,11 @@ fn a_token_that_an_earlier_version_made_is_refused_and_the_list_says_so() {
     let database = rusqlite::Connection::open(folder.path().join("verifier.db")).unwrap();
     let argon2 =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    database.execute("UPDATE clients SET secret_hash = ?1 WHERE client_id = 'op'", [argon2]).unwrap();
+    database.execute("UPDATE tokens SET secret_hash = ?1 WHERE client_id = 'op'", [argon2]).unwrap();
     assert_eq!(scene.get("op", "/v1/accounts").problem(), "not-authenticated");
     let clients = scene.get("aud", "/v1/clients").json();
-    let outdated = clients.as_array().unwrap().iter().filter(|client| client["needs_new_token"] == true);
+    let outdated =
+        clients["items"].as_array().unwrap().iter().filter(|client| client["needs_new_token"] == true);
     assert_eq!(outdated.map(|client| client["client"].as_str().unwrap()).collect::<Vec<_>>(), ["op"]);
 }
 
@@ -209,7 +218,7 @@ fn a_token_that_an_earlier_version_made_is_refused_and_the_list_says_so() {
 fn adding_and_withdrawing_a_client_is_on_record_and_tells_all_of_its_row() {
     let scene = Scene::new();
     let certificate = "ab".repeat(32);
-    let new = json!({"client": "till", "role": "terminal", "terminal": "TERM0001", "certificate": certificate,
+    let new = json!({"client": "till", "role": "terminal", "terminals": ["TERM0001"], "certificate": certificate,
         "token": true, "reason": "a new till"});
     let added = scene.post("adm", "/v1/clients", &new).json();
     scene.post("adm", "/v1/clients/till/withdraw", &json!({ "reason": "left" }));
@@ -219,12 +228,12 @@ fn adding_and_withdrawing_a_client_is_on_record_and_tells_all_of_its_row() {
     let fields =
         |entry: &Value, names: &[&str]| names.iter().map(|name| entry[name].clone()).collect::<Vec<_>>();
     assert_eq!(
-        fields(&log["items"][0], &["event", "client", "role", "terminal", "secret", "certificate"]),
+        fields(&log["items"][0], &["event", "client", "role", "terminals", "secret", "certificate"]),
         [
             json!("client-added"),
             json!("till"),
             json!("terminal"),
-            json!("TERM0001"),
+            json!(["TERM0001"]),
             json!(secret),
             json!(certificate)
         ]

@@ -217,7 +217,7 @@ fn a_transaction_is_shown_to_its_terminal_and_to_operators_only() {
         .desk(Act::of_program("test", "set-up"))
         .register_terminal("TERM0002".parse().unwrap())
         .unwrap();
-    crate::scene::add(&scene.world.verifier, "pos-2", Role::Terminal("TERM0002".parse().unwrap()));
+    crate::scene::add(&scene.world.verifier, "pos-2", Role::terminal("TERM0002".parse().unwrap()));
     let executed = scene.authorise(&scene.card(SYMMETRIC).tap(scene.world.payment(7_00)).request).json();
     let path = format!("/v1/transactions/{}", executed["receipt"]["transaction"].as_str().unwrap());
     let own = scene.get("pos", &path).json();
@@ -283,7 +283,8 @@ fn a_client_is_added_used_and_withdrawn_at_once() {
         scene.post("adm", "/v1/terminals", &json!({"terminal": "TERM0002", "reason": "a new till"})).status,
         201
     );
-    let new = json!({"client": "pos-2", "role": "terminal", "terminal": "TERM0002", "reason": "a new till"});
+    let new =
+        json!({"client": "pos-2", "role": "terminal", "terminals": ["TERM0002"], "reason": "a new till"});
     let added = scene.post("adm", "/v1/clients", &new);
     assert_eq!(added.status, 201, "{added:?}");
     let token = added.json()["token"].as_str().unwrap().to_owned();
@@ -317,8 +318,8 @@ fn what_no_client_can_be_is_refused() {
         (json!({"client": "", "role": "admin"}), 400),
         (json!({"client": "x", "role": "root"}), 400),
         (json!({"client": "x", "role": "terminal"}), 400),
-        (json!({"client": "x", "role": "admin", "terminal": "TERM0001"}), 400),
-        (json!({"client": "x", "role": "terminal", "terminal": "NOSUCH01"}), 404),
+        (json!({"client": "x", "role": "admin", "terminals": ["TERM0001"]}), 400),
+        (json!({"client": "x", "role": "terminal", "terminals": ["NOSUCH01"]}), 404),
         (json!({"client": "x", "role": "admin", "certificate": "00"}), 400),
         (json!({"client": "adm", "role": "admin", "certificate": "00".repeat(32)}), 409),
         (json!({"client": "x", "role": "admin", "reason": " "}), 422),

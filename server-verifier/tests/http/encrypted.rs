@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use onetap_server_verifier::Timestamp;
-use onetap_server_verifier::domain::client::{Credential, Role};
+use onetap_server_verifier::domain::client::Role;
 use onetap_server_verifier::http::{Config, ServeError, Server, TlsError, TlsFiles, certificate_fingerprint};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -268,9 +268,9 @@ fn a_certificate_is_the_client_that_it_was_registered_for() {
         pki.issue(&pki.issuer, name);
     }
     let verifier = &scene.world.verifier;
-    add_with(verifier, "cert-op", Role::Operator, Credential::Certificate(pki.fingerprint("operator")));
-    let both = Credential::Both(token("careful").1, pki.fingerprint("with-token"));
-    add_with(verifier, "careful", Role::Operator, both);
+    add_with(verifier, "cert-op", Role::Operator, None, Some(pki.fingerprint("operator")));
+    let (secret, certificate) = (token("careful").1, pki.fingerprint("with-token"));
+    add_with(verifier, "careful", Role::Operator, Some(secret), Some(certificate));
     let status = |name, request: &Request| pki.ask(scene.addr, name, request).map(|answer| answer.status);
 
     assert_eq!(status(Some("operator"), &accounts()), Some(200));

@@ -14,6 +14,7 @@ mod access;
 mod administering;
 mod authorising;
 mod cancelling;
+mod clients;
 mod console;
 mod contract;
 mod encrypted;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use onetap_apdu_spec::service::{AUTHORISATIONS, AuthorisationRequest, IDEMPOTENCY_KEY};
-use onetap_server_verifier::domain::client::{ClientRecord, Credential, Role, Secret, Token};
+use onetap_server_verifier::domain::client::{ClientRecord, Fingerprint, Role, Secret, Token, TokenRecord};
 use onetap_server_verifier::http::{Config, Server};
 use onetap_server_verifier::{Act, Verifier};
 use serde_json::Value;
@@ -37,12 +37,20 @@ pub fn token(id: &str) -> (String, Secret) {
 }
 
 pub fn add(verifier: &Verifier, id: &str, role: Role) {
-    add_with(verifier, id, role, Credential::Token(token(id).1));
+    add_with(verifier, id, role, Some(token(id).1), None);
 }
 
-pub fn add_with(verifier: &Verifier, id: &str, role: Role, credential: Credential) {
+pub fn add_with(
+    verifier: &Verifier,
+    id: &str,
+    role: Role,
+    secret: Option<Secret>,
+    certificate: Option<Fingerprint>,
+) {
     let id = id.parse().unwrap();
-    let client = ClientRecord { id, role, credential, added_at: verifier.now(), withdrawn_at: None };
+    let added_at = verifier.now();
+    let tokens = secret.map(|secret| TokenRecord::first(secret, added_at)).into_iter().collect();
+    let client = ClientRecord { id, role, tokens, certificate, added_at, withdrawn_at: None };
     verifier.desk(Act::of_program("test", "set-up")).add_client(&client).unwrap();
 }
 
@@ -61,7 +69,7 @@ impl Scene {
         let mut config = Config { client_rate: None, card_rate: None, ..Config::default() };
         change(&mut config);
         let verifier: Arc<Verifier> = Arc::clone(&world.verifier);
-        add(&verifier, "pos", Role::Terminal("TERM0001".parse().unwrap()));
+        add(&verifier, "pos", Role::terminal("TERM0001".parse().unwrap()));
         add(&verifier, "op", Role::Operator);
         add(&verifier, "aud", Role::Auditor);
         add(&verifier, "adm", Role::Admin);

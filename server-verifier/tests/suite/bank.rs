@@ -46,6 +46,11 @@ pub const KINDS: [(&str, &str, &[&str]); 8] = [
             "terminal-withdrawn",
             "client-added",
             "client-withdrawn",
+            "token-added",
+            "token-expires",
+            "client-linked",
+            "client-unlinked",
+            "webhook-key-rotated",
             "account-opened",
             "equity-opened",
             "account-closed",
@@ -107,7 +112,7 @@ fn keys(world: &World) {
 
 /// Clients of each role, with token, certificate and both; some of them, and a terminal, are withdrawn.
 fn clients(world: &World) {
-    let terminal = |name: &str| Role::Terminal(name.parse().unwrap());
+    let terminal = |name: &str| Role::terminal(name.parse().unwrap());
     desk(world).register_terminal("TERM0009".parse().unwrap()).unwrap();
     let kinds = [
         ("till", terminal("TERM0001"), None, true),
@@ -117,9 +122,18 @@ fn clients(world: &World) {
         ("eyes", Role::Auditor, None, true),
     ];
     for (name, role, certificate, token) in kinds {
-        let new = NewClient { id: name.parse().unwrap(), role, certificate, token };
+        let new = NewClient { id: name.parse().unwrap(), role, certificate, token, expires_at: None };
         desk(world).add_client(&new.make(world.verifier.now()).0).unwrap();
     }
+    desk(world).register_terminal("TERM0008".parse().unwrap()).unwrap();
+    let till = "till".parse().unwrap();
+    desk(world).link_client(&till, &"TERM0008".parse().unwrap()).unwrap();
+    desk(world).link_client(&till, &"TERM0009".parse().unwrap()).unwrap();
+    desk(world).unlink_client(&till, &"TERM0008".parse().unwrap()).unwrap();
+    desk(world).add_token(&till, Some(Timestamp(START + 1_000_000)), Some(60)).unwrap();
+    desk(world).add_token(&till, None, None).unwrap();
+    desk(world).end_token(&till, 3).unwrap();
+    desk(world).rotate_webhook_key(60).unwrap();
     for name in ["gone", "clerk"] {
         desk(world).withdraw_client(&name.parse().unwrap()).unwrap();
     }

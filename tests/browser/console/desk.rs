@@ -41,7 +41,7 @@ impl Desk {
         let verifier = Verifier::init(&folder.path().join("bank"), options, Environment::system()).unwrap();
         let verifier = Arc::new(verifier);
         let town = Town::found(&verifier, SYMMETRIC.parse().unwrap(), 3, 1, &mut |_| Ok(())).unwrap();
-        let terminal = Role::Terminal(town.terminals()[0].clone());
+        let terminal = Role::terminal(town.terminals()[0].clone());
         let roles =
             [("pos", terminal), ("olga", Role::Operator), ("arno", Role::Auditor), ("adam", Role::Admin)];
         let tokens = roles.into_iter().map(|(name, role)| (name, add(&verifier, name, role))).collect();

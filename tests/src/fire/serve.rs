@@ -69,7 +69,7 @@ impl Tokens {
     pub fn make(verifier: &Verifier, terminals: &[TerminalId]) -> Fallible<Self> {
         let mut made = Self::default();
         for terminal in terminals {
-            let new = NewClient::with_token(terminal.as_str().parse()?, Role::Terminal(terminal.clone()));
+            let new = NewClient::with_token(terminal.as_str().parse()?, Role::terminal(terminal.clone()));
             let (client, token) = new.make(verifier.now());
             verifier.desk(Act::of_program("test", "set-up")).add_client(&client)?;
             made.0.insert(terminal.clone(), token.ok_or("no token")?.expose().to_owned());

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `webhook-id` | the message's id, the same for every copy |
 //! | `webhook-timestamp` | when this copy was sent, seconds since 1970 |
-//! | `webhook-signature` | `v1,` and base64 of HMAC-SHA-256 over `id.timestamp.body` |
+//! | `webhook-signature` | `v1,` and base64 of HMAC-SHA-256 over `id.timestamp.body`; while one key follows another, both, apart by a space |
 //!
 //! Any status 2xx takes the message. To one with the topic `execute` the body may say what became of it:
 //! `{"state":"settled"}` or `{"state":"failed","reason":"…"}`; any other body leaves it accepted.
@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -47,8 +47,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub struct WebhookConfig {
     /// `https`, or `http` to this machine.
     pub url: String,
-    /// Signs what is sent; the receiver has it too.
-    pub key: Key256,
+    /// Sign what is sent; the receiver has one of them at least.
+    pub keys: Vec<Key256>,
     /// Who vouches for the receiver (PEM); public authorities if none is given.
     pub ca: Option<PathBuf>,
     /// How messages are sent.
@@ -58,8 +58,8 @@ pub struct WebhookConfig {
 impl WebhookConfig {
     /// Public authorities and the default rules.
     #[must_use]
-    pub fn new(url: &str, key: Key256) -> Self {
-        Self { url: url.to_owned(), key, ca: None, rules: DeliveryRules::default() }
+    pub fn new(url: &str, keys: Vec<Key256>) -> Self {
+        Self { url: url.to_owned(), keys, ca: None, rules: DeliveryRules::default() }
     }
 }
 
@@ -87,7 +87,7 @@ pub enum WebhookError {
 pub struct Webhook {
     agent: ureq::Agent,
     url: Uri,
-    key: Key256,
+    keys: Arc<RwLock<Vec<Key256>>>,
 }
 
 impl Webhook {
@@ -121,7 +121,23 @@ impl Webhook {
             .user_agent("onetap-verifier")
             .build()
             .new_agent();
-        Ok(Self { agent, url, key: config.key.clone() })
+        Ok(Self { agent, url, keys: Arc::new(RwLock::new(config.keys.clone())) })
+    }
+
+    /// Sends a message of the topic `test`, which tells of nothing. Returns its id.
+    ///
+    /// # Errors
+    /// [`Undelivered`] if it was not taken.
+    pub fn test(&self, verifier: &Verifier) -> Result<String, Undelivered> {
+        let (at, id) = (verifier.now(), format!("test-{}", hex::encode(verifier.env.random::<8>())));
+        let body = serde_json::json!({"id": id, "topic": "test", "server": verifier.server_id(), "at": at});
+        self.post(&id, at, body.to_string().as_bytes())?;
+        Ok(id)
+    }
+
+    fn signatures(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|key| signature(key, id, at, body)).collect::<Vec<_>>().join(" ")
     }
 
     fn post(&self, id: &str, at: Timestamp, body: &[u8]) -> Result<Vec<u8>, Undelivered> {
@@ -132,7 +148,7 @@ impl Webhook {
             .header("content-type", "application/json")
             .header("webhook-id", id)
             .header("webhook-timestamp", &timestamp)
-            .header("webhook-signature", signature(&self.key, id, at, body))
+            .header("webhook-signature", self.signatures(id, at, body))
             .send(body);
         let answer = answer.map_err(|error| Undelivered(error.to_string()))?;
         let status = answer.status();
@@ -193,6 +209,12 @@ fn authorities(path: Option<&PathBuf>) -> Result<RootCerts, WebhookError> {
     if certificates.is_empty() { Err(bad()) } else { Ok(certificates.into()) }
 }
 
+/// A key as receivers are given it: `whsec_` and base64.
+#[must_use]
+pub fn secret_text(key: &Key256) -> Zeroizing<String> {
+    Zeroizing::new(format!("whsec_{}", STANDARD.encode(key.expose())))
+}
+
 /// Starts a thread that tells `config.url` what is in the outbox of `verifier`. Stopped, it first writes down what
 /// is under way. Whether executed transactions are written there says [`crate::Desk::announce`].
 ///
@@ -200,8 +222,15 @@ fn authorities(path: Option<&PathBuf>) -> Result<RootCerts, WebhookError> {
 /// [`WebhookError`].
 pub fn spawn(verifier: Arc<Verifier>, config: WebhookConfig) -> Result<Background, WebhookError> {
     let webhook = Webhook::new(&config)?;
-    let deliverer = Deliverer::new(verifier, webhook, config.rules);
-    let round = move || rest(deliverer.round());
+    let keys = Arc::clone(&webhook.keys);
+    let deliverer = Deliverer::new(Arc::clone(&verifier), webhook, config.rules);
+    let round = move || {
+        let renewed = verifier.webhook_keys().and_then(|renewed| {
+            *keys.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+            deliverer.round()
+        });
+        rest(renewed)
+    };
     Background::start("onetap-outbox", Duration::ZERO, round).map_err(WebhookError::Thread)
 }
 
@@ -235,7 +264,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine_only() {
-        let made = |url: &str| Webhook::new(&WebhookConfig::new(url, Key256::new([1; 32]))).map(drop);
+        let made = |url: &str| Webhook::new(&WebhookConfig::new(url, vec![Key256::new([1; 32])])).map(drop);
         for url in ["https://bank.example/x", "http://127.0.0.1:1/x", "http://[::1]:1/", "http://localhost/"]
         {
             assert!(made(url).is_ok(), "{url}");
