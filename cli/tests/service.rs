@@ -293,6 +293,26 @@ fn what_failed_inside_is_in_the_log_with_its_cause_under_the_id_of_the_answer() 
 }
 
 #[test]
+fn who_speaks_no_http_is_in_the_log_with_address_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let (running, addr) = serve(folder);
+    for head in
+        ["GET / HTP/9\r\n\r\n".to_owned(), format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000))]
+    {
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let line = until("its line in the log", || {
+            Some(running.error_line()).filter(|line| line.contains("no-http"))
+        });
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["address"], &line["level"]), (&"127.0.0.1".into(), &"WARN".into()));
+        assert!(!line["reason"].as_str().unwrap().is_empty(), "{line}");
+    }
+}
+
+#[test]
 fn who_speaks_no_tls_is_in_the_log_with_address_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

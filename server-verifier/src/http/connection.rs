@@ -32,6 +32,7 @@ use super::identity::Peer;
 use super::problem::Problem;
 use super::record::{Answered, Record, Told};
 use super::tls::{self, Tls};
+use crate::domain::causes;
 
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -104,7 +105,7 @@ impl Guest {
             Err(_) => "it did not come in time".to_owned(),
         };
         hub.metrics.handshakes_failed.increment(1);
-        hub.diary.no_handshake(from.ip(), &failure);
+        hub.diary.no_request(from.ip(), "no-handshake", &failure);
     }
 }
 
@@ -123,19 +124,21 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     watcher: Watcher,
     place: Place,
 ) {
-    let head_time = front.hub.config.head_time;
+    let (hub, from) = (Arc::clone(&front.hub), peer.address);
     let service = Conversation { front, peer: Arc::new(peer), place };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .header_read_timeout(hub.config.head_time)
         // Whether the client is still there is asked when its answer is written, not by a read beside each request.
         .half_close(true)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     // However it ended: the client is gone, or shall be.
-    if let Err(error) = pin!(watcher.watch(connection)).await {
-        tracing::debug!(%error, "a connection broke");
+    match pin!(watcher.watch(connection)).await {
+        Err(error) if error.is_parse() => hub.diary.no_request(from, "no-http", &causes(&error)),
+        Err(error) => tracing::debug!(address = %from, error = causes(&error), "a connection broke"),
+        Ok(()) => {}
     }
 }
 

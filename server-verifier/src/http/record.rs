@@ -148,10 +148,10 @@ impl Diary {
         }
     }
 
-    /// Tells of a connection over which no TLS came to be.
-    pub(crate) fn no_handshake(&self, from: IpAddr, reason: &str) {
+    /// Tells of a connection over which no request came: what it was instead, in a word, and why.
+    pub(crate) fn no_request(&self, from: IpAddr, outcome: &str, reason: &str) {
         if self.may_tell(from) {
-            tracing::warn!(address = %from, outcome = "no-handshake", reason, "turned away");
+            tracing::warn!(address = %from, outcome, reason, "turned away");
         }
     }
 
