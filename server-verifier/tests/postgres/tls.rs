@@ -1,6 +1,8 @@
 //! Over a network the server must show a certificate that the operator has named; there is no falling back.
 
+use std::ffi::OsStr;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use onetap_postgres_rig::cluster::scratch;
@@ -25,7 +27,7 @@ fn a_server_on_the_network_must_show_its_certificate() {
         }
         return;
     }
-    let address = loopback();
+    let address = loopback(77);
     let (genuine, other) = (certificate(address), certificate(address));
     let mut settings = Settings::quick();
     settings.others.push(("listen_addresses".to_owned(), address.to_string()));
@@ -64,7 +66,11 @@ fn a_server_on_the_network_must_show_its_certificate() {
     let forged = connect(Some(&other), "sslmode=prefer");
     assert!(forged.contains("does not answer"), "{forged}");
     let unnamed = connect(None, "");
-    assert!(unnamed.contains("name a file in PGSSLROOTCERT"), "{unnamed}");
+    assert!(unnamed.contains("name a file in `sslrootcert` or PGSSLROOTCERT"), "{unnamed}");
+    let path = directory.path().join("roots.pem");
+    std::fs::write(&path, genuine.cert.pem()).unwrap();
+    let in_the_url = connect(None, &format!("sslmode=verify-full&sslrootcert={}", path.display()));
+    assert!(in_the_url.contains("opened"), "{in_the_url}");
     // Somebody in between says that the server knows no TLS.
     cluster.sql("postgres", "ALTER SYSTEM SET ssl = off").unwrap();
     cluster.sql("postgres", "SELECT pg_reload_conf()").unwrap();
@@ -77,10 +83,66 @@ fn a_server_on_the_network_must_show_its_certificate() {
     assert!(plain.contains("opened"), "{plain}");
 }
 
-/// An address of this process's own.
-fn loopback() -> Ipv4Addr {
+const WAYS: &str = "tls::a_password_and_a_service_are_found_where_libpq_looks_for_them";
+
+#[test]
+fn a_password_and_a_service_are_found_where_libpq_looks_for_them() {
+    if let Ok(url) = std::env::var(CHILD) {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = environment(&TestClock::new());
+        match Verifier::init_postgres(directory.path(), &url, options(|_| ()), clock) {
+            Ok(_) => println!("opened"),
+            Err(error) => println!("{error}"),
+        }
+        return;
+    }
+    let address = loopback(78);
+    let mut settings = Settings::quick();
+    settings.others.push(("listen_addresses".to_owned(), address.to_string()));
+    let cluster = Cluster::start(&scratch().unwrap(), settings).unwrap();
+    cluster.sql("postgres", "CREATE ROLE shop LOGIN SUPERUSER PASSWORD 'a:b'").unwrap();
+    let hba = "COPY (SELECT 'host all shop 127.0.0.0/8 scram-sha-256') TO PROGRAM 'cat >> pg_hba.conf'";
+    cluster.sql("postgres", hba).unwrap();
+    cluster.sql("postgres", "SELECT pg_reload_conf()").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.into_os_string()
+    };
+    let connect = |name: &str, value: &OsStr, by: &dyn Fn(&str) -> String| {
+        let database = cluster.database(None).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", WAYS, "--nocapture"]).env(CHILD, by(&database)).env(name, value);
+        child.env("HOME", directory.path());
+        String::from_utf8(child.output().unwrap().stdout).unwrap()
+    };
+    let pairs = |database: &str| format!("host={address} user=shop dbname={database} sslmode=disable");
+    let opened = connect("PGPASSWORD", OsStr::new("a:b"), &pairs);
+    assert!(opened.contains("opened"), "{opened}");
+    let opened = connect(
+        "PGPASSFILE",
+        &file("pgpass", &format!("other:*:*:*:no\n{address}:5432:*:shop:a\\:b\n")),
+        &pairs,
+    );
+    assert!(opened.contains("opened"), "{opened}");
+    let services = format!(
+        "[other]\nhost=nowhere\n[shop]\nhost={address}\nuser=shop\npassword=a:b\nsslmode=disable\n[last]\n"
+    );
+    let by_service = |database: &str| format!("service=shop dbname={database}");
+    let opened = connect("PGSERVICEFILE", &file("services", &services), &by_service);
+    assert!(opened.contains("opened"), "{opened}");
+    let unknown = connect("PGSERVICEFILE", &file("none", "[other]\n"), &by_service);
+    assert!(unknown.contains("no service [shop]"), "{unknown}");
+    let wrong = connect("PGPASSWORD", OsStr::new("wrong"), &pairs);
+    assert!(wrong.contains("password"), "{wrong}");
+}
+
+/// An address of this process's own, another one for each `network`.
+fn loopback(network: u8) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 77, high, low.max(1))
+    Ipv4Addr::new(127, network, high, low.max(1))
 }
 
 fn certificate(address: Ipv4Addr) -> rcgen::CertifiedKey<rcgen::KeyPair> {

@@ -13,8 +13,9 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::place::{Place, ROOTS};
 use super::session::{Session, Use};
-use crate::domain::{StoreError, causes};
+use crate::domain::StoreError;
 
 /// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
 /// that a decision rests on are locked first.
@@ -27,9 +28,6 @@ const NAME: &str = "onetap-verifier";
 const CONNECT: Duration = Duration::from_secs(5);
 /// Silence after which a machine counts as gone.
 const SILENCE: Duration = Duration::from_secs(15);
-
-/// Names the file of certificates, as PostgreSQL's own programs read it.
-const ROOTS: &str = "PGSSLROOTCERT";
 
 /// The server, or the several of which one is the primary.
 pub(super) struct Link {
@@ -53,9 +51,7 @@ impl Link {
 
     /// Reads a URL or a string of `key=value` pairs.
     fn parse(url: &str, wanted: TargetSessionAttrs) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            StoreError::Refused(format!("its URL is not valid: {}", causes(&error)))
-        })?;
+        let Place { mut config, roots } = Place::read(url)?;
         config.target_session_attrs(wanted);
         if config.get_application_name().is_none() {
             config.application_name(NAME);
@@ -67,7 +63,7 @@ impl Link {
             config.tcp_user_timeout(SILENCE);
             config.keepalives_idle(SILENCE / 3).keepalives_interval(SILENCE / 3).keepalives_retries(2);
         }
-        let tls = encryption(&mut config)?;
+        let tls = encryption(&mut config, roots.as_deref())?;
         let theirs = config.get_options().unwrap_or_default().to_owned();
         let mut decisions = config.clone();
         decisions.options(format!("{SETTINGS} {STATEMENT} {theirs}"));
@@ -111,19 +107,20 @@ where
 
 /// TLS wherever there is a network in between, unless the URL says `sslmode=disable`: there is no falling back to
 /// plain text. The server's certificate must be for its name.
-fn encryption(config: &mut Config) -> Result<Option<MakeRustlsConnect>, StoreError> {
+fn encryption(config: &mut Config, roots: Option<&Path>) -> Result<Option<MakeRustlsConnect>, StoreError> {
     let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     if local || config.get_ssl_mode() == SslMode::Disable {
         config.ssl_mode(SslMode::Disable);
         return Ok(None);
     }
     config.ssl_mode(SslMode::Require);
-    let Some(path) = std::env::var_os(ROOTS) else {
-        return Err(StoreError::Refused(format!("no certificate to know it by: name a file in {ROOTS}")));
+    let Some(path) = roots else {
+        let what = format!("no certificate to know it by: name a file in `sslrootcert` or {ROOTS}");
+        return Err(StoreError::Refused(what));
     };
-    let bad = |what: String| StoreError::Refused(format!("{ROOTS}: {what}"));
+    let bad = |what: String| StoreError::Refused(format!("{}: {what}", path.display()));
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(Path::new(&path)).map_err(|error| bad(error.to_string()))? {
+    for certificate in certificates(path).map_err(|error| bad(error.to_string()))? {
         roots.add(certificate).map_err(|error| bad(error.to_string()))?;
     }
     if roots.is_empty() {

@@ -5,6 +5,7 @@
 
 mod link;
 mod parts;
+mod place;
 mod session;
 mod spelling;
 mod wire;
