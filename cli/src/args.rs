@@ -65,6 +65,12 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual, a page for each command, for man(1)
+    Manual {
+        /// Folder of the pages; files of the same names are written anew
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -63,6 +63,14 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "onetap", &mut script);
             out.raw(&String::from_utf8_lossy(&script))
         }
+        Command::Manual { into } => {
+            let failed = |source| Failure::file("write the manual into", into, source);
+            clap_mangen::generate_to(Cli::command(), into).map_err(failed)?;
+            out.result(
+                &serde_json::json!({ "into": into.to_string_lossy() }),
+                format!("the manual is in {}", into.display()),
+            )
+        }
     }
 }
 

@@ -277,6 +277,23 @@ fn the_suite_passes_against_our_own_card() {
     assert!(ok(folder.path(), &["conform", "list"]).lines().count() > 100);
 }
 
+/// As man(1) finds it, which complains about nothing in it.
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    std::fs::create_dir(&pages).unwrap();
+    ok(folder.path(), &["manual", "--into", "man1"]);
+    for (page, word) in
+        [("onetap", "verifier"), ("onetap-verifier-serve", "listen"), ("onetap-pay", "amount")]
+    {
+        let text = std::fs::read_to_string(pages.join(format!("{page}.1"))).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(".TH") && text.contains(word), "{page}");
+    }
+    let (code, message) = fails(folder.path(), &["manual", "--into", "none"]);
+    assert!(code == 9 && message.contains("none"), "{message}");
+}
+
 #[test]
 fn completions_exist_for_the_common_shells() {
     let folder = tempfile::tempdir().unwrap();
