@@ -8,14 +8,14 @@ use onetap_apdu_spec::txn::TerminalId;
 use crate::books::chain::{Entry, Place};
 use crate::books::holds::capture_id;
 use crate::books::tables::{
-    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENT_TERMINALS, CLIENTS, HOLDS, REQUESTS, REVERSALS, SERVER, TABLES,
-    TERMINALS, TOKENS, TRANSACTIONS, Table, WRONG_PASSWORDS,
+    ACCOUNTS, AUDIT, CARD_KEYS, CARDS, CLIENT_TERMINALS, CLIENTS, HOLDS, PROPOSALS, REQUESTS, REVERSALS,
+    SERVER, TABLES, TERMINALS, TOKENS, TRANSACTIONS, Table, WRONG_PASSWORDS,
 };
 use crate::books::to_json;
 use crate::domain::client::{ClientId, FIRST_TOKEN};
 use crate::domain::{
     AccountKind, CardState, Carried, Cell, EntryId, Event, HoldState, Legs, Life, LockCause, Mark, Opened,
-    Ordered, Policy, Settled, StoreError, Timestamp,
+    Ordered, Policy, ProposalState, Settled, StoreError, Timestamp,
 };
 
 /// One change of rows.
@@ -97,6 +97,12 @@ impl Changes {
                 self.set(&SERVER, [1_i64.into()], [("policy", to_json(policy)?.into())]);
             }
             Event::Announcing { on } => self.set(&SERVER, [1_i64.into()], [("announces", (*on).into())]),
+            Event::Proposed { .. } => {
+                let open = ProposalState::Open.to_string().into();
+                self.insert(&PROPOSALS, vec![self.place.sequence.into(), open, at, Cell::Null]);
+            }
+            Event::ProposalApproved { proposal } => self.decide(*proposal, ProposalState::Approved),
+            Event::ProposalRejected { proposal } => self.decide(*proposal, ProposalState::Rejected),
             Event::WebhookKeyRotated { version, older_until } => {
                 let to = [("webhook_key", (*version).into()), ("webhook_until", older_until.0.into())];
                 self.set(&SERVER, [1_i64.into()], to);
@@ -303,6 +309,12 @@ impl Changes {
             self.own([("locked_at", at.0.into()), ("lock_cause", cause.to_string().into())]);
         }
         self.insert(&WRONG_PASSWORDS, vec![account.into(), at.0.into(), sequence.into()]);
+    }
+
+    /// A proposal is decided.
+    fn decide(&mut self, proposal: i64, state: ProposalState) {
+        let to = [("state", state.to_string().into()), ("decided_at", self.place.at.0.into())];
+        self.set(&PROPOSALS, [proposal.into()], to);
     }
 
     /// A token of a client, with the digest of its secret in hexadecimal.

@@ -112,6 +112,14 @@ pub(crate) static CLIENT_TERMINALS: Table = Table {
     inserted: OnceLock::new(),
 };
 
+pub(crate) static PROPOSALS: Table = Table {
+    name: "proposals",
+    columns: &[told("proposal"), told("state"), told("asked_at"), told("decided_at")],
+    key: 1,
+    home: Home::Operator,
+    inserted: OnceLock::new(),
+};
+
 pub(crate) static ACCOUNTS: Table = Table {
     name: "accounts",
     columns: &[
@@ -280,12 +288,13 @@ pub(crate) static AUDIT: Table = Table {
 };
 
 /// All tables, those first that others refer to.
-pub(crate) static TABLES: [&Table; 17] = [
+pub(crate) static TABLES: [&Table; 18] = [
     &SERVER,
     &TERMINALS,
     &CLIENTS,
     &TOKENS,
     &CLIENT_TERMINALS,
+    &PROPOSALS,
     &ACCOUNTS,
     &CARDS,
     &CARD_KEYS,

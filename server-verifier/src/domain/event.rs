@@ -10,7 +10,8 @@ use onetap_apdu_spec::txn::TerminalId;
 
 use crate::domain::client::{ClientId, RoleName};
 use crate::domain::{
-    AccountKind, Actor, Carried, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Shard, Timestamp,
+    AccountKind, Actor, ByHand, Carried, Cell, EntryId, HoldId, KeyKind, LockCause, Mark, Policy, Shard,
+    Timestamp,
 };
 
 /// One entry of the log, for the operator. Holds no secrets.
@@ -216,6 +217,12 @@ pub enum Event {
     MoneySent { to: Shard, account: i64, amount: u64 },
     /// What another shard has sent has come. Told in the chain of what settles with that shard; `sent` names the entry there.
     MoneyCame { from: Shard, sent: EntryId, account: i64, amount: u64 },
+    /// Somebody asks that money be moved by hand; this entry names the proposal.
+    Proposed { asks: ByHand },
+    /// Somebody else has approved it; it was done in the same commit.
+    ProposalApproved { proposal: i64 },
+    /// It is not to be done.
+    ProposalRejected { proposal: i64 },
     /// A message that nobody took is to be sent again.
     MessageRequeued { message: EntryId },
     /// A message that nobody took will not be sent.

@@ -29,6 +29,9 @@ pub struct Policy {
     /// A1 and unkeyed A2 a bad signature cannot be told from a wrong password, so anyone who knows
     /// a card id can lock its account.
     pub danger_allow_weak_suites: bool,
+    /// Money is moved by hand by two people only: one asks, another approves.
+    #[serde(default)]
+    pub by_hand_takes_two: bool,
 }
 
 /// Why a policy is refused.
@@ -62,6 +65,7 @@ impl Default for Policy {
             key_overlap: 24 * 60 * 60,
             transaction_limit: 1_000_000,
             danger_allow_weak_suites: false,
+            by_hand_takes_two: false,
         }
     }
 }
@@ -80,6 +84,7 @@ pub struct PolicyChange {
     pub key_overlap: Option<i64>,
     pub transaction_limit: Option<u64>,
     pub danger_allow_weak_suites: Option<bool>,
+    pub by_hand_takes_two: Option<bool>,
 }
 
 impl PolicyChange {
@@ -100,6 +105,7 @@ impl PolicyChange {
             danger_allow_weak_suites: self
                 .danger_allow_weak_suites
                 .unwrap_or(policy.danger_allow_weak_suites),
+            by_hand_takes_two: self.by_hand_takes_two.unwrap_or(policy.by_hand_takes_two),
         };
         changed.check().map(|()| changed)
     }

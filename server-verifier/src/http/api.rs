@@ -15,7 +15,7 @@ use super::json::answer_bytes;
 use super::problem::{Kind, Problem};
 use super::{
     accounts, audit, authorisations, cancellations, cards, checkpoints, clients, console, contract, holds,
-    ledger, me, outbox, policy, probes, statistics, terminals, transactions,
+    ledger, me, outbox, policy, probes, proposals, statistics, terminals, transactions,
 };
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
@@ -73,6 +73,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(holds::release))
         .routes(routes!(holds::capture))
         .routes(routes!(transactions::reverse))
+        .routes(routes!(proposals::list, proposals::propose))
+        .routes(routes!(proposals::approve))
+        .routes(routes!(proposals::reject))
         .routes(routes!(transactions::settlement))
         .routes(routes!(transactions::settle))
         .routes(routes!(outbox::list))

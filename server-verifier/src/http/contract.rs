@@ -21,13 +21,14 @@ answered by the parser, without a body. An answer with `Connection: close` ends 
 was not read. Pages have `next`: give it as `after` to get the following one. docs/spec/http.md says what else is promised.";
 
 /// What stands in a path, by name: its form, an example, and what it is.
-const PATH: [(&str, &str, &str, &str); 8] = [
+const PATH: [(&str, &str, &str, &str); 9] = [
     ("number", "^[0-9A-Z]{1,34}$", "1000000000009", "Number of an account"),
     ("card", "^[0-9a-f]{16}$", "4341524430303031", "Id of a card"),
     ("terminal", "^[0-9A-Za-z]{8}$", "TERM0001", "Id of a terminal"),
     ("client", "^[A-Za-z0-9_-]{1,64}$", "till-1", "Name of a client"),
     ("hold", "^[0-9]+-[0-9]+$", "17-4", "Names a hold"),
     ("message", "^[0-9]+-[0-9]+$", "17-4", "Names a message of the outbox"),
+    ("proposal", "^[0-9]+$", "17", "Number of a proposal"),
     ("token", "^[0-9]+$", "1", "Number of a client's token"),
     (
         "id",

@@ -49,6 +49,7 @@ mod parts;
 mod policy;
 mod probes;
 mod problem;
+mod proposals;
 mod readiness;
 mod record;
 mod scrape;

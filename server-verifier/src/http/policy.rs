@@ -20,7 +20,8 @@ use crate::service::Verifier;
 /// The rules that hold. Amounts are minor units, durations seconds.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Policy, example = json!({"wrong_in_a_row": 3, "wrong_per_counter": 3, "wrong_in_window": 10, "window": 2_592_000,
-    "max_age": 600, "max_ahead": 120, "key_overlap": 86_400, "transaction_limit": 1_000_000, "danger_allow_weak_suites": false}))]
+    "max_age": 600, "max_ahead": 120, "key_overlap": 86_400, "transaction_limit": 1_000_000, "danger_allow_weak_suites": false,
+    "by_hand_takes_two": false}))]
 pub(crate) struct PolicyBody {
     /// So many wrong passwords in a row lock the account
     wrong_in_a_row: u32,
@@ -39,6 +40,8 @@ pub(crate) struct PolicyBody {
     transaction_limit: u64,
     /// Accepts profiles that can be guessed or forged: for experiments only
     danger_allow_weak_suites: bool,
+    /// Money is moved by hand by two people only: `/v1/proposals`
+    by_hand_takes_two: bool,
 }
 
 impl From<Policy> for PolicyBody {
@@ -53,6 +56,7 @@ impl From<Policy> for PolicyBody {
             key_overlap: policy.key_overlap,
             transaction_limit: policy.transaction_limit,
             danger_allow_weak_suites: policy.danger_allow_weak_suites,
+            by_hand_takes_two: policy.by_hand_takes_two,
         }
     }
 }
@@ -80,6 +84,7 @@ pub(crate) struct PolicyChangeBody {
     #[schema(minimum = 1)]
     transaction_limit: Option<u64>,
     danger_allow_weak_suites: Option<bool>,
+    by_hand_takes_two: Option<bool>,
     /// For the audit log
     #[schema(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: String,
@@ -98,6 +103,7 @@ impl PolicyChangeBody {
             key_overlap: self.key_overlap,
             transaction_limit: self.transaction_limit,
             danger_allow_weak_suites: self.danger_allow_weak_suites,
+            by_hand_takes_two: self.by_hand_takes_two,
         };
         (change, ReasonBody { reason: self.reason })
     }

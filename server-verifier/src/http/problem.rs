@@ -149,6 +149,7 @@ impl From<ServiceError> for Problem {
             | E::NoSuchClient
             | E::NoSuchTerminal
             | E::NoSuchToken
+            | E::NoSuchProposal
             | E::NoSuchTransaction => Kind::NotFound,
             E::AccountExists
             | E::ClientExists
@@ -159,6 +160,8 @@ impl From<ServiceError> for Problem {
             | E::DoneBefore(_)
             | E::KeyTaken
             | E::NoToken
+            | E::TakesTwo
+            | E::OwnProposal
             | E::TooManyTokens
             | E::NotATerminals
             | E::LastTerminal
@@ -168,6 +171,7 @@ impl From<ServiceError> for Problem {
             E::ReasonNeeded(_)
             | E::Policy(_)
             | E::BalanceTooLarge
+            | E::HolderName
             | E::Edition(_)
             | E::DangerRefused { .. }
             | E::ConfirmationCurrency

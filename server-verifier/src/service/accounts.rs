@@ -42,7 +42,7 @@ impl Desk<'_> {
             return Err(ServiceError::BalanceTooLarge);
         }
         if opening_balance > 0 {
-            self.reasoned()?;
+            self.by_hand()?;
         }
         let number = options.number.clone().map_or_else(|| self.verifier.new_number(), Ok)?;
         editions::check_account(&number)?;

@@ -1,6 +1,7 @@
 //! Acts that are on record under one name and reason.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 
 use onetap_apdu_spec::crypto::Block;
 use onetap_apdu_spec::service::IdempotencyKey;
@@ -13,11 +14,18 @@ use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
 /// Where somebody acts: each act is an entry of the log, with who and why. What gives rights or makes money needs a reason.
-#[derive(Debug)]
 pub struct Desk<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) act: Act,
     once: Option<Once>,
+    /// The writing transaction that the act is a part of, if it has none of its own.
+    within: Option<RefCell<&'a mut dyn Sql>>,
+}
+
+impl fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("act", &self.act).finish_non_exhaustive()
+    }
 }
 
 /// An idempotency key of whoever acts, under which an act is done once.
@@ -36,7 +44,7 @@ impl Verifier {
     /// The desk at which `act` is done.
     #[must_use]
     pub fn desk(&self, act: Act) -> Desk<'_> {
-        Desk { verifier: self, act, once: None }
+        Desk { verifier: self, act, once: None, within: None }
     }
 }
 
@@ -75,6 +83,18 @@ impl Desk<'_> {
         Telling { request, ..Telling::new(account, at, &self.act, event) }
     }
 
+    /// The same desk for an act that is a part of the transaction `db`: another person has asked for it.
+    pub(super) fn within<'b>(&'b self, db: &'b mut dyn Sql) -> Desk<'b> {
+        Desk { verifier: self.verifier, act: self.act.clone(), once: None, within: Some(RefCell::new(db)) }
+    }
+
+    /// Refuses an act that moves money by hand where that takes a second person and there is none.
+    pub(super) fn by_hand(&self) -> Result<(), ServiceError> {
+        self.reasoned()?;
+        let alone = self.verifier.policy.known().by_hand_takes_two && self.within.is_none();
+        if alone { Err(ServiceError::TakesTwo) } else { Ok(()) }
+    }
+
     /// Refuses an act without a reason.
     pub(super) fn reasoned(&self) -> Result<(), ServiceError> {
         Ok(self.act.reasoned().map(drop)?)
@@ -90,6 +110,9 @@ impl Desk<'_> {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
+        if let Some(db) = &self.within {
+            return work(&mut **db.borrow_mut());
+        }
         self.verifier.store.write(|db| {
             self.first_time(db)?;
             work(db)

@@ -39,6 +39,20 @@ pub enum ServiceError {
     /// No such client, or it is withdrawn.
     #[error("there is no such client, or it is withdrawn already; list the clients to see them")]
     NoSuchClient,
+    /// A name that no transaction can have.
+    #[error(
+        "the holder's name cannot stand in a transaction: give 1 to 70 letters, digits and signs of docs/spec/transaction.md"
+    )]
+    HolderName,
+    /// Another person is needed.
+    #[error("the policy wants two people for this: ask for it with a proposal, which another admin approves")]
+    TakesTwo,
+    /// No such proposal, or it is decided.
+    #[error("there is no such proposal, or it was decided before; list the proposals to see them")]
+    NoSuchProposal,
+    /// Who asks may not approve.
+    #[error("whoever asked for it may not approve it; another admin must")]
+    OwnProposal,
     /// No such token, or it has expired.
     #[error("the client has no such token, or it has expired; list the clients to see their tokens")]
     NoSuchToken,

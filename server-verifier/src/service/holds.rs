@@ -20,7 +20,7 @@ impl Desk<'_> {
     /// [`ServiceError::NoSuchAccount`], [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`],
     /// [`LedgerError::Amount`], [`LedgerError::InsufficientFunds`], [`LedgerError::KeptElsewhere`].
     pub fn place_hold(&self, number: &AccountNumber, amount: u64) -> Result<HoldId, ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let mut account = open_account(db, number)?;
@@ -42,7 +42,7 @@ impl Desk<'_> {
     /// [`LedgerError::NoSuchHold`], [`LedgerError::HoldClosed`], [`LedgerError::AwaitsSystem`],
     /// [`ServiceError::ReasonNeeded`].
     pub fn release_hold(&self, hold: HoldId) -> Result<(), ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let (_, found) = open_hold(db, hold)?;
@@ -65,7 +65,7 @@ impl Desk<'_> {
         payee: &AccountNumber,
         amount: u64,
     ) -> Result<TransactionId, ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let (payer, found) = open_hold(db, hold)?;

@@ -21,6 +21,7 @@ pub(crate) mod moving;
 pub mod outbox;
 mod part;
 mod policy;
+mod proposals;
 pub(crate) mod rebuild;
 mod reversal;
 mod rows;

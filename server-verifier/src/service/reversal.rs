@@ -32,7 +32,7 @@ impl Desk<'_> {
     /// [`LedgerError::AlreadyReversed`], [`LedgerError::InsufficientFunds`] if who was paid has spent it,
     /// [`LedgerError::BookedElsewhere`], [`ServiceError::AccountClosed`], [`ServiceError::ReasonNeeded`].
     pub fn reverse(&self, transaction: &TransactionId) -> Result<TransactionId, ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let reversal = transaction.reversal().ok_or(LedgerError::CannotReverse)?;

@@ -80,3 +80,12 @@ CREATE UNIQUE INDEX clients_by_certificate ON clients (certificate);
 -- Which version of the webhook's key signs what is sent, and until when the one before signs beside it.
 ALTER TABLE server ADD COLUMN webhook_key INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE server ADD COLUMN webhook_until INTEGER NOT NULL DEFAULT 0;
+
+-- Money to be moved by hand: what is asked for, by whom and why, is in the entry of the operator's chain that names the proposal.
+CREATE TABLE proposals (
+    proposal   INTEGER NOT NULL PRIMARY KEY,
+    state      TEXT NOT NULL CHECK (state IN ('open', 'approved', 'rejected')),
+    asked_at   INTEGER NOT NULL,
+    decided_at INTEGER,
+    CHECK ((state = 'open') = (decided_at IS NULL))
+) STRICT;

@@ -16,7 +16,7 @@ use crate::support::World;
 use crate::wire::{Answer, Conn, Request};
 
 /// Which roles may use a route: terminal, operator, auditor, admin.
-const ROLES: [(&str, &str, [bool; 4]); 49] = [
+const ROLES: [(&str, &str, [bool; 4]); 53] = [
     ("POST", "/v1/authorisations", [true, false, false, false]),
     ("POST", "/v1/cancellations", [true, false, false, false]),
     ("GET", "/v1/transactions", [false, true, true, true]),
@@ -60,6 +60,10 @@ const ROLES: [(&str, &str, [bool; 4]); 49] = [
     ("POST", "/v1/transactions/{id}/reverse", [false, false, false, true]),
     ("GET", "/v1/transactions/{id}/settlement", [false, true, true, true]),
     ("POST", "/v1/transactions/{id}/settle", [false, false, false, true]),
+    ("GET", "/v1/proposals", [false, true, true, true]),
+    ("POST", "/v1/proposals", [false, false, false, true]),
+    ("POST", "/v1/proposals/{proposal}/approve", [false, false, false, true]),
+    ("POST", "/v1/proposals/{proposal}/reject", [false, false, false, true]),
     ("GET", "/v1/outbox", [false, true, true, true]),
     ("POST", "/v1/outbox/{message}/requeue", [false, true, false, false]),
     ("POST", "/v1/outbox/{message}/discard", [false, true, false, false]),
@@ -73,6 +77,7 @@ fn path(template: &str) -> String {
     let path = template.replace("{number}", "1000000000009").replace("{card}", "0000000000000007");
     let path = path
         .replace("{token}", "1")
+        .replace("{proposal}", "99")
         .replace("{terminal}", "NOSUCH01")
         .replace("{hold}", "1-99")
         .replace("{message}", "1-99");

@@ -163,6 +163,7 @@ fn every_example_of_a_request_is_taken() {
         ("op", "post", "/v1/cards/{card}/rotate", format!("/v1/cards/{card}/rotate")),
         ("op", "post", "/v1/cards/{card}/replace", format!("/v1/cards/{card}/replace")),
         ("op", "post", "/v1/cards/{card}/block", format!("/v1/cards/{other}/block")),
+        ("adm", "post", "/v1/proposals", "/v1/proposals".to_owned()),
         ("adm", "post", "/v1/clients/{client}/tokens", "/v1/clients/till-1/tokens".to_owned()),
         (
             "adm",

@@ -23,6 +23,7 @@ mod ledger;
 mod limits;
 mod once;
 mod outbox;
+mod proposals;
 mod scene;
 mod searching;
 #[path = "../support/mod.rs"]

@@ -67,7 +67,7 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
          ALTER TABLE audit DROP COLUMN actor, DROP COLUMN reason, DROP COLUMN idempotency_key, DROP COLUMN body,
             DROP COLUMN message, DROP COLUMN signature, DROP COLUMN object;
          INSERT INTO entries SELECT 2, at, transaction_id, -amount FROM entries;
-         DROP TABLE reversals, tokens, client_terminals;
+         DROP TABLE reversals, tokens, client_terminals, proposals;
          DROP INDEX audit_by_time;
          ALTER TABLE clients ADD COLUMN terminal_id TEXT, ADD COLUMN secret_hash TEXT;
          ALTER TABLE server DROP COLUMN webhook_key, DROP COLUMN webhook_until;

@@ -20,12 +20,13 @@ const WRONG: &str = "abcdefgh";
 pub const OLDER_ONLY: (&str, &str) = ("audit", "actor");
 
 /// Table, column, and values that stand somewhere in it. Rows are taken over (`taken-over`) from an older version only.
-pub const KINDS: [(&str, &str, &[&str]); 8] = [
+pub const KINDS: [(&str, &str, &[&str]); 9] = [
     ("accounts", "kind", &["current", "equity", "operator", "stored-value"]),
     ("accounts", "is_open", &["0", "1"]),
     ("cards", "state", &["active", "blocked", "ordered"]),
     ("cards", "mark_life", &["alive", "dead", "executed"]),
     ("clients", "role", &["admin", "auditor", "operator", "terminal"]),
+    ("proposals", "state", &["approved", "open", "rejected"]),
     ("holds", "state", &["captured", "open", "released"]),
     (
         "outbox",
@@ -46,6 +47,9 @@ pub const KINDS: [(&str, &str, &[&str]); 8] = [
             "terminal-withdrawn",
             "client-added",
             "client-withdrawn",
+            "proposed",
+            "proposal-approved",
+            "proposal-rejected",
             "token-added",
             "token-expires",
             "client-linked",
@@ -133,6 +137,11 @@ fn clients(world: &World) {
     desk(world).add_token(&till, Some(Timestamp(START + 1_000_000)), Some(60)).unwrap();
     desk(world).add_token(&till, None, None).unwrap();
     desk(world).end_token(&till, 3).unwrap();
+    let asks = ByHand::PlaceHold { account: world.ada.clone(), amount: 1 };
+    let [_open, rejected, approved] = [(); 3].map(|()| desk(world).propose(&asks).unwrap());
+    desk(world).reject(rejected).unwrap();
+    let another = world.verifier.desk(Act::of_program("another", "looked at"));
+    another.approve(approved).unwrap();
     desk(world).rotate_webhook_key(60).unwrap();
     for name in ["gone", "clerk"] {
         desk(world).withdraw_client(&name.parse().unwrap()).unwrap();
