@@ -11,11 +11,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{Administer, Caller, Read};
 use super::hub::Hub;
 use super::json::{Path, Query, answer};
-use super::once::Once;
+use super::once::{Key, Once};
 use super::parts::{Page, ReasonBody, page_limit};
 use super::problem::Problem;
 use crate::domain::{Actor, ByHand, ProposalState, ProposalView, Timestamp};
 use crate::service::Verifier;
+use crate::service::desk::Desk;
+use crate::service::error::ServiceError;
 
 /// What is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -115,14 +117,7 @@ pub(crate) async fn approve(
     Path(proposal): Path<i64>,
     Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let act = caller.act(&body.checked()?);
-    let approve = move |verifier: &Verifier| {
-        key.act(verifier, act, |desk| desk.approve(proposal), |_| Ok(()))?;
-        verifier.proposal(proposal)
-    };
-    let view = hub.verifier.run(approve).await?;
-    tracing::info!(request = caller.request(), client = caller.name(), proposal, "approved");
-    Ok(answer(StatusCode::OK, &ProposalBody::from(view)))
+    decided(&hub, &caller, proposal, (body, key), "approved", move |desk| desk.approve(proposal)).await
 }
 
 /// Says that what was asked for is not to be done; whoever asked may say so, too.
@@ -134,12 +129,24 @@ pub(crate) async fn reject(
     Path(proposal): Path<i64>,
     Once(body, key): Once<ReasonBody>,
 ) -> Result<Response, Problem> {
-    let act = caller.act(&body.checked()?);
-    let reject = move |verifier: &Verifier| {
-        key.act(verifier, act, |desk| desk.reject(proposal), |_| Ok(()))?;
+    decided(&hub, &caller, proposal, (body, key), "rejected", move |desk| desk.reject(proposal)).await
+}
+
+/// Decides on a proposal by `decide`, once, and shows what it has become.
+async fn decided(
+    hub: &Hub,
+    caller: &Caller<Administer>,
+    proposal: i64,
+    (why, key): (ReasonBody, Key),
+    outcome: &'static str,
+    decide: impl FnOnce(&Desk<'_>) -> Result<(), ServiceError> + Send + 'static,
+) -> Result<Response, Problem> {
+    let act = caller.act(&why.checked()?);
+    let work = move |verifier: &Verifier| {
+        key.act(verifier, act, decide, |_| Ok(()))?;
         verifier.proposal(proposal)
     };
-    let view = hub.verifier.run(reject).await?;
-    tracing::info!(request = caller.request(), client = caller.name(), proposal, "rejected");
+    let view = hub.verifier.run(work).await?;
+    tracing::info!(request = caller.request(), client = caller.name(), proposal, outcome, "proposal decided");
     Ok(answer(StatusCode::OK, &ProposalBody::from(view)))
 }

@@ -169,7 +169,8 @@ impl Verifier {
         if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
             return Err(CryptoError::Unavailable.into());
         }
-        let admitted = self.policy().admits(binding.suite).is_ok();
+        let policy = self.policy();
+        let admitted = policy.admits(binding.suite).is_ok();
         let (authentic, account) = match (authentic, claimed.account(), admitted) {
             (Ok(authentic), Some(account), true) => (authentic, account),
             (Ok(_), Some(_), false) => return Ok(self.refused(SUITE)),
@@ -183,7 +184,7 @@ impl Verifier {
             key: key.to_owned(),
             body: body_tag(self.env.crypto, &self.keys.requests, request),
             now,
-            window_start: self.policy().window_start(now),
+            window_start: policy.window_start(now),
             judged: authentic.judge(&request.verification_password),
         }))
     }

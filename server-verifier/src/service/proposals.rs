@@ -12,6 +12,19 @@ use crate::service::accounts::AccountOptions;
 use crate::service::desk::Desk;
 use crate::service::error::ServiceError;
 
+/// A query for proposals with their entries, ending in what is given; `?1` is the operator's row.
+macro_rules! select_proposals {
+    ($tail:literal) => {
+        concat!(
+            "SELECT ",
+            log_columns!(),
+            ", p.state, p.decided_at FROM proposals p JOIN audit a ON a.account_id = ?1 AND a.sequence = p.proposal
+            JOIN accounts c ON c.account_id = a.account_id WHERE ",
+            $tail
+        )
+    };
+}
+
 impl Desk<'_> {
     /// Asks that money be moved by hand; returns the number of the proposal. Nothing is checked but its form: what can be done
     /// shows when it is approved.
@@ -96,13 +109,8 @@ impl Verifier {
         after: i64,
         limit: u32,
     ) -> Result<Vec<ProposalView>, ServiceError> {
-        let sql = concat!(
-            "SELECT ",
-            log_columns!(),
-            ", p.state, p.decided_at FROM proposals p JOIN audit a ON a.account_id = ?1 AND a.sequence = p.proposal
-            JOIN accounts c ON c.account_id = a.account_id
-            WHERE p.proposal > ?2 AND (?3 = '' OR p.state = ?3) ORDER BY p.proposal LIMIT ?4"
-        );
+        let sql =
+            select_proposals!("p.proposal > ?2 AND (?3 = '' OR p.state = ?3) ORDER BY p.proposal LIMIT ?4");
         let state = state.map(|state| state.to_string()).unwrap_or_default();
         let params = params![OPERATOR, after, &state, limit.min(MAX_PAGE)];
         self.store.read(|db| Ok(db.all(sql, &params, view)?))
@@ -121,13 +129,8 @@ fn open(db: &mut dyn Sql, proposal: i64) -> Result<ProposalView, ServiceError> {
 }
 
 fn find(db: &mut dyn Sql, proposal: i64) -> Result<ProposalView, ServiceError> {
-    let sql = concat!(
-        "SELECT ",
-        log_columns!(),
-        ", p.state, p.decided_at FROM proposals p JOIN audit a ON a.account_id = ?1 AND a.sequence = p.proposal
-        JOIN accounts c ON c.account_id = a.account_id WHERE p.proposal = ?2"
-    );
-    db.first(sql, &params![OPERATOR, proposal], view)?.ok_or(ServiceError::NoSuchProposal)
+    db.first(select_proposals!("p.proposal = ?2"), &params![OPERATOR, proposal], view)?
+        .ok_or(ServiceError::NoSuchProposal)
 }
 
 /// Reads the columns of the entry, then state and moment of the decision.

@@ -103,8 +103,8 @@ fn reloads() -> usize {
     std::env::var("ONETAP_RELOADS").map_or(40, |count| count.parse().unwrap())
 }
 
-/// Over connections that stay and over new ones, while the certificates are read again and again: every request is answered,
-/// and in the end new connections are shown the new certificate.
+/// Every request is answered, over connections that stay and over new ones, while the certificates are read again and again. In
+/// the end new connections are shown the new certificate.
 #[test]
 fn certificates_are_read_again_under_load_and_no_request_is_cut_off() {
     let pki = Pki::new();

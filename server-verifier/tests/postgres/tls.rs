@@ -18,13 +18,7 @@ const ROOTS: &str = "PGSSLROOTCERT";
 
 #[test]
 fn a_server_on_the_network_must_show_its_certificate() {
-    if let Ok(url) = std::env::var(CHILD) {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = environment(&TestClock::new());
-        match Verifier::init_postgres(directory.path(), &url, options(|_| ()), clock) {
-            Ok(_) => println!("opened"),
-            Err(error) => println!("{error}"),
-        }
+    if is_child() {
         return;
     }
     let address = loopback(77);
@@ -87,13 +81,7 @@ const WAYS: &str = "tls::a_password_and_a_service_are_found_where_libpq_looks_fo
 
 #[test]
 fn a_password_and_a_service_are_found_where_libpq_looks_for_them() {
-    if let Ok(url) = std::env::var(CHILD) {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = environment(&TestClock::new());
-        match Verifier::init_postgres(directory.path(), &url, options(|_| ()), clock) {
-            Ok(_) => println!("opened"),
-            Err(error) => println!("{error}"),
-        }
+    if is_child() {
         return;
     }
     let address = loopback(78);
@@ -137,6 +125,18 @@ fn a_password_and_a_service_are_found_where_libpq_looks_for_them() {
     assert!(unknown.contains("no service [shop]"), "{unknown}");
     let wrong = connect("PGPASSWORD", OsStr::new("wrong"), &pairs);
     assert!(wrong.contains("password"), "{wrong}");
+}
+
+/// Whether this process is one that a test has started to connect in it: it does, and says what came of it.
+fn is_child() -> bool {
+    let Ok(url) = std::env::var(CHILD) else { return false };
+    let directory = tempfile::tempdir().unwrap();
+    let clock = environment(&TestClock::new());
+    match Verifier::init_postgres(directory.path(), &url, options(|_| ()), clock) {
+        Ok(_) => println!("opened"),
+        Err(error) => println!("{error}"),
+    }
+    true
 }
 
 /// An address of this process's own, another one for each `network`.
