@@ -9,7 +9,7 @@ use crate::books::accounts::RowLock;
 use crate::books::chain::{End, Sealer};
 use crate::books::notice::{Notice, Notices};
 use crate::books::outbox::topic_of;
-use crate::books::policy::CurrentPolicy;
+use crate::books::policy::{CurrentPolicy, stored};
 use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::write::{Request, Signed, Telling};
 use crate::domain::{Act, CardState, Event, Life, Mark, StoreError, Topic};
@@ -58,7 +58,7 @@ impl Decider {
 
     fn decide(&self, db: &mut dyn Sql, attempt: &Attempt) -> Result<Decided, StoreError> {
         let (rows, end) = gather(db, attempt)?;
-        let policy = self.policy.recent(db, attempt.now)?;
+        let policy = self.policy.recent(attempt.now, || stored(db))?;
         let decision = decide(&policy, &rows, attempt);
         let mut notice = None;
         if let Decision::Commit(commit) = &decision {

@@ -32,11 +32,15 @@ impl CurrentPolicy {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).policy)
     }
 
-    /// The policy, read again if that was not done for a while.
-    pub(crate) fn recent(&self, db: &mut dyn Sql, now: Timestamp) -> Result<Arc<Policy>, StoreError> {
+    /// The policy, read again by `stored` if that was not done for a while.
+    pub(crate) fn recent(
+        &self,
+        now: Timestamp,
+        stored: impl FnOnce() -> Result<Policy, StoreError>,
+    ) -> Result<Arc<Policy>, StoreError> {
         let read = self.0.read().unwrap_or_else(PoisonError::into_inner).read;
         if now.0.abs_diff(read.0) >= RECHECK {
-            self.set(stored(db)?, now);
+            self.set(stored()?, now);
         }
         Ok(self.known())
     }

@@ -169,7 +169,7 @@ impl Verifier {
         if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
             return Err(CryptoError::Unavailable.into());
         }
-        let policy = self.policy();
+        let policy = self.recent_policy()?;
         let admitted = policy.admits(binding.suite).is_ok();
         let (authentic, account) = match (authentic, claimed.account(), admitted) {
             (Ok(authentic), Some(account), true) => (authentic, account),

@@ -91,7 +91,7 @@ impl Desk<'_> {
     /// Refuses an act that moves money by hand where that takes a second person and there is none.
     pub(super) fn by_hand(&self) -> Result<(), ServiceError> {
         self.reasoned()?;
-        let alone = self.verifier.policy.known().by_hand_takes_two && self.within.is_none();
+        let alone = self.within.is_none() && self.verifier.recent_policy()?.by_hand_takes_two;
         if alone { Err(ServiceError::TakesTwo) } else { Ok(()) }
     }
 

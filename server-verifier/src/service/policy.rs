@@ -16,6 +16,11 @@ impl Verifier {
         self.policy.known()
     }
 
+    /// The operator's rules, read again if that was not done for 5 seconds. Not within a transaction.
+    pub(crate) fn recent_policy(&self) -> Result<Arc<Policy>, ServiceError> {
+        Ok(self.policy.recent(self.now(), || self.store.read(stored))?)
+    }
+
     /// The operator's rules, read anew.
     ///
     /// # Errors

@@ -53,3 +53,15 @@ fn rules_without_sense_or_reason_change_nothing() {
     assert_eq!(home.verifier.log(None).unwrap().len(), before);
     assert_eq!(home.reopened().verifier.stored_policy().unwrap(), Policy::default());
 }
+
+/// A process in which nobody pays meanwhile follows, too.
+#[test]
+fn money_by_hand_takes_two_everywhere_after_five_seconds() {
+    let home = Home::new();
+    let other = home.open().unwrap();
+    let change = PolicyChange { by_hand_takes_two: Some(true), ..PolicyChange::default() };
+    home.verifier.desk(Act::of_program("op", "r")).change_policy(&change).unwrap();
+    home.clock.advance(5);
+    let held = other.desk(Act::of_program("op", "r")).place_hold(&home.ada, 1);
+    assert!(matches!(held, Err(ServiceError::TakesTwo)), "{held:?}");
+}
