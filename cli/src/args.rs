@@ -114,12 +114,30 @@ pub(crate) enum Verifier {
         /// Keep the books in this PostgreSQL database, such as "host=db.example dbname=onetap user=onetap"
         #[arg(long, value_name = "CONNECTION")]
         postgres: Option<String>,
+        /// Role that is to own the tables, made if there is none; who connects if left out
+        #[arg(long, value_name = "ROLE", requires = "postgres")]
+        owner: Option<String>,
+        /// Role as which the service is to run, made if there is none: it can neither change what was logged nor tables
+        #[arg(long, value_name = "ROLE", requires = "postgres")]
+        role: Option<String>,
         /// Which part of a bank it is, whose accounts are spread over several databases; put the first part's keys.json into the
         /// folder before
         #[arg(long, value_name = "NUMBER", default_value = "0")]
         shard: Shard,
         #[command(flatten)]
         keys: NewKeys,
+    },
+    /// Bring the tables of a PostgreSQL database up to date as their owner, and give the role that serves its rights anew
+    Upgrade {
+        /// The server's folder
+        #[arg(long)]
+        db: PathBuf,
+        /// How the tables' owner, or a member of it, connects
+        #[arg(long, value_name = "CONNECTION")]
+        postgres: String,
+        /// Another role as which the service is to run, made if there is none
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
     },
     /// Seal, rotate, retire or show the server's keys
     #[command(subcommand)]

@@ -63,4 +63,4 @@ pub use service::error::ServiceError;
 pub use service::moving::Moved;
 pub use service::rebuild::{Rebuilt, rebuild};
 pub use service::{Client, InitOptions, Verifier, outbox};
-pub use store::Pending;
+pub use store::{Pending, Roles};

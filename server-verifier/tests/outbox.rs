@@ -199,10 +199,12 @@ fn two_processes_on_postgresql_lose_nothing_and_duplicates_carry_the_same_id() {
     let cluster = onetap_postgres_rig::Cluster::shared().unwrap();
     let url = cluster.url(&cluster.database(None).unwrap());
     let (directory, clock) = (tempfile::tempdir().unwrap(), TestClock::new());
-    let made = Verifier::init_postgres(directory.path(), &url, options(|_| ()), environment(&clock)).unwrap();
+    let roles = Roles { owner: Some("keeper".to_owned()), service: Some("clerk".to_owned()) };
+    let options = InitOptions { roles, ..options(|_| ()) };
+    let made = Verifier::init_postgres(directory.path(), &url, options, environment(&clock)).unwrap();
     let mut world = World::around(made, clock);
     world.verifier.desk(Act::of_program("test", "set-up")).announce(true).unwrap();
-    let open = || Verifier::open_postgres(directory.path(), &url, environment(&world.clock)).unwrap();
+    let open = || Verifier::open(directory.path(), environment(&world.clock)).unwrap();
     let (one, two) = (open(), open());
     world.verifier = Arc::new(one);
     two_deliverers(&world, two);

@@ -55,6 +55,7 @@ pub(super) fn open_to_read_with(db: &Path, opener: &args::Opener) -> Result<Veri
         opened => return Ok(opened?),
     };
     match Verifier::open(db, environment(db, opener)?) {
+        Err(error @ ServiceError::Store(StoreError::OwnersToUpgrade { .. })) => Err(error.into()),
         Err(ServiceError::Store(_)) => Err(old.into()),
         opened => Ok(opened?),
     }

@@ -22,7 +22,7 @@ use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::{
     AccountKind, AccountOptions, AccountView, CardOptions, CardState, InitOptions, Lock, LockCause, LogEntry,
-    Policy, Verifier,
+    Policy, Roles, Verifier,
 };
 use serde_json::json;
 
@@ -35,11 +35,19 @@ use keys::{open, open_to_read};
 
 pub(crate) fn run(command: &args::Verifier, out: Output) -> Result<(), Failure> {
     match command {
-        args::Verifier::Init { db, name, danger_allow_weak_profiles, postgres, shard, keys } => {
+        args::Verifier::Init { db, name, danger_allow_weak_profiles, postgres, owner, role, shard, keys } => {
             let policy =
                 Policy { danger_allow_weak_suites: *danger_allow_weak_profiles, ..Policy::default() };
-            let options = InitOptions { policy, shard: *shard, ..InitOptions::new(name) };
+            let roles = Roles { owner: owner.clone(), service: role.clone() };
+            let options = InitOptions { policy, shard: *shard, roles, ..InitOptions::new(name) };
             init(db, options, postgres.as_deref(), keys, out)
+        }
+        args::Verifier::Upgrade { db, postgres, role } => {
+            Verifier::upgrade_postgres(db, postgres, role.clone(), keys::environment_of(db)?)?;
+            out.result(
+                &json!({ "upgraded": db.to_string_lossy() }),
+                "the tables are up to date, and who serves has its rights",
+            )
         }
         args::Verifier::Audit(command) => books::audit(command, out),
         args::Verifier::Backup { db, to } => books::backup(db, to, out),

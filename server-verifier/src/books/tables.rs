@@ -15,6 +15,8 @@ pub(crate) struct Table {
     /// How many columns make the key.
     pub(crate) key: usize,
     pub(crate) home: Home,
+    /// Whether the service removes rows.
+    pub(crate) loses: bool,
     /// The statement that adds a row of what the log tells, once it was needed.
     pub(crate) inserted: OnceLock<&'static str>,
 }
@@ -77,6 +79,7 @@ pub(crate) static SERVER: Table = Table {
     ],
     key: 1,
     home: Home::Operator,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -85,6 +88,7 @@ pub(crate) static TERMINALS: Table = Table {
     columns: &[told("terminal_id"), told("registered_at"), told("withdrawn_at")],
     key: 1,
     home: Home::Operator,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -93,6 +97,7 @@ pub(crate) static CLIENTS: Table = Table {
     columns: &[told("client_id"), told("role"), told("certificate"), told("added_at"), told("withdrawn_at")],
     key: 1,
     home: Home::Operator,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -101,6 +106,7 @@ pub(crate) static TOKENS: Table = Table {
     columns: &[told("client_id"), told("token"), told("secret_hash"), told("made_at"), told("expires_at")],
     key: 2,
     home: Home::Operator,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -109,6 +115,7 @@ pub(crate) static CLIENT_TERMINALS: Table = Table {
     columns: &[told("client_id"), told("terminal_id"), told("linked_at")],
     key: 2,
     home: Home::Operator,
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -117,6 +124,7 @@ pub(crate) static PROPOSALS: Table = Table {
     columns: &[told("proposal"), told("state"), told("asked_at"), told("decided_at")],
     key: 1,
     home: Home::Operator,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -141,6 +149,7 @@ pub(crate) static ACCOUNTS: Table = Table {
     ],
     key: 1,
     home: Home::Account,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -159,6 +168,7 @@ pub(crate) static CARDS: Table = Table {
     ],
     key: 2,
     home: Home::Account,
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -174,6 +184,7 @@ pub(crate) static CARD_KEYS: Table = Table {
     ],
     key: 3,
     home: Home::Account,
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -182,6 +193,7 @@ pub(crate) static WRONG_PASSWORDS: Table = Table {
     columns: &[told("account_id"), told("at"), told("sequence")],
     key: 3,
     home: Home::Account,
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -200,6 +212,7 @@ pub(crate) static HOLDS: Table = Table {
     ],
     key: 2,
     home: Home::Account,
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -208,6 +221,7 @@ pub(crate) static TRANSACTIONS: Table = Table {
     columns: &[told("account_id"), told("card_id"), told("counter"), told("sequence")],
     key: 3,
     home: Home::Grows,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -216,6 +230,7 @@ pub(crate) static ENTRIES: Table = Table {
     columns: &[told("account_id"), told("at"), told("transaction_id"), told("amount")],
     key: 3,
     home: Home::Grows,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -224,6 +239,7 @@ pub(crate) static REVERSALS: Table = Table {
     columns: &[told("account_id"), told("transaction_id")],
     key: 2,
     home: Home::Grows,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -232,6 +248,7 @@ pub(crate) static CREDITS: Table = Table {
     columns: &[told("account_id"), told("transaction_id"), told("amount")],
     key: 2,
     home: Home::Passes("a credit goes when it is gathered into the balance, which is no event"),
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -247,6 +264,7 @@ pub(crate) static REQUESTS: Table = Table {
     ],
     key: 2,
     home: Home::Passes("answers are forgotten after a day, which is no event"),
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -263,6 +281,7 @@ pub(crate) static OUTBOX: Table = Table {
     ],
     key: 3,
     home: Home::Passes("a message goes when it was taken, which is no event"),
+    loses: true,
     inserted: OnceLock::new(),
 };
 
@@ -284,6 +303,7 @@ pub(crate) static AUDIT: Table = Table {
     ],
     key: 2,
     home: Home::Log,
+    loses: false,
     inserted: OnceLock::new(),
 };
 
@@ -336,6 +356,16 @@ pub fn not_in_the_log() -> Vec<NotInTheLog> {
 }
 
 impl Table {
+    /// What the service does with the rows, as SQL names it: rows that only grow are never changed.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn rights(&self) -> &'static str {
+        match (self.home, self.loses) {
+            (Home::Grows | Home::Log, _) => "SELECT, INSERT",
+            (_, false) => "SELECT, INSERT, UPDATE",
+            (_, true) => "SELECT, INSERT, UPDATE, DELETE",
+        }
+    }
+
     /// The columns that the log tells.
     pub(crate) fn told(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().filter(|column| column.untold.is_none()).map(|column| column.name)

@@ -76,6 +76,18 @@ pub enum StoreError {
         /// Version that this program reads.
         known: i64,
     },
+    /// An older schema where only the tables' owner can change it.
+    #[error(
+        "the database has schema version {found}, and only {owner}, who owns its tables, may bring it to {known}; run `onetap verifier upgrade` with a --postgres that connects as {owner} or a member of it"
+    )]
+    OwnersToUpgrade {
+        /// Version of the database.
+        found: i64,
+        /// Version that this program needs.
+        known: i64,
+        /// Role that owns the tables.
+        owner: String,
+    },
     /// The files under the database's name are other ones than those that are open.
     #[error(
         "the database's files were moved, removed or replaced while the server ran; stop it, put them back or restore the last backup, and start it again"

@@ -13,6 +13,8 @@ use crate::service::part::Part;
 use crate::service::{DATABASE, POSTGRES_URL, note_url};
 use crate::service::{Verifier, make_directory};
 #[cfg(feature = "postgres")]
+use crate::store::Roles;
+#[cfg(feature = "postgres")]
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite;
 
@@ -52,7 +54,7 @@ impl Verifier {
             note_url(into, url)?;
             let mut copied = 0;
             let target = self.store.read_long(|from| {
-                PostgresStore::open(url, 1, true, |to| {
+                PostgresStore::open(url, 1, true, &Roles::default(), |to| {
                     copied = copy_tables(from, to, into)?;
                     Ok::<_, ServiceError>(self.store.decider().clone())
                 })

@@ -53,10 +53,10 @@ use crate::keys::{KeyFileError, ServerKeys};
 use crate::service::cache::Cache;
 use crate::service::error::ServiceError;
 use crate::service::known::Known;
-use crate::store::Store;
 #[cfg(feature = "postgres")]
-use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS};
+use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS, for_role};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Roles, Store};
 
 pub(crate) const DATABASE: &str = "verifier.db";
 /// Where the books are, if not in a file here.
@@ -78,6 +78,8 @@ pub struct InitOptions {
     pub rsa_bits: RsaBits,
     /// Which part of the bank it is, where accounts are spread over several databases.
     pub shard: Shard,
+    /// As whom PostgreSQL keeps the tables, and lets the service use them.
+    pub roles: Roles,
 }
 
 impl InitOptions {
@@ -89,6 +91,7 @@ impl InitOptions {
             policy: Policy::default(),
             rsa_bits: RsaBits::B2048,
             shard: Shard::default(),
+            roles: Roles::default(),
         }
     }
 }
@@ -169,7 +172,8 @@ impl Verifier {
     }
 
     /// Makes the key file in `directory` and the tables in the database at `url`, such as
-    /// `host=/run/postgresql dbname=onetap user=onetap`, and notes the latter in `directory`.
+    /// `host=/run/postgresql dbname=onetap user=onetap`, and notes the latter in `directory`: for the role that serves, if one is
+    /// named, and then without a password.
     ///
     /// # Errors
     /// [`ServiceError::AlreadyInitialised`], [`StoreError`], [`KeyFileError`].
@@ -183,9 +187,11 @@ impl Verifier {
         options.policy.check()?;
         make_directory(directory)?;
         let keys = ServerKeys::create(directory, options.rsa_bits, &env)?;
+        let roles = options.roles.clone();
+        let noted = noted_url(url, &roles)?;
         let first = |db: &mut dyn Sql| first_rows(db, directory, options, &keys, &env);
-        let store = PostgresStore::open(url, POSTGRES_WORKERS, true, first)?;
-        note_url(directory, url)?;
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, true, &roles, first)?;
+        note_url(directory, &noted)?;
         Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
 
@@ -197,7 +203,30 @@ impl Verifier {
     pub fn open_postgres(directory: &Path, url: &str, env: Environment) -> Result<Self, ServiceError> {
         let keys = ServerKeys::load(directory, &env)?;
         let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
-        let store = PostgresStore::open(url, POSTGRES_WORKERS, false, load)?;
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, false, &Roles::default(), load)?;
+        Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
+    }
+
+    /// Brings the tables of the database at `url` up to date as their owner, and gives those who serve their rights anew:
+    /// `service` too, if it is named, for whom the place is noted in `directory` then.
+    ///
+    /// # Errors
+    /// [`StoreError::OwnersToUpgrade`], [`StoreError`], [`KeyFileError`].
+    #[cfg(feature = "postgres")]
+    pub fn upgrade_postgres(
+        directory: &Path,
+        url: &str,
+        service: Option<String>,
+        env: Environment,
+    ) -> Result<Self, ServiceError> {
+        let keys = ServerKeys::load(directory, &env)?;
+        let roles = Roles { owner: None, service };
+        let noted = noted_url(url, &roles)?;
+        let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
+        let store = PostgresStore::open(url, 1, false, &roles, load)?;
+        if roles.service.is_some() {
+            note_url(directory, &noted)?;
+        }
         Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
 
@@ -289,6 +318,12 @@ fn first_rows(
     Telling::new(OPERATOR, env.clock.now(), &Act::plain(Actor::Server), &event).tell(db, &sealer)?;
     let policy = CurrentPolicy::new(options.policy, env.clock.now());
     Ok(Decider { policy, sealer, announces: false, notices: Notices::default() })
+}
+
+/// What is noted of a place: the role that serves does not have the password of who made the tables.
+#[cfg(feature = "postgres")]
+fn noted_url(url: &str, roles: &Roles) -> Result<String, StoreError> {
+    roles.service.as_ref().map_or_else(|| Ok(url.to_owned()), |service| for_role(url, service))
 }
 
 /// Notes where the books are, for its owner only: there may be a password in it.

@@ -112,7 +112,7 @@ fn a_decision_that_takes_too_long_is_given_up() {
 fn sessions_are_set() {
     let home = Home::new();
     let mut card = home.card(SUITE);
-    home.behind("CREATE TABLE seen (name TEXT, setting TEXT)");
+    home.behind("CREATE TABLE seen (name TEXT, setting TEXT); GRANT INSERT ON seen TO PUBLIC");
     let names = "'application_name', 'default_transaction_isolation', 'idle_in_transaction_session_timeout',
         'lock_timeout', 'statement_timeout'";
     home.on_insert(

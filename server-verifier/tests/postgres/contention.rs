@@ -147,3 +147,42 @@ fn connections_are_bounded() {
     );
     assert!((1..=20).contains(&open.parse::<u32>().unwrap()), "{open} connections");
 }
+
+/// The law of idempotency keys (REQ-W-10) knows no moment at which an equal act is told to come again: whoever comes second waits,
+/// and gets the answer of the first. Among the acts is one that fails for who comes second, since it is done.
+#[test]
+fn equal_acts_under_one_key_at_one_moment_are_one_act() {
+    let home = Home::new();
+    let other = home.open().unwrap();
+    for round in 0..30 {
+        let verifiers = [&*home.verifier, &other, &*home.verifier, &other];
+        let start = std::sync::Barrier::new(verifiers.len());
+        let hold = home.verifier.desk(Act::of_program("op", "r")).place_hold(&home.ada, 1).unwrap();
+        let key = || format!("key-{round}").parse().unwrap();
+        let act = |verifier: &Verifier, body: &[u8]| {
+            start.wait();
+            let desk = verifier.desk(Act::of_program("op", "r")).once(key(), body);
+            if round % 2 == 0 {
+                return desk.place_hold(&home.ada, 1).map(drop);
+            }
+            desk.release_hold(hold)
+        };
+        let told: Vec<_> = std::thread::scope(|scope| {
+            let acts = verifiers.map(|verifier| scope.spawn(|| act(verifier, b"the same")));
+            acts.into_iter().map(|act| act.join().unwrap()).collect()
+        });
+        assert_eq!(told.iter().filter(|told| told.is_ok()).count(), 1, "{told:?}");
+        let entries: Vec<_> = told
+            .iter()
+            .filter_map(|told| match told {
+                Err(ServiceError::DoneBefore(entry)) => Some(*entry),
+                _ => None,
+            })
+            .collect();
+        assert!(entries.len() == 3 && entries.iter().all(|entry| *entry == entries[0]), "{told:?}");
+        let another =
+            home.verifier.desk(Act::of_program("op", "r")).once(key(), b"another").place_hold(&home.ada, 1);
+        assert!(matches!(another, Err(ServiceError::KeyTaken)), "{another:?}");
+    }
+    home.check_books();
+}

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use onetap_postgres_rig::Cluster;
@@ -98,7 +98,7 @@ impl Intruder {
     /// Makes a change, all of it or nothing.
     pub fn run(&self, sql: &str) -> Result<(), String> {
         let done = self.0.runtime.block_on(self.0.client.batch_execute(sql));
-        done.map_err(|error| error.to_string())
+        done.map_err(|error| causes(&error))
     }
 
     /// What a query gives, as text.
@@ -123,9 +123,31 @@ pub fn world_with(change: impl FnOnce(&mut Policy)) -> Fresh {
     Home::with(change)
 }
 
+/// Owns the tables of every store here.
+pub const OWNER: &str = "onetap_owner";
+/// As whom every store here is used, so that the whole suite needs no more rights than a service has.
+pub const SERVICE: &str = "onetap_service";
+
 /// The server of this test run.
 pub fn cluster() -> &'static Cluster {
-    Cluster::shared().unwrap()
+    static ROLES: Once = Once::new();
+    let cluster = Cluster::shared().unwrap();
+    let roles = format!("CREATE ROLE {OWNER}; CREATE ROLE {SERVICE} LOGIN");
+    ROLES.call_once(|| drop(cluster.sql("postgres", &roles).unwrap()));
+    cluster
+}
+
+/// With tables that [`OWNER`] owns and [`SERVICE`] uses.
+pub fn with_roles(options: InitOptions) -> InitOptions {
+    let roles = Roles { owner: Some(OWNER.to_owned()), service: Some(SERVICE.to_owned()) };
+    InitOptions { roles, ..options }
+}
+
+/// A store of its own in `directory`, made by the superuser and opened by [`SERVICE`].
+fn made(directory: &Path, database: &str, options: InitOptions, clock: &TestClock) -> Verifier {
+    let url = patient(&cluster().url(database));
+    Verifier::init_postgres(directory, &url, with_roles(options), environment(clock)).unwrap();
+    Verifier::open(directory, environment(clock)).unwrap()
 }
 
 /// A database of the shared server, removed when this is dropped.
@@ -150,9 +172,8 @@ impl Home {
     pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
         let (directory, clock) = (tempfile::tempdir().unwrap(), TestClock::new());
         let database = cluster().database(None).unwrap();
-        let url = patient(&cluster().url(&database));
-        let verifier = Verifier::init_postgres(directory.path(), &url, options(change), environment(&clock));
-        Self { world: World::around(verifier.unwrap(), clock), database, directory }
+        let verifier = made(directory.path(), &database, options(change), &clock);
+        Self { world: World::around(verifier, clock), database, directory }
     }
 
     /// Another shard of the same bank, empty.
@@ -161,14 +182,19 @@ impl Home {
         let keys = self.directory.path().join("keys.json");
         std::fs::copy(keys, directory.path().join("keys.json")).unwrap();
         let database = cluster().database(None).unwrap();
-        let url = patient(&cluster().url(&database));
         let options = InitOptions { shard: number.try_into().unwrap(), ..options(|_| ()) };
-        let verifier = Verifier::init_postgres(directory.path(), &url, options, environment(&clock));
-        Self { world: World::around(verifier.unwrap(), clock), database, directory }
+        let verifier = made(directory.path(), &database, options, &clock);
+        Self { world: World::around(verifier, clock), database, directory }
     }
 
+    /// How the service connects.
     pub fn url(&self) -> String {
-        patient(&cluster().url(&self.database))
+        self.url_of(SERVICE)
+    }
+
+    /// How another role connects.
+    pub fn url_of(&self, role: &str) -> String {
+        patient(&cluster().url(&self.database)).replace("postgres@", &format!("{role}@"))
     }
 
     /// The same database by way of other sockets.
@@ -215,14 +241,19 @@ impl Home {
 
     /// Somebody who can write to the database.
     pub fn intruder(&self) -> Intruder {
-        let raw = Raw::connect(&self.url());
+        let raw = Raw::connect(&self.url_of("postgres"));
         raw.run("SET session_replication_role = replica; SET synchronous_commit = off");
         Intruder(raw)
     }
 
+    /// Somebody who has taken over the service.
+    pub fn servant(&self) -> Intruder {
+        Intruder(Raw::connect(&self.url()))
+    }
+
     /// What a process holds that hangs in the middle of writing.
     pub fn lock(&self) -> Raw {
-        let lock = Raw::connect(&self.url());
+        let lock = Raw::connect(&self.url_of("postgres"));
         lock.run("BEGIN; LOCK TABLE accounts IN EXCLUSIVE MODE");
         lock
     }

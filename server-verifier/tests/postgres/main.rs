@@ -8,7 +8,9 @@ mod failover;
 mod home;
 mod moving;
 mod opening;
+mod pooling;
 mod proxy;
+mod roles;
 #[path = "../suite/mod.rs"]
 mod suite;
 #[path = "../support/mod.rs"]

@@ -5,6 +5,7 @@ use std::sync::Barrier;
 use onetap_server_verifier::*;
 
 use crate::home::*;
+use crate::roles::{RIGHTS, rights};
 use crate::support::*;
 
 /// Whoever is first makes it; the other one learns that it is there.
@@ -73,11 +74,26 @@ fn a_database_of_version_3_is_migrated_with_one_answer_for_each_key() {
          ALTER TABLE server DROP COLUMN webhook_key, DROP COLUMN webhook_until;
          UPDATE onetap_schema SET version = 3",
     );
+    let folder = home.directory.path();
+    for refused in
+        [home.open(), Verifier::upgrade_postgres(folder, &home.url(), None, environment(&home.clock))]
+    {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains(OWNER) && error.contains("verifier upgrade"), "{error}");
+    }
+    let boss = home.url_of("postgres");
+    drop(Verifier::upgrade_postgres(folder, &boss, None, environment(&home.clock)).unwrap());
     let migrated = home.open().unwrap();
     assert_eq!(home.behind("SELECT max(version) FROM onetap_schema").lines().last(), Some("5"));
     assert_eq!(home.behind("SELECT count(*) FROM requests").lines().last(), Some("1"));
     assert_eq!(migrated.authorise(&home.client, "till-7", &first.request).unwrap(), receipt);
     migrated.ledger_check().unwrap();
+    let tap = card.tap(home.payment(100));
+    assert!(matches!(
+        migrated.authorise(&home.client, "till-8", &tap.request).unwrap(),
+        Outcome::Executed(_)
+    ));
+    assert_eq!(rights(&home), RIGHTS.map(String::from), "as if it had been made today");
 }
 
 /// Found when it is made, not by the first name that does not fit.
@@ -108,7 +124,7 @@ fn a_role_that_may_only_read_checks_everything_and_changes_nothing() {
     home.send(&card.tap(home.payment(100)).request);
     let role = format!("auditor_{}", home.database);
     home.behind(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"));
-    let url = home.url().replace("postgres@", &format!("{role}@"));
+    let url = home.url_of(&role);
     std::fs::write(home.directory.path().join("postgres.url"), url).unwrap();
     let auditor = Verifier::open_read_only(home.directory.path(), environment(&home.clock)).unwrap();
     auditor.audit_verify().unwrap();
@@ -123,29 +139,5 @@ fn a_role_that_may_only_read_checks_everything_and_changes_nothing() {
     home.behind("INSERT INTO onetap_schema VALUES (3); DELETE FROM onetap_schema WHERE version > 3");
     let old = Verifier::open_read_only(home.directory.path(), environment(&home.clock)).unwrap_err();
     assert!(old.to_string().contains("copy it to where it can be written"), "{old}");
-    home.behind(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
-}
-
-/// The service needs no right to make or change tables; who makes them does, and is told so.
-#[test]
-fn a_role_without_the_right_to_make_tables_serves_but_does_not_make_the_store() {
-    let home = Home::new();
-    let role = format!("clerk_{}", home.database);
-    home.behind(&format!(
-        "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
-    ));
-    let as_role = |url: String| url.replace("postgres@", &format!("{role}@"));
-    let verifier = home.open_at(&as_role(home.url())).unwrap();
-    let mut card = home.card("a3+sha256+aes-cbc-cmac");
-    let tap = card.tap(home.payment(100));
-    assert!(matches!(verifier.authorise(&home.client, "k", &tap.request).unwrap(), Outcome::Executed(_)));
-    account(&verifier, "Eve", AccountKind::Current, 100);
-
-    let empty = cluster().url(&cluster().database(None).unwrap());
-    let directory = tempfile::tempdir().unwrap();
-    let clock = environment(&home.clock);
-    let made = Verifier::init_postgres(directory.path(), &as_role(empty), options(|_| ()), clock);
-    let error = made.unwrap_err().to_string();
-    assert!(error.contains("permission denied for schema") && error.contains("docs/postgres.md"), "{error}");
     home.behind(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }

@@ -15,12 +15,13 @@ use crate::kept::Kept;
 use crate::user::User;
 
 const INSTALLED: &str = "/usr/lib/postgresql";
+const MISSING: RigError = RigError::Missing("PostgreSQL in /usr/lib/postgresql/*/bin");
 pub(crate) const SUPERUSER: &str = "postgres";
 /// Name of the folders, followed by the id of the process that made them.
 const PREFIX: &str = "onetap-postgres-";
 /// Longest time for a start, recovery of a large log included, or for a stop.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// How a server is set, besides what any production server would have: see [`Cluster::start`].
 #[derive(Debug, Clone)]
@@ -301,11 +302,11 @@ pub(crate) fn checked(command: &mut Command) -> Result<Output, RigError> {
 
 /// The newest version that is installed.
 fn programs() -> Result<PathBuf, RigError> {
-    let versions = fs::read_dir(INSTALLED).map_err(|_| RigError::Missing)?.flatten();
+    let versions = fs::read_dir(INSTALLED).map_err(|_| MISSING)?.flatten();
     let version = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
     let found = versions.filter_map(|entry| Some((version(&entry.path())?, entry.path().join("bin"))));
     let newest = found.filter(|(_, programs)| programs.join("postgres").exists()).max();
-    newest.map(|(_, programs)| programs).ok_or(RigError::Missing)
+    newest.map(|(_, programs)| programs).ok_or(MISSING)
 }
 
 /// A folder for what is made while a program under `target/` runs: on the disk that it was built on.
@@ -334,7 +335,7 @@ fn sweep(parent: &Path) {
 }
 
 /// Percent-encoded (RFC 3986 §2.1), as a host within a URL.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let each = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(each).collect()

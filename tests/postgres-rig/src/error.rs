@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// Why there is no server, or it did not do what it was told.
 #[derive(Debug)]
 pub enum RigError {
-    /// The package is not installed.
-    Missing,
+    /// A package is not installed: which program is missing, and where.
+    Missing(&'static str),
     /// Root may neither make a user namespace here nor become another user.
     NoUser,
     /// The system refused something.
@@ -43,9 +43,7 @@ impl RigError {
 impl fmt::Display for RigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => {
-                f.write_str("no PostgreSQL in /usr/lib/postgresql/*/bin; run scripts/setup test")
-            }
+            Self::Missing(what) => write!(f, "no {what}; run scripts/setup test"),
             Self::NoUser => f.write_str(
                 "PostgreSQL does not run as root, and root may not be another user here; run the tests as a plain user",
             ),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`cluster`] | a server: start, kill -9, restart, databases, its programs |
 //! | [`standby`] | a second server that follows the first synchronously, and takes over |
+//! | [`pooler`] | pgbouncer before a server |
 //! | [`kept`] | a child process that ends with its parent |
 //! | [`user`] | PostgreSQL refuses to run as root: as whom, then |
 //!
@@ -13,9 +14,11 @@
 pub mod cluster;
 mod error;
 pub mod kept;
+pub mod pooler;
 pub mod standby;
 pub mod user;
 
 pub use cluster::{Cluster, Settings};
 pub use error::RigError;
 pub use kept::Kept;
+pub use pooler::Pooler;

@@ -14,15 +14,31 @@ use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::place::{Place, ROOTS};
-use super::session::{Session, Use};
+use super::session::{READ, Session, Use};
+use super::wire::POOLED;
+use crate::books::sql::Sql;
 use crate::domain::StoreError;
 
-/// What every session is set to, unless the URL's `options` say otherwise. READ COMMITTED is enough where the rows
-/// that a decision rests on are locked first.
-const SETTINGS: &str = r"-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s
-    -c default_transaction_isolation=read\ committed";
-/// Longest time of one statement of a decision.
-const STATEMENT: &str = "-c statement_timeout=10s";
+/// What every session is set to, unless the URL's `options` say otherwise; said when it is there, since poolers take no
+/// `options`. READ COMMITTED is enough where the rows that a decision rests on are locked first.
+macro_rules! settings {
+    ($more:expr) => {
+        concat!(
+            "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '5s'),
+                ('idle_in_transaction_session_timeout', '60s'), ('default_transaction_isolation', 'read committed')",
+            $more,
+            ") ours (name, value)
+            WHERE NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = ours.name AND s.source = 'client')"
+        )
+    };
+}
+const SETTINGS: &str = settings!("");
+/// The same, and the longest time of one statement of a decision.
+const OF_DECISIONS: &str = settings!(", ('statement_timeout', '10s')");
+/// Which of the server's processes serves a session.
+const PROCESS: &str = "SELECT CAST(pg_backend_pid() AS BIGINT)";
+/// How often it is looked whether a session stays with its process: others may use the pooler meanwhile.
+const ROUNDS: usize = 8;
 const NAME: &str = "onetap-verifier";
 /// Longest wait for each of the URL's hosts.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,8 +47,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// The server, or the several of which one is the primary.
 pub(super) struct Link {
-    decisions: Config,
-    visits: Config,
+    config: Config,
     tls: Option<MakeRustlsConnect>,
     /// Whether decisions rest on what is read.
     decides: bool,
@@ -64,11 +79,22 @@ impl Link {
             config.keepalives_idle(SILENCE / 3).keepalives_interval(SILENCE / 3).keepalives_retries(2);
         }
         let tls = encryption(&mut config, roots.as_deref())?;
-        let theirs = config.get_options().unwrap_or_default().to_owned();
-        let mut decisions = config.clone();
-        decisions.options(format!("{SETTINGS} {STATEMENT} {theirs}"));
-        config.options(format!("{SETTINGS} {theirs}"));
-        Ok(Self { decisions, visits: config, tls, decides: wanted == TargetSessionAttrs::ReadWrite })
+        Ok(Self { config, tls, decides: wanted == TargetSessionAttrs::ReadWrite })
+    }
+
+    /// Connects for the first time, and refuses a pooler that gives each transaction another session: what is prepared and set
+    /// in one would be missing in the next, or be another client's.
+    pub(super) fn first(&self) -> Result<Session, StoreError> {
+        let process = |db: &mut dyn Sql| db.count(PROCESS, &[]);
+        let (mut first, mut other) = (self.dial(Use::Visits)?, self.dial(Use::Visits)?);
+        for _ in 0..ROUNDS {
+            let ours = first.transaction(READ, process)?;
+            other.transaction(READ, |db| {
+                let is_pooled = process(db)? == ours || first.transaction(READ, process)? != ours;
+                if is_pooled { Err(StoreError::Refused(POOLED.to_owned())) } else { Ok(()) }
+            })?;
+        }
+        Ok(first)
     }
 
     /// Connects, and waits until everything that decisions may rest on is on the standby.
@@ -84,15 +110,13 @@ impl Link {
     pub(super) fn dial(&self, purpose: Use) -> Result<Session, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        let config = match purpose {
-            Use::Decisions => &self.decisions,
-            Use::Visits => &self.visits,
-        };
         let client = match &self.tls {
-            None => handshake(&runtime, config, NoTls)?,
-            Some(tls) => handshake(&runtime, config, tls.clone())?,
+            None => handshake(&runtime, &self.config, NoTls)?,
+            Some(tls) => handshake(&runtime, &self.config, tls.clone())?,
         };
-        Ok(Session::new(client, runtime, purpose))
+        let mut session = Session::new(client, runtime, purpose);
+        session.batch(if purpose == Use::Decisions { OF_DECISIONS } else { SETTINGS })?;
+        Ok(session)
     }
 }
 

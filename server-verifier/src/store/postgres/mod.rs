@@ -6,6 +6,7 @@
 mod link;
 mod parts;
 mod place;
+mod rights;
 mod session;
 mod spelling;
 mod wire;
@@ -19,10 +20,12 @@ use std::time::Duration;
 
 use self::link::Link;
 use self::parts::Made;
+pub(crate) use self::place::for_role;
 use self::session::{Fault, READ, Session, Use, WRITE};
 use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
+use crate::store::Roles;
 use crate::store::pool::Pool;
 use crate::store::queue::{Job, Line, Load, Pending};
 use crate::store::schema::{self, Parts};
@@ -52,17 +55,18 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, brings the schema up to date, or makes it, and lets `load` read, or write, what decisions
-    /// need.
+    /// Connects, brings the schema up to date, or makes it, gives `roles` their rights, and lets `load` read, or write, what
+    /// decisions need.
     pub(crate) fn open<E: From<StoreError>>(
         url: &str,
         workers: usize,
         make: bool,
+        roles: &Roles,
         load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
         let link = Arc::new(Link::to_primary(url)?);
-        let mut first = link.dial(Use::Visits)?;
-        let decider = first.migrate(make, load)?;
+        let mut first = link.first()?;
+        let decider = first.migrate(make, roles, load)?;
         first.barrier()?;
         let visitors = Pool::new(VISITORS - 1);
         visitors.add(first);
@@ -85,7 +89,7 @@ impl PostgresStore {
         load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
         let link = Arc::new(Link::to_any(url)?);
-        let mut first = link.connect(Use::Visits)?;
+        let mut first = link.first()?;
         let decider = Arc::new(first.load(load)?);
         let visitors = Pool::new(VISITORS - 1);
         visitors.add(first);

@@ -31,13 +31,8 @@ impl Place {
     /// # Errors
     /// [`StoreError::Refused`] with the word that cannot be taken.
     pub(super) fn read(text: &str) -> Result<Self, StoreError> {
-        let text = text.trim();
-        let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-        let (base, mut words) = match text.split_once('?') {
-            Some((base, query)) if is_url => (base, of_query(query)?),
-            _ if is_url => (text, Words::new()),
-            _ => ("", of_pairs(text)?),
-        };
+        let (base, mut words) = parts(text)?;
+        let is_url = !base.is_empty();
         if let Some(name) = take(&mut words, "service").or_else(|| variable("PGSERVICE")) {
             if is_url {
                 return Err(refused("`service` cannot stand in a URL; write service=NAME".to_owned()));
@@ -56,6 +51,44 @@ impl Place {
         }
         Ok(Self { config, roots })
     }
+}
+
+/// The same place for another role, whose password is not known.
+///
+/// # Errors
+/// [`StoreError::Refused`] with the word that cannot be taken.
+pub(crate) fn for_role(text: &str, role: &str) -> Result<String, StoreError> {
+    let (base, mut words) = parts(text)?;
+    words.retain(|(key, _)| key != "user" && key != "password");
+    let Some((scheme, rest)) = base.split_once("://") else {
+        words.push(("user".to_owned(), role.to_owned()));
+        return Ok(joined("", &words));
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    Ok(joined(&format!("{scheme}://{}@{hosts}{path}", encoded(role)), &words))
+}
+
+/// A URL without its words, or nothing, and the words.
+fn parts(text: &str) -> Result<(&str, Words), StoreError> {
+    let text = text.trim();
+    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+    match text.split_once('?') {
+        Some((base, query)) if is_url => Ok((base, of_query(query)?)),
+        _ if is_url => Ok((text, Words::new())),
+        _ => Ok(("", of_pairs(text)?)),
+    }
+}
+
+/// What [`parts`] takes apart.
+fn joined(base: &str, words: &Words) -> String {
+    if base.is_empty() {
+        let quoted = |value: &str| value.replace('\\', r"\\").replace('\'', r"\'");
+        let words: Vec<_> = words.iter().map(|(key, value)| format!("{key}='{}'", quoted(value))).collect();
+        return words.join(" ");
+    }
+    let words: Vec<_> = words.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    if words.is_empty() { base.to_owned() } else { format!("{base}?{}", words.join("&")) }
 }
 
 fn refused(what: String) -> StoreError {
@@ -94,13 +127,7 @@ fn is_done_anyway(key: &str, value: &str) -> bool {
 }
 
 fn parse(base: &str, words: &Words) -> Result<Config, StoreError> {
-    let text = if base.is_empty() {
-        let quoted = |value: &str| value.replace('\\', r"\\").replace('\'', r"\'");
-        words.iter().map(|(key, value)| format!("{key}='{}' ", quoted(value))).collect()
-    } else {
-        let encoded: Vec<_> = words.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-        format!("{base}?{}", encoded.join("&"))
-    };
+    let text = joined(base, words);
     text.parse().map_err(|error: tokio_postgres::Error| {
         refused(format!(
             "its URL is not valid: {}; docs/postgres.md lists the words that are taken",
@@ -134,8 +161,11 @@ fn decoded(text: &str) -> Result<String, StoreError> {
     String::from_utf8(bytes).map_err(|_| bad())
 }
 
+/// Percent-encoded (RFC 3986 §2.1, §2.3).
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let each = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(each).collect()
 }
 
 /// `key=value` pairs: values with blanks in quotes, `\` before what would mean something else.
@@ -254,6 +284,25 @@ mod tests {
         );
         assert!(of_query("a=%2").is_err());
         assert_eq!(fields(r"a\:b:5432:*:u:p\\q"), ["a:b", "5432", "*", "u", r"p\q"]);
+    }
+
+    #[test]
+    fn a_place_is_named_for_another_role_without_the_password_of_who_asked() {
+        for (text, named) in [
+            (
+                "postgresql://boss:secret@a,b:5433/onetap?sslmode=disable",
+                "postgresql://clerk@a,b:5433/onetap?sslmode=disable",
+            ),
+            (
+                "postgresql:///onetap?host=%2Frun&user=boss&password=p%40",
+                "postgresql://clerk@/onetap?host=%2Frun",
+            ),
+            ("host=a user=boss password='it\\'s' dbname=o", "host='a' dbname='o' user='clerk'"),
+            ("service=bank", "service='bank' user='clerk'"),
+        ] {
+            assert_eq!(for_role(text, "clerk").unwrap(), named);
+        }
+        assert_eq!(for_role("postgres://a/b", "my clerk").unwrap(), "postgres://my%20clerk@a/b");
     }
 
     #[test]

@@ -11,11 +11,12 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement as Prepared};
 
+use super::rights;
 use super::spelling::{joined, spelled};
 use super::wire::{Owned, is_broken, is_conflict};
 use crate::books::sql::{Row, Sql, Statement, Value};
 use crate::domain::StoreError;
-use crate::store::schema;
+use crate::store::{Roles, schema};
 
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,7 +247,7 @@ impl Session {
         self.noted(done)
     }
 
-    fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+    pub(super) fn batch(&mut self, script: &str) -> Result<(), StoreError> {
         let opening = self.opening.take();
         let done = self.wait(async {
             begin(&self.client, opening).await?;
@@ -266,15 +267,16 @@ impl Session {
         })
     }
 
-    /// Brings the schema up to date, or makes it if there is none and `make` says so, and lets `load` read or
-    /// write, all in one transaction and one process after the other.
+    /// Brings the schema up to date, or makes it if there is none and `make` says so, gives who serves its rights, and lets
+    /// `load` read or write, all in one transaction and one process after the other.
     pub(super) fn migrate<T, E: From<StoreError>>(
         &mut self,
         make: bool,
+        roles: &Roles,
         load: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
     ) -> Result<T, E> {
         let found = self.transaction(READ, version)?;
-        if found == schema::VERSION && !make {
+        if found == schema::VERSION && !make && roles.service.is_none() {
             return self.transaction(WRITE, load);
         }
         self.within(WRITE, |session| {
@@ -283,19 +285,25 @@ impl Session {
             match (found, make) {
                 (0, false) => return Err(StoreError::Empty.into()),
                 (0, true) => check_encoding(session)?,
+                (schema::VERSION, true) => return load(session),
                 _ => schema::check_version(found)?,
             }
+            let serving = rights::begin(session, found, roles)?;
             if found != schema::VERSION {
-                for script in schema::postgres_scripts(found) {
-                    session.batch(&script)?;
-                }
-                let version = schema::VERSION;
-                session.batch(&format!(
-                    "DELETE FROM onetap_schema; INSERT INTO onetap_schema VALUES ({version})"
-                ))?;
+                session.bring_up_to_date(found)?;
             }
-            load(session)
+            let loaded = load(session)?;
+            serving.iter().try_for_each(|service| rights::grant(session, service))?;
+            Ok(loaded)
         })
+    }
+
+    fn bring_up_to_date(&mut self, found: i64) -> Result<(), StoreError> {
+        for script in schema::postgres_scripts(found) {
+            self.batch(&script)?;
+        }
+        let version = schema::VERSION;
+        self.batch(&format!("DELETE FROM onetap_schema; INSERT INTO onetap_schema VALUES ({version})"))
     }
 }
 

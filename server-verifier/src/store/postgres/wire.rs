@@ -10,6 +10,9 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use crate::books::sql::{Columns, Value};
 use crate::domain::{StoreError, causes};
 
+/// What is said of a pooler whose sessions are not ours from one transaction to the next.
+pub(super) const POOLED: &str = "a pooler gives each transaction another session; set pgbouncer's `pool_mode` to `session` for this database";
+
 /// A parameter that waits for the commit.
 #[derive(Debug)]
 pub(super) enum Owned {
@@ -137,6 +140,7 @@ impl From<tokio_postgres::Error> for StoreError {
             code if is_refusal(code) => Self::Refused(said.message().to_owned()),
             &SqlState::LOCK_NOT_AVAILABLE | &SqlState::QUERY_CANCELED => Self::Locked,
             _ if is_conflict(&error) => Self::Locked,
+            &SqlState::INVALID_SQL_STATEMENT_NAME => Self::Refused(POOLED.to_owned()),
             &SqlState::DISK_FULL => Self::Full,
             &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Self::Damaged,
             _ => Self::Postgres(Arc::new(error)),
