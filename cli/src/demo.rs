@@ -15,6 +15,7 @@ use onetap_conformance::world::{BALANCE, PAYEE, PAYER, Route, WAIT, World, World
 use onetap_pcsc_host::service::NotReady;
 use onetap_pcsc_host::{Deadline, Tapped};
 
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
@@ -80,7 +81,7 @@ impl<'o> Story<'o> {
             Route::InProcess => "in this process".to_owned(),
             Route::Pcsc(name, _) => format!("through pcscd, reader {name}"),
         };
-        let world = World::new(folder, suite, route)?;
+        let world = World::by(&act(None, "set-up"), folder, suite, route)?;
         let story = Self { suite, world, options, out, attempts: 0 };
         if options.all_profiles {
             return Ok(story);

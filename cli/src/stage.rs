@@ -27,7 +27,7 @@ impl Stage {
     /// # Errors
     /// [`Failure`] if a file is there already or cannot be written.
     pub(crate) fn set(at: &Path, suite: Suite, names: &[String]) -> Result<Self, Failure> {
-        let World { server, payee, .. } = World::new(at, suite, Route::InProcess)?;
+        let World { server, payee, .. } = World::by(&act(None, "set-up"), at, suite, Route::InProcess)?;
         write(&at.join("till.token"), &token(&server)?, Secrecy::OwnerOnly)?;
         let authority = Authority::new()?;
         let (certificate, key) = authority.issue(names)?;

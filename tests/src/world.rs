@@ -112,19 +112,28 @@ pub struct World {
 }
 
 impl World {
-    /// Founds it in an empty folder, with a card of `suite`. Dangerous suites are accepted if this is one.
+    /// As [`World::by`], for tests.
     ///
     /// # Errors
     /// [`WorldError`].
     pub fn new(folder: &Path, suite: Suite, route: Route) -> Result<Self, WorldError> {
+        Self::by(&Act::of_program("test", "set-up"), folder, suite, route)
+    }
+
+    /// Founds it in an empty folder, with a card of `suite`, in the name of who founds it. Dangerous suites are accepted if this
+    /// is one.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    pub fn by(founder: &Act, folder: &Path, suite: Suite, route: Route) -> Result<Self, WorldError> {
         let policy = Policy { danger_allow_weak_suites: suite.danger().is_some(), ..Policy::default() };
         let options = InitOptions { policy, ..InitOptions::new("Example Bank") };
         let server = Verifier::init(&folder.join("bank"), options, Environment::system())?;
-        let payer = server.desk(Act::of_program("test", "set-up")).open_account(&account(PAYER, BALANCE)?)?;
-        let payee = server.desk(Act::of_program("test", "set-up")).open_account(&account(PAYEE, 0)?)?;
-        let client = server.desk(Act::of_program("test", "set-up")).register_terminal(terminal_id()?)?;
+        let payer = server.desk(founder.clone()).open_account(&account(PAYER, BALANCE)?)?;
+        let payee = server.desk(founder.clone()).open_account(&account(PAYEE, 0)?)?;
+        let client = server.desk(founder.clone()).register_terminal(terminal_id()?)?;
         let order = server
-            .desk(Act::of_program("test", "set-up"))
+            .desk(founder.clone())
             .order_card(&payer, &CardOptions { suite, ..CardOptions::new(euro()?) })?;
         let nvm =
             ImageFile::create(&folder.join("card.img"), ImageOptions::default()).map_err(CardError::from)?;
@@ -133,7 +142,7 @@ impl World {
         let pin: Pin = PIN.parse().map_err(scenario)?;
         let (card, statement) =
             Card::issue(&order.personalisation, pin, order.management.as_ref(), Box::new(nvm), env)?;
-        server.desk(Act::of_program("test", "set-up")).activate_card(&statement)?;
+        server.desk(founder.clone()).activate_card(&statement)?;
         let terminal = Terminal::new(terminal_id()?);
         let (card, server) = (Arc::new(Mutex::new(card)), Arc::new(server));
         let service = Embedded::new(Arc::clone(&server), client.clone());

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::lie::alter_amount;
+use crate::act::act;
 use crate::args;
 use crate::exit::Failure;
 use crate::files;
@@ -42,7 +43,7 @@ const FILES: [File; 3] = [
 /// Serves the page until the program is ended.
 pub(super) fn serve(options: &args::Demo, out: Output) -> Result<(), Failure> {
     let folder = files::temporary_folder()?;
-    let world = World::new(folder.path(), options.profile, Route::InProcess)?;
+    let world = World::by(&act(None, "set-up"), folder.path(), options.profile, Route::InProcess)?;
     let (card, clock) = (world.card.clone(), world.clock.clone());
     let shop = Shop { world: Mutex::new(Counter { world, open: None, attempts: 0 }) };
     let config =

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::keys::open_to_read_with;
 use super::serve;
-use super::settings::{Layers, fits, read};
-use crate::args::{Configuration, Settings};
+use super::settings::{Layers, Usable, read, usable};
+use crate::args::Configuration;
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -18,8 +18,8 @@ pub(super) fn run(command: &Configuration, out: Output) -> Result<(), Failure> {
     }
 }
 
-fn check(settings: &Settings, out: Output) -> Result<(), Failure> {
-    let verifier = open_to_read_with(settings.folder(), &settings.opener())?;
+fn check(Usable { folder, settings }: &Usable, out: Output) -> Result<(), Failure> {
+    let verifier = open_to_read_with(folder, &settings.opener())?;
     Server::check(&serve::config(settings), verifier.now())?;
     if let Some(webhook) = serve::webhook_config(settings, &verifier)? {
         Webhook::new(&webhook)?;
@@ -36,5 +36,5 @@ fn show(layers: &Layers, out: Output) -> Result<(), Failure> {
         let prose = format!("{name:<20} {:<24} {source}", text.as_deref().unwrap_or("-"));
         out.result(&json!({ "setting": name, "value": value, "source": source.to_string() }), prose)?;
     }
-    fits(&merged)
+    usable(merged).map(drop)
 }

@@ -1,6 +1,7 @@
 //! `onetap verifier serve`: the verifier as a service, until it is told to stop.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use serde_json::json;
 use super::housekeeping::keep_house;
 use super::keys::{open_with, reopen_keys};
 use super::log::Log;
-use super::{manager, settings};
+use super::manager;
+use super::settings::{self, Usable};
 use crate::act::act;
 use crate::args::{Serve, Settings};
 use crate::exit::Failure;
@@ -27,9 +29,9 @@ const CARD_BURST: u32 = 10;
 pub(crate) fn run(given: &Serve, out: Output) -> Result<(), Failure> {
     // From here on nothing of the kind ends it half way.
     let wishes = interrupt::wishes()?;
-    let settings = &settings::read(given)?;
+    let Usable { folder, settings } = &settings::read(given)?;
     let log = Log::start(settings.log.unwrap_or_default())?;
-    let verifier = Arc::new(announcing(settings)?);
+    let verifier = Arc::new(announcing(folder, settings)?);
     let _outbox = webhook(settings, &verifier)?;
     let _housekeeping = keep_house(Arc::clone(&verifier), settings.checkpoints.clone())?;
     let server = start(settings, &verifier, &log)?;
@@ -70,10 +72,10 @@ fn start(settings: &Settings, verifier: &Arc<Verifier>, log: &Log) -> Result<Ser
 fn reload(given: &Serve, verifier: &Verifier, server: &Server, log: &Log) {
     manager::reloading();
     match settings::read(given) {
-        Ok(settings) => {
+        Ok(Usable { folder, settings }) => {
             log.set_level(settings.log.unwrap_or_default());
             told("certificates and rates", server.reload(&config(&settings)).map_err(Failure::from));
-            told("keys", reopen_keys(settings.folder(), &settings.opener(), verifier));
+            told("keys", reopen_keys(&folder, &settings.opener(), verifier));
         }
         Err(error) => told("configuration", Err(error)),
     }
@@ -91,8 +93,8 @@ fn told(what: &str, read: Result<(), Failure>) {
 }
 
 /// The verifier, which writes a message for each transaction if somebody is to be told.
-fn announcing(settings: &Settings) -> Result<Verifier, Failure> {
-    let open = || open_with(settings.folder(), &settings.opener());
+fn announcing(folder: &Path, settings: &Settings) -> Result<Verifier, Failure> {
+    let open = || open_with(folder, &settings.opener());
     let verifier = open()?;
     if settings.webhook.is_some() && verifier.desk(act(None, "")).announce(true)? {
         // It reads when it is opened whether it is to write them.

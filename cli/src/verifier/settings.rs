@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::{Opener, Serve, Settings};
 use crate::exit::Failure;
@@ -49,14 +49,19 @@ impl Layers {
     }
 }
 
+/// Settings that fit each other.
+pub(super) struct Usable {
+    /// The server's folder.
+    pub(super) folder: PathBuf,
+    pub(super) settings: Settings,
+}
+
 /// The settings that hold.
 ///
 /// # Errors
 /// [`Failure::Usage`] with the file and line, the variable or the option that cannot be used, and [`Failure::File`].
-pub(super) fn read(given: &Serve) -> Result<Settings, Failure> {
-    let settings = Layers::read(given)?.merged();
-    fits(&settings)?;
-    Ok(settings)
+pub(super) fn read(given: &Serve) -> Result<Usable, Failure> {
+    usable(Layers::read(given)?.merged())
 }
 
 fn read_file(path: &Path) -> Result<Settings, Failure> {
@@ -101,8 +106,8 @@ fn variable(name: &str) -> String {
     format!("ONETAP_{}", name.replace('-', "_").to_uppercase())
 }
 
-/// Whether settings fit each other, whatever place they come from.
-pub(super) fn fits(settings: &Settings) -> Result<(), Failure> {
+/// Settings, whatever place they come from, if they fit each other.
+pub(super) fn usable(settings: Settings) -> Result<Usable, Failure> {
     let flag = |flag: Option<bool>| flag.unwrap_or_default();
     let needs = [
         ("tls-cert", settings.tls_cert.is_some(), "tls-key", settings.tls_key.is_some()),
@@ -122,20 +127,12 @@ pub(super) fn fits(settings: &Settings) -> Result<(), Failure> {
     if flag(settings.insecure_plain_http) && settings.tls_cert.is_some() {
         return Err(Failure::Usage("`insecure-plain-http` and `tls-cert` exclude each other".to_owned()));
     }
-    if settings.db.is_none() {
-        return Err(Failure::Usage(
-            "the setting `db`, the server's folder, is missing: give --db FOLDER".to_owned(),
-        ));
-    }
-    Ok(())
+    let missing = "the setting `db`, the server's folder, is missing: give --db FOLDER";
+    let folder = settings.db.clone().ok_or_else(|| Failure::Usage(missing.to_owned()))?;
+    Ok(Usable { folder, settings })
 }
 
 impl Settings {
-    /// The server's folder.
-    pub(super) fn folder(&self) -> &Path {
-        self.db.as_deref().unwrap_or(Path::new("."))
-    }
-
     /// What opens the keys.
     pub(super) fn opener(&self) -> Opener {
         Opener {

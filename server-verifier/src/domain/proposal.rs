@@ -2,7 +2,7 @@
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::Currency;
-use onetap_apdu_spec::service::TransactionId;
+use onetap_apdu_spec::service::{SystemName, TransactionId};
 
 use crate::domain::{AccountKind, Actor, HoldId, Timestamp};
 
@@ -58,6 +58,29 @@ pub enum ByHand {
         /// Which transaction.
         #[cfg_attr(feature = "http", schema(value_type = String))]
         transaction: TransactionId,
+    },
+    /// Says that another system keeps a stored value.
+    LinkAccount {
+        /// Which stored value.
+        #[cfg_attr(feature = "http", schema(value_type = String))]
+        account: AccountNumber,
+        /// Which system.
+        #[cfg_attr(feature = "http", schema(value_type = String))]
+        system: SystemName,
+    },
+    /// Records that another system has booked a transaction.
+    Settle {
+        /// Which transaction.
+        #[cfg_attr(feature = "http", schema(value_type = String))]
+        transaction: TransactionId,
+    },
+    /// Records that another system will not book a transaction.
+    Fail {
+        /// Which transaction.
+        #[cfg_attr(feature = "http", schema(value_type = String))]
+        transaction: TransactionId,
+        /// Why, for the log.
+        said: String,
     },
 }
 

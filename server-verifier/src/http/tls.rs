@@ -11,7 +11,10 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 use x509_cert::Certificate;
+use x509_cert::certificate::Version;
 use x509_cert::der::Decode as _;
+use x509_cert::der::oid::db::rfc5280::ID_KP_CLIENT_AUTH;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 
 use super::config::TlsFiles;
 use crate::domain::Timestamp;
@@ -38,9 +41,21 @@ pub enum TlsError {
         /// When.
         at: Timestamp,
     },
-    /// A certificate whose end cannot be read.
+    /// A certificate that cannot be read.
     #[error("{0} holds a certificate that is not X.509; give another file")]
-    NoExpiry(PathBuf),
+    NotX509(PathBuf),
+    /// A certificate that TLS refuses in each handshake.
+    #[error(
+        "the certificate in {path} {why}; issue it again, with `openssl x509 -req … -extfile <(echo {extension})`"
+    )]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+        /// What it must say, as OpenSSL's configuration has it.
+        extension: &'static str,
+    },
     /// A certificate or key that does not fit.
     #[error("the certificate and key cannot be used: {0}; give a certificate with its own PKCS #8 key")]
     Rustls(#[from] rustls::Error),
@@ -108,7 +123,8 @@ impl Current {
     fn read(files: &TlsFiles, now: Timestamp) -> Result<Self, TlsError> {
         let chain = certificates(&files.certificates)?;
         let expires = chain.iter().map(expiry).min().flatten();
-        let expires = expires.ok_or_else(|| TlsError::NoExpiry(files.certificates.clone()))?;
+        let expires = expires.ok_or_else(|| TlsError::NotX509(files.certificates.clone()))?;
+        check(&files.certificates, chain.first(), Purpose::Server)?;
         if expires <= now {
             return Err(TlsError::Expired { path: files.certificates.clone(), at: expires });
         }
@@ -162,12 +178,46 @@ pub(crate) fn fingerprint(crypto: &dyn Crypto, connection: &ServerConnection) ->
     Some(crypto.sha256(&[leaf.as_ref()]))
 }
 
+/// What a certificate is shown for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Server,
+    Client,
+}
+
+/// Refuses a certificate that no handshake would take: of version 1, which is what `openssl x509 -req` makes without extensions;
+/// and a client's that is an authority's, or says that it is for something else (RFC 5280 §4.2.1.9, §4.2.1.12).
+fn check(path: &Path, first: Option<&CertificateDer<'_>>, purpose: Purpose) -> Result<(), TlsError> {
+    let read = first.and_then(|certificate| Certificate::from_der(certificate).ok());
+    let certificate = read.ok_or_else(|| TlsError::NotX509(path.to_owned()))?.tbs_certificate;
+    let extension = match purpose {
+        Purpose::Server => "subjectAltName=DNS:NAME",
+        Purpose::Client => "extendedKeyUsage=clientAuth",
+    };
+    let unfit = |why| Err(TlsError::Unfit { path: path.to_owned(), why, extension });
+    if certificate.version != Version::V3 {
+        return unfit("is not of X.509 version 3, which TLS demands");
+    }
+    if purpose == Purpose::Server {
+        return Ok(());
+    }
+    match (certificate.get::<BasicConstraints>(), certificate.get::<ExtendedKeyUsage>()) {
+        (Err(_), _) | (_, Err(_)) => Err(TlsError::NotX509(path.to_owned())),
+        (Ok(Some((_, BasicConstraints { ca: true, .. }))), _) => unfit("is an authority's, not a client's"),
+        (_, Ok(Some((_, usage)))) if !usage.0.contains(&ID_KP_CLIENT_AUTH) => {
+            unfit("is not for clients, as its extended key usage says")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The fingerprint of the first certificate in a PEM file: what a client is registered by.
 ///
 /// # Errors
-/// [`TlsError::Pem`].
+/// [`TlsError::Pem`]; [`TlsError::Unfit`], [`TlsError::NotX509`] if the client could never show it.
 pub fn certificate_fingerprint(crypto: &dyn Crypto, path: &Path) -> Result<Fingerprint, TlsError> {
     let first = certificates(path)?;
+    check(path, first.first(), Purpose::Client)?;
     let first = first.first().map(|certificate| crypto.sha256(&[certificate.as_ref()]));
     first.ok_or_else(|| TlsError::Pem {
         path: path.to_owned(),

@@ -113,10 +113,18 @@ impl Desk<'_> {
         if let Some(db) = &self.within {
             return work(&mut **db.borrow_mut());
         }
-        self.verifier.store.write(|db| {
+        let done = self.verifier.store.write(|db| {
             self.first_time(db)?;
             work(db)
-        })
+        });
+        if done.is_ok() || self.once.is_none() {
+            return done;
+        }
+        // The same act may have been done meanwhile, and be why this one failed.
+        match self.verifier.store.read(|db| self.first_time(db)) {
+            Err(known @ (ServiceError::DoneBefore(_) | ServiceError::KeyTaken)) => Err(known),
+            _ => done,
+        }
     }
 
     /// Adds an event, and all that it changes, to an account's chain; returns its place.

@@ -6,7 +6,9 @@ use crate::books;
 use crate::books::OPERATOR;
 use crate::books::log::{log_columns, log_entry};
 use crate::books::sql::{Row, Sql, params};
-use crate::domain::{ByHand, Event, LogEntry, MAX_PAGE, ProposalState, ProposalView, StoreError, Timestamp};
+use crate::domain::{
+    ByHand, Event, LogEntry, MAX_PAGE, ProposalState, ProposalView, StoreError, Timestamp, Verdict,
+};
 use crate::service::Verifier;
 use crate::service::accounts::AccountOptions;
 use crate::service::desk::Desk;
@@ -67,6 +69,11 @@ impl Desk<'_> {
                     desk.open_account(&options).map(drop)
                 }
                 ByHand::Reverse { transaction } => desk.reverse(transaction).map(drop),
+                ByHand::LinkAccount { account, system } => desk.link_account(account, system),
+                ByHand::Settle { transaction } => desk.settle(transaction, &Verdict::Settled),
+                ByHand::Fail { transaction, said } => {
+                    desk.settle(transaction, &Verdict::Failed { reason: said.clone() })
+                }
             }?;
             drop(desk);
             self.tell(db, OPERATOR, now, &Event::ProposalApproved { proposal })?;

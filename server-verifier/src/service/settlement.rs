@@ -29,9 +29,9 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// [`LedgerError::CannotLink`], [`ServiceError::NoSuchAccount`], [`ServiceError::AccountClosed`],
-    /// [`ServiceError::ReasonNeeded`].
+    /// [`ServiceError::ReasonNeeded`], [`ServiceError::TakesTwo`].
     pub fn link_account(&self, number: &AccountNumber, system: &SystemName) -> Result<(), ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let account = open_account(db, number)?;
@@ -54,9 +54,9 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// [`ServiceError::NoSuchTransaction`], [`LedgerError::AlreadyAnswered`] if it said the opposite before;
-    /// [`ServiceError::ReasonNeeded`].
+    /// [`ServiceError::ReasonNeeded`], [`ServiceError::TakesTwo`].
     pub fn settle(&self, transaction: &TransactionId, verdict: &Verdict) -> Result<(), ServiceError> {
-        self.reasoned()?;
+        self.by_hand()?;
         let at = self.now();
         self.write(|db| {
             let entry = entry_of(db, transaction)?;

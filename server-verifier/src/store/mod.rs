@@ -5,12 +5,14 @@
 //! | `schema` | tables and versions |
 //! | `sqlite`, `postgres` | the stores: connections, commits, locks |
 //! | `queue` | a decision that waits for the store |
+//! | `roles` | as whom PostgreSQL keeps and uses the tables |
 //! | `pool` | connections that callers borrow |
 
 mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue;
+mod roles;
 mod schema;
 pub(crate) mod sqlite;
 
@@ -19,16 +21,8 @@ use crate::books::sql::Sql;
 use crate::domain::StoreError;
 pub(crate) use queue::Load;
 pub use queue::Pending;
+pub use roles::Roles;
 pub(crate) use sqlite::Coming;
-
-/// The roles of a PostgreSQL server in whose names the tables are kept and used; each is made if there is none.
-#[derive(Debug, Clone, Default)]
-pub struct Roles {
-    /// Owns the tables; who connects if left out.
-    pub owner: Option<String>,
-    /// Serves, and has no right but what that needs; none is given rights if left out.
-    pub service: Option<String>,
-}
 
 /// One of the stores.
 #[derive(Debug)]

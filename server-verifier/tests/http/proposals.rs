@@ -3,7 +3,8 @@
 use onetap_server_verifier::domain::client::Role;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, add};
+use crate::scene::{Scene, add, token};
+use crate::wire::Request;
 
 /// A scene with two admins, under a policy that wants two for money by hand.
 fn two() -> Scene {
@@ -71,7 +72,13 @@ fn every_act_by_hand_can_be_proposed_and_none_is_done_alone() {
     let nobody = json!({"asks": {"act": "open-account", "holder": "", "currency": "EUR", "kind": "current", "opening_balance": 7}, "reason": "x"});
     assert_eq!(scene.post("adm", "/v1/proposals", &nobody).problem(), "unprocessable");
     let reason = json!({"reason": "alone"});
+    let purse = json!({"holder": "Purse", "currency": "EUR", "kind": "stored-value"});
+    let purse = scene.post("adm", "/v1/accounts", &purse).json()["number"].as_str().unwrap().to_owned();
+    let transaction = "434152443030303100000001";
+    let settled = format!("/v1/transactions/{transaction}/settle");
     for (path, body) in [
+        (settled.clone(), json!({"state": "settled", "reason": "alone"})),
+        (settled, json!({"state": "failed", "reason": "alone"})),
         (format!("/v1/accounts/{ada}/holds"), json!({"amount": 1, "reason": "alone"})),
         (format!("/v1/holds/{second}/release"), reason.clone()),
         (format!("/v1/holds/{second}/capture"), json!({"payee": shop, "amount": 1, "reason": "alone"})),
@@ -84,6 +91,21 @@ fn every_act_by_hand_can_be_proposed_and_none_is_done_alone() {
         let answer = scene.post("adm", &path, &body);
         assert_eq!(answer.problem(), "conflict", "{path}");
         assert!(answer.text().contains("two people"), "{}", answer.text());
+    }
+    let put =
+        |path: &str, body: &Value| scene.ask(&Request::new("PUT", path).token(&token("adm").0).json(body));
+    let link = json!({"system": "transit", "reason": "alone"});
+    assert_eq!(put(&format!("/v1/accounts/{purse}/link"), &link).problem(), "conflict");
+    let linked =
+        propose(&scene, "adm", &json!({"act": "link-account", "account": purse, "system": "transit"}));
+    assert_eq!(decide(&scene, "adm-2", &linked, "approve").status, 200);
+    assert_eq!(scene.get("aud", &format!("/v1/accounts/{purse}")).json()["system"], "transit");
+    for asks in [
+        json!({"act": "settle", "transaction": transaction}),
+        json!({"act": "fail", "transaction": transaction, "said": "no"}),
+    ] {
+        let unknown = propose(&scene, "adm", &asks);
+        assert_eq!(decide(&scene, "adm-2", &unknown, "approve").problem(), "not-found", "{asks}");
     }
     scene.world.check_books();
 }

@@ -4,6 +4,7 @@
 //! one decision: lock and read, write and commit.
 
 mod link;
+mod migration;
 mod parts;
 mod place;
 mod rights;
@@ -25,9 +26,9 @@ use self::session::{Fault, READ, Session, Use, WRITE};
 use crate::books::decision::{Decided, Decider, Question};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
-use crate::store::Roles;
 use crate::store::pool::Pool;
 use crate::store::queue::{Job, Line, Load, Pending};
+use crate::store::roles::Roles;
 use crate::store::schema::{self, Parts};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.

@@ -4,7 +4,8 @@ use super::session::Session;
 use crate::books::sql::{Sql, kept, params};
 use crate::books::tables::TABLES;
 use crate::domain::StoreError;
-use crate::store::{Roles, schema};
+use crate::store::roles::Roles;
+use crate::store::schema;
 
 /// Whether there is a role of the name `?1`.
 const EXISTS: &str = "EXISTS (SELECT FROM pg_roles WHERE rolname = CAST(?1 AS TEXT))";

@@ -11,12 +11,11 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement as Prepared};
 
-use super::rights;
 use super::spelling::{joined, spelled};
 use super::wire::{Owned, is_broken, is_conflict};
 use crate::books::sql::{Row, Sql, Statement, Value};
 use crate::domain::StoreError;
-use crate::store::{Roles, schema};
+use crate::store::schema;
 
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +28,6 @@ pub(super) enum Use {
 
 pub(super) const WRITE: &str = "BEGIN";
 pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// Serialises those who bring the schema up to date.
-const MIGRATING: &str = "SELECT pg_advisory_xact_lock(823173296)";
 /// Locks, so that its commit waits for the standby; shared, so that sessions do not wait for each other.
 const BARRIER: &str = "SELECT current_setting('synchronous_commit') AS level FROM server FOR KEY SHARE";
 /// Settings of `synchronous_commit` under which a crash takes along what was answered.
@@ -116,7 +113,7 @@ impl Session {
         self.within(begin, |session| work(session))
     }
 
-    fn within<T, E: From<StoreError>>(
+    pub(super) fn within<T, E: From<StoreError>>(
         &mut self,
         begin: &'static str,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
@@ -266,68 +263,18 @@ impl Session {
             load(db)
         })
     }
-
-    /// Brings the schema up to date, or makes it if there is none and `make` says so, gives who serves its rights, and lets
-    /// `load` read or write, all in one transaction and one process after the other.
-    pub(super) fn migrate<T, E: From<StoreError>>(
-        &mut self,
-        make: bool,
-        roles: &Roles,
-        load: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let found = self.transaction(READ, version)?;
-        if found == schema::VERSION && !make && roles.service.is_none() {
-            return self.transaction(WRITE, load);
-        }
-        self.within(WRITE, |session| {
-            session.batch(MIGRATING)?;
-            let found = version(session)?;
-            match (found, make) {
-                (0, false) => return Err(StoreError::Empty.into()),
-                (0, true) => check_encoding(session)?,
-                (schema::VERSION, true) => return load(session),
-                _ => schema::check_version(found)?,
-            }
-            let serving = rights::begin(session, found, roles)?;
-            if found != schema::VERSION {
-                session.bring_up_to_date(found)?;
-            }
-            let loaded = load(session)?;
-            serving.iter().try_for_each(|service| rights::grant(session, service))?;
-            Ok(loaded)
-        })
-    }
-
-    fn bring_up_to_date(&mut self, found: i64) -> Result<(), StoreError> {
-        for script in schema::postgres_scripts(found) {
-            self.batch(&script)?;
-        }
-        let version = schema::VERSION;
-        self.batch(&format!("DELETE FROM onetap_schema; INSERT INTO onetap_schema VALUES ({version})"))
-    }
 }
 
 /// What the server says, if it says anything in time.
 type Answer<T> = Result<Result<T, Error>, ()>;
 
 /// The version of the schema; 0 of an empty database.
-fn version(db: &mut dyn Sql) -> Result<i64, StoreError> {
+pub(super) fn version(db: &mut dyn Sql) -> Result<i64, StoreError> {
     let table = "SELECT count(*) FROM information_schema.tables
         WHERE table_schema = current_schema() AND table_name = 'onetap_schema'";
     match db.count(table, &[])? {
         0 => Ok(0),
         _ => db.count("SELECT max(version) FROM onetap_schema", &[]),
-    }
-}
-
-/// Refuses a database that cannot hold every name.
-fn check_encoding(db: &mut dyn Sql) -> Result<(), StoreError> {
-    let sql = "SELECT current_setting('server_encoding') AS encoding";
-    match db.first(sql, &[], |row| Ok(row.text("encoding")?.to_owned()))? {
-        Some(encoding) if encoding != "UTF8" => Err(StoreError::Refused(format!(
-            "the database's encoding is {encoding}, which lacks most letters: make one with `createdb -E UTF8 -T template0`"
-        ))),
-        _ => Ok(()),
     }
 }
 
