@@ -4,6 +4,7 @@ mod books;
 mod card;
 mod keys;
 mod ledger;
+mod load;
 mod pay;
 mod policy;
 mod service;
@@ -23,7 +24,8 @@ pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
-pub(crate) use pay::{Online, Pay, Terminal};
+pub(crate) use load::Load;
+pub(crate) use pay::{Identity, Online, Pay, Terminal};
 pub(crate) use policy::Policy;
 pub(crate) use service::{AddClient, AddToken, Client, Configuration, LinkClient, LogLevel, Serve, Settings};
 
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     /// Run the server's side: accounts, cards, locks
     #[command(subcommand)]
     Verifier(Verifier),
+    /// Measure what a service takes: cards made in memory pay one another, every answer and balance is checked
+    Load(Load),
     /// Record, replay and read traces
     #[command(subcommand)]
     Trace(Trace),

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::targets;
 
 pub(crate) fn run(command: &args::Conform, out: Output) -> Result<(), Failure> {
@@ -33,11 +34,15 @@ fn list(filter: &Filter, out: Output) -> Result<(), Failure> {
 
 fn test(filter: &Filter, card: &mut dyn CardUnderTest, out: Output) -> Result<(), Failure> {
     let mut written = Ok(());
+    let total = conform::cases().iter().filter(|case| filter.wants(case)).count() as u64;
+    let progress = Progress::begin("testing the card");
     let summary = conform::run(filter, card, &mut |report| {
         if written.is_ok() {
-            written = out.result(report, report.to_string());
+            written = progress.aside(|| out.result(report, report.to_string()));
         }
+        progress.one_of(total);
     });
+    drop(progress);
     written?;
     let word = if summary.is_conforming() { "conforming" } else { "not-conforming" };
     out.result(&json!({ "result": word, "summary": summary }), summary.to_string())?;

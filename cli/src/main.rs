@@ -11,9 +11,11 @@ mod draft;
 mod exit;
 mod files;
 mod interrupt;
+mod load;
 mod online;
 mod output;
 mod pay;
+mod progress;
 mod readers;
 mod resolve;
 mod stage;
@@ -56,6 +58,7 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
         Command::Pay(options) => pay::run(options, out),
         Command::Terminal(options) => terminal::run(options, out),
         Command::Verifier(command) => verifier::run(command, out),
+        Command::Load(options) => load::run(options, out),
         Command::Trace(command) => trace::run(command, out),
         Command::Conform(command) => conform::run(command, out),
         Command::Completions { shell } => {

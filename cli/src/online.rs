@@ -35,7 +35,8 @@ pub(crate) struct Online {
 impl Online {
     /// Reads what the options name. Asks the server which terminal this is, if no option says so.
     pub(crate) fn open(options: &args::Online) -> Result<Self, Failure> {
-        let service: Arc<dyn Service> = Arc::new(service(options)?);
+        let service: Arc<dyn Service> =
+            Arc::new(HttpService::new(reach(&options.server, &options.identity)?)?);
         let terminal = match &options.terminal {
             Some(terminal) => terminal.clone(),
             None => {
@@ -82,16 +83,17 @@ pub(crate) fn shared(till: Till) -> Arc<Mutex<Till>> {
     Arc::new(Mutex::new(till))
 }
 
-fn service(options: &args::Online) -> Result<HttpService, Failure> {
-    let mut config = HttpConfig::new(&options.server, credentials(options)?);
-    if let Some(path) = &options.ca {
+/// How a server is reached by whom the options name.
+pub(crate) fn reach(server: &str, identity: &args::Identity) -> Result<HttpConfig, Failure> {
+    let mut config = HttpConfig::new(server, credentials(identity)?);
+    if let Some(path) = &identity.ca {
         config.roots = Roots::from_pem(files::read_text(path)?.as_bytes()).map_err(in_file(path))?;
     }
-    Ok(HttpService::new(config)?)
+    Ok(config)
 }
 
 /// A token, a certificate, or both.
-fn credentials(options: &args::Online) -> Result<Credentials, Failure> {
+fn credentials(options: &args::Identity) -> Result<Credentials, Failure> {
     let token = match (&options.token_file, std::env::var(TOKEN)) {
         (Some(path), _) => {
             let token = Zeroizing::new(files::read_text(path)?);
@@ -116,12 +118,12 @@ fn credentials(options: &args::Online) -> Result<Credentials, Failure> {
         (Some(token), Some(certificate)) => Ok(token.and(certificate)),
         (Some(one), None) | (None, Some(one)) => Ok(one),
         (None, None) => Err(Failure::Usage(format!(
-            "say who this terminal is: --token-file FILE, the variable {TOKEN}, or --cert FILE --key FILE"
+            "say who this client is: --token-file FILE, the variable {TOKEN}, or --cert FILE --key FILE"
         ))),
     }
 }
 
-fn in_file(path: &Path) -> impl Fn(CredentialsError) -> Failure + '_ {
+pub(crate) fn in_file(path: &Path) -> impl Fn(CredentialsError) -> Failure + '_ {
     |why| Failure::Credentials { place: path.display().to_string(), why }
 }
 

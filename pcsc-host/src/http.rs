@@ -78,6 +78,14 @@ impl HttpConfig {
             proxy_from_environment: true,
         }
     }
+
+    /// TLS 1.3 with these roots and this certificate, for a program that keeps connections of its own.
+    ///
+    /// # Errors
+    /// The system's roots cannot be read, or certificate and key do not fit each other.
+    pub fn tls(&self) -> Result<rustls::ClientConfig, rustls::Error> {
+        trust::client_config(&self.roots, &self.credentials)
+    }
 }
 
 /// A URL that no service can be asked at.
@@ -135,7 +143,11 @@ impl HttpService {
         Ok(Self { agent: reach::agent(agent.build()), base, bearer, timing })
     }
 
-    fn get<T: DeserializeOwned + Send + 'static>(
+    /// Asks for what [`Service`] has no method for.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn get<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         deadline: &Deadline,
@@ -144,7 +156,11 @@ impl HttpService {
         self.call(call, deadline)
     }
 
-    fn post<T: DeserializeOwned + Send + 'static>(
+    /// Asks for an act that [`Service`] has no method for; under a key it is done once, however often it is asked for.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn post<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         key: Option<&IdempotencyKey>,

@@ -1,11 +1,12 @@
 //! The log tells what the rows must be; checkpoints and copies outlive the database.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod support;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use onetap_server_verifier::*;
 use support::*;
@@ -59,7 +60,7 @@ fn a_checkpoint_finds_what_was_rolled_back() {
     drop(world);
 
     let older = tempfile::tempdir().unwrap();
-    restore(&copy, older.path()).unwrap();
+    restore(&copy, older.path(), &Watch::default()).unwrap();
     fs::copy(directory.path().join("keys.json"), older.path().join("keys.json")).unwrap();
     let restored = Verifier::open(older.path(), environment(&clock)).unwrap();
     restored.audit_verify().unwrap();
@@ -137,7 +138,7 @@ fn a_backup_under_load_is_whole() {
     });
     assert!(world.verifier.backup(&copy).is_err(), "never over another file");
     let restored = tempfile::tempdir().unwrap();
-    restore(&copy, restored.path()).unwrap();
+    restore(&copy, restored.path(), &Watch::default()).unwrap();
     fs::copy(directory.path().join("keys.json"), restored.path().join("keys.json")).unwrap();
     let restored = Verifier::open(restored.path(), environment(&world.clock)).unwrap();
     restored.audit_verify().unwrap();
@@ -151,10 +152,10 @@ fn what_is_no_database_is_not_restored() {
     let directory = tempfile::tempdir().unwrap();
     let (copy, to) = (directory.path().join("copy.db"), directory.path().join("new"));
     fs::write(&copy, b"something else, long enough to look like a file of a database").unwrap();
-    assert!(matches!(restore(&copy, &to), Err(ServiceError::Store(_))));
+    assert!(matches!(restore(&copy, &to, &Watch::default()), Err(ServiceError::Store(_))));
     assert!(!to.exists());
     drop(World::on_disk(&to));
-    assert!(matches!(restore(&copy, &to), Err(ServiceError::AlreadyInitialised(_))));
+    assert!(matches!(restore(&copy, &to, &Watch::default()), Err(ServiceError::AlreadyInitialised(_))));
 }
 
 #[test]
@@ -169,4 +170,40 @@ fn answers_are_forgotten_after_a_day_and_transactions_are_not() {
     assert_eq!(world.send(&tap.request), first, "the same receipt, from the transaction itself");
     assert_eq!(world.balances(), (99_900, 100));
     world.check_books();
+}
+
+/// Asserts that a watch was told of growing parts of one whole, the last of which is at least `nearly` of it.
+fn assert_growing(what: &str, told: &Mutex<Vec<(u64, u64)>>, nearly: u64) {
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    let (last, all) = *told.last().unwrap_or_else(|| panic!("{what}: nothing was told"));
+    assert!(
+        told.is_sorted() && told.iter().all(|(done, total)| done <= total && *total == all),
+        "{what}: {told:?}"
+    );
+    assert!(last >= all - nearly, "{what}: {last} of {all}");
+}
+
+#[test]
+fn whoever_watches_long_work_is_told_how_far_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let World { verifier, clock, .. } = history(&at("bank"));
+    for holder in 0..150 {
+        account(&verifier, &format!("Holder {holder}"), AccountKind::Current, 1);
+    }
+    drop(verifier);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let watch = Watch::new(move |done, total| telling.lock().unwrap().push((done, total)));
+    let verifier = Verifier::open(&at("bank"), environment(&clock)).unwrap().watched(watch.clone());
+    verifier.audit_verify().unwrap();
+    assert_growing("verify", &told, 100);
+    verifier.export_log(&mut std::io::sink()).unwrap();
+    assert_growing("export", &told, 0);
+    verifier.copy_to_sqlite(&at("copied")).unwrap();
+    assert_growing("copy", &told, 0);
+    verifier.backup(&at("copy.db")).unwrap();
+    told.lock().unwrap().clear();
+    restore(&at("copy.db"), &at("restored"), &watch).unwrap();
+    assert_growing("restore", &told, 0);
 }

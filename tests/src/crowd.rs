@@ -11,7 +11,8 @@ use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::{Act, Verifier};
 use socket2::{Domain, Socket, Type};
 
-use crate::fire::{Fallible, wire};
+use crate::fire::Fallible;
+use crate::load::wire;
 
 /// An honest request that takes longer, from its connection's first packet on, counts as not served.
 pub const PROMPT: Duration = Duration::from_millis(50);

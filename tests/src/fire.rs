@@ -4,8 +4,7 @@
 //! |---|---|
 //! | [`scene`], [`serve`] | books, people and tokens; a verifier that serves them, in a process of its own |
 //! | [`town`] | accounts with cards, and what their holders sign |
-//! | [`api`], [`wire`] | a request in the service's JSON, and in HTTP/1.1's bytes |
-//! | [`load`] | the load generator |
+//! | [`load`](crate::load) | the load generator, which `onetap load` has, too |
 //! | [`client`] | a client that repeats its request until it knows |
 //! | [`proxy`] | a network that resets, swallows, delays, cuts, repeats and splits |
 //! | [`kill`] | the verifier's process killed at any instant |
@@ -15,10 +14,8 @@
 //! | [`usage`] | what a process uses of memory and processors |
 //! | [`peer`] | OpenSSL and pgbench, for comparison |
 
-pub mod api;
 pub mod client;
 pub mod kill;
-pub mod load;
 pub mod lockout;
 pub mod peer;
 pub mod proxy;
@@ -29,7 +26,6 @@ pub mod stand_in;
 pub mod telling;
 pub mod town;
 pub mod usage;
-pub mod wire;
 
 /// Whatever stops a test or a benchmark.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -13,6 +13,8 @@
 //! | [`kill`] | the process of a card killed at any instant |
 //! | [`cut`] | the power cut at every access to the verifier's files |
 //! | [`model`] | random operations against a model of the card |
+//! | [`load`] | the load generator |
+//! | [`plot`] | plots, and pages of them |
 //! | [`fire`] | the verifier under load, killed, and behind a network that fails |
 //! | [`crowd`] | strangers at the verifier's door, and honest clients among them |
 //! | [`losses`] | payments lost between terminal and server, and resolved |
@@ -32,9 +34,13 @@ pub mod fire;
 pub mod fuzz;
 pub mod holder;
 pub mod kill;
+#[cfg(feature = "load")]
+pub mod load;
 #[cfg(feature = "service")]
 pub mod losses;
 pub mod model;
+#[cfg(feature = "load")]
+pub mod plot;
 pub mod reader;
 pub mod render;
 pub mod rig;

@@ -25,15 +25,20 @@ use onetap_apdu_spec::suite::Suite;
 
 pub use report::{Report, Row, Violation};
 
-/// Cuts the power everywhere. The same run gives the same report.
+/// Cuts the power everywhere. The same run gives the same report. `tell` is told how many steps are done, and how many there are.
 #[must_use]
-pub fn sweep() -> Report {
+pub fn sweep(tell: &mut dyn FnMut(u64, u64)) -> Report {
     let mut report = Report::default();
     // One profile that owes an object after S, and one whose signature is delivery.
-    for suite in [Suite::default()].into_iter().chain("danger-a1+pkcs1".parse().ok()) {
-        engine::sweep(&signing::SigningCard::new(suite), &mut report);
+    let suites = [Suite::default()].into_iter().chain("danger-a1+pkcs1".parse().ok());
+    let cards: Vec<_> = suites.map(signing::SigningCard::new).collect();
+    let (making, purse) = (making::Making::new(), purse::PurseCard::new());
+    let all = cards.iter().map(engine::steps).sum::<u64>() + engine::steps(&making) + engine::steps(&purse);
+    let told = &mut |report: &Report| tell(report.steps, all);
+    for card in &cards {
+        engine::sweep(card, &mut report, told);
     }
-    engine::sweep(&making::Making::new(), &mut report);
-    engine::sweep(&purse::PurseCard::new(), &mut report);
+    engine::sweep(&making, &mut report, told);
+    engine::sweep(&purse, &mut report, told);
     report
 }

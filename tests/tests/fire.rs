@@ -11,8 +11,10 @@ use onetap_conformance::fire::proxy::Proxy;
 use onetap_conformance::fire::scene::{SYMMETRIC, Scene};
 use onetap_conformance::fire::serve::{Books, Program, child};
 use onetap_conformance::fire::stand_in::StandIn;
-use onetap_conformance::fire::wire::request;
-use onetap_conformance::fire::{api, kill, load, lockout, refusals};
+
+use onetap_conformance::fire::{kill, lockout, refusals};
+use onetap_conformance::load::wire::request;
+use onetap_conformance::load::{self, api};
 use onetap_postgres_rig::Cluster;
 use onetap_server_verifier::Policy;
 
@@ -172,7 +174,7 @@ fn the_load_generator_asks_each_request_once_and_sees_its_answer() {
     });
     let measured = measured.unwrap();
     assert_eq!((wrong, measured.broken, measured.with(200)), (0, 0, 2_000));
-    assert_eq!(measured.latencies.len(), 2_000);
+    assert_eq!(measured.samples.len(), 2_000);
     assert!(measured.rate() > 0.0 && measured.millis(99.0) >= measured.millis(50.0));
     let seen = server.seen();
     assert!(seen.len() == 2_000 && seen.values().all(|times| *times == 1));

@@ -8,7 +8,7 @@ use onetap_conformance::tear::sweep;
 #[test]
 fn no_cut_at_any_write_breaks_a_promise() {
     let start = std::time::Instant::now();
-    let report = sweep();
+    let report = sweep(&mut |_, _| ());
     println!(
         "tear: points={} recovery_points={} lost_points={} violations={} seconds={:.1}",
         report.points,

@@ -7,24 +7,31 @@ use clap::Args;
 use onetap_apdu_spec::service::IdempotencyKey;
 use onetap_apdu_spec::txn::TerminalId;
 
-/// Which server, and how the terminal proves who it is.
+/// Whom to trust for a server, and how this program proves who it is.
 #[derive(Debug, Args)]
-pub(crate) struct Online {
-    /// The server, such as `https://bank.example:8443`
-    #[arg(long, value_name = "URL", env = "ONETAP_SERVER")]
-    pub(crate) server: String,
+pub(crate) struct Identity {
     /// Trust these authorities (PEM) and no others; the system's if left out
     #[arg(long, value_name = "FILE", env = "ONETAP_CA")]
     pub(crate) ca: Option<PathBuf>,
     /// File with the token that `verifier client add` showed; else the variable ONETAP_TOKEN holds it
     #[arg(long, value_name = "FILE", env = "ONETAP_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// This terminal's certificate and those that lead to its root (PEM)
+    /// This client's certificate and those that lead to its root (PEM)
     #[arg(long, value_name = "FILE", env = "ONETAP_CERT", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", env = "ONETAP_KEY", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+}
+
+/// Which server, and which terminal this is.
+#[derive(Debug, Args)]
+pub(crate) struct Online {
+    /// The server, such as `https://bank.example:8443`
+    #[arg(long, value_name = "URL", env = "ONETAP_SERVER")]
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
     /// This terminal's id, 8 letters or digits; what the server has on record if left out
     #[arg(long, value_parser = super::terminal_id)]
     pub(crate) terminal: Option<TerminalId>,

@@ -19,6 +19,7 @@ use super::press::{DURABLE, RealTime, Shown, lock, open, parse_keys, patiently, 
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// How long a contact may take.
 const CONTACT: Duration = Duration::from_secs(30);
@@ -157,7 +158,9 @@ fn fixed<T, E: std::fmt::Display>(made: Result<T, E>) -> Result<T, Failure> {
 
 /// Cuts the power of new cards everywhere.
 fn all(out: Output) -> Result<(), Failure> {
-    let report = sweep();
+    let progress = Progress::begin("cutting the power");
+    let report = sweep(&mut |done, total| progress.at(done, total));
+    drop(progress);
     let Report { steps, writes, points, recovery_points, lost_points, violations, .. } = &report;
     out.result(
         &report,

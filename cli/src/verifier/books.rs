@@ -17,6 +17,10 @@ use crate::args;
 use crate::exit::Failure;
 use crate::files::{NewFile, Secrecy};
 use crate::output::Output;
+use crate::progress::Progress;
+
+/// Bytes of a log that are read at a time.
+const PIECE: usize = 1 << 16;
 
 pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
     match command {
@@ -30,20 +34,24 @@ pub(super) fn audit(command: &args::Audit, out: Output) -> Result<(), Failure> {
             out.result(&written, prose)
         }
         args::Audit::Export { db, out: None } => {
-            open_to_read(db)?.export_log(&mut std::io::stdout().lock())?;
+            let progress = Progress::shared("writing the log");
+            open_to_read(db)?.watched(progress.watch()).export_log(&mut std::io::stdout().lock())?;
             Ok(())
         }
         args::Audit::Export { db, out: Some(path) } => {
-            let server = open_to_read(db)?;
+            let progress = Progress::shared("writing the log");
+            let server = open_to_read(db)?.watched(progress.watch());
             let file = NewFile::create(path, Secrecy::OwnerOnly)?;
             let entries = file.fill(|out| Ok(server.export_log(out)?))?;
+            progress.end();
             out.result(&json!({ "entries": entries }), format!("{entries} entries in {}", path.display()))
         }
     }
 }
 
 fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let server = open_to_read(db)?;
+    let progress = Progress::shared("checking the log");
+    let server = open_to_read(db)?.watched(progress.watch());
     let audited = server.audit_verify()?;
     server.ledger_check()?;
     let since = match checkpoint {
@@ -53,6 +61,7 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
         }
         None => None,
     };
+    progress.end();
     let mut prose = match since {
         Some(at) => format!("the log, the rows and the ledger hold, and nothing was taken back since {at}"),
         None => "the log, the rows and the ledger hold".to_owned(),
@@ -79,13 +88,17 @@ fn verify(db: &Path, checkpoint: Option<&Path>, out: Output) -> Result<(), Failu
 }
 
 pub(super) fn backup(db: &Path, to: &Path, out: Output) -> Result<(), Failure> {
-    open_to_read(db)?.backup(to)?;
+    let progress = Progress::shared("copying");
+    open_to_read(db)?.watched(progress.watch()).backup(to)?;
+    progress.end();
     let prose = format!("copied to {}; the keys are not in it: keep a copy of keys.json, too", to.display());
     out.result(&json!({ "backup": to.to_string_lossy() }), prose)
 }
 
 pub(super) fn restore(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
-    put_back(from, db)?;
+    let progress = Progress::shared("copying");
+    put_back(from, db, &progress.watch())?;
+    progress.end();
     let keys = match sealed_by(db) {
         Err(KeyFileError::Missing { .. }) => false,
         found => found.map(|_| true)?,
@@ -101,13 +114,17 @@ pub(super) fn restore(from: &Path, db: &Path, out: Output) -> Result<(), Failure
 }
 
 pub(super) fn rebuild(from: &Path, db: &Path, out: Output) -> Result<(), Failure> {
+    let progress = Progress::begin("making the database anew");
     let mut log: Box<dyn BufRead> = if from == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(from).map_err(|source| Failure::file("read", from, source))?;
-        Box::new(BufReader::new(file))
+        let failed = |source| Failure::file("read", from, source);
+        let file = File::open(from).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        Box::new(BufReader::with_capacity(PIECE, progress.reading(file, length)))
     };
     let made = make_anew(&mut log, db, &environment_of(db)?)?;
+    progress.end();
     let prose = format!(
         "{} entries of {} chains: {} is made anew. No message waits in its outbox, since the log does not tell which were delivered",
         made.entries,
@@ -118,11 +135,13 @@ pub(super) fn rebuild(from: &Path, db: &Path, out: Output) -> Result<(), Failure
 }
 
 pub(super) fn copy(db: &Path, to: Option<&str>, into: &Path, out: Output) -> Result<(), Failure> {
-    let server = open_to_read(db)?;
+    let progress = Progress::shared("copying");
+    let server = open_to_read(db)?.watched(progress.watch());
     let rows = match to {
         Some(url) => server.copy_to_postgres(into, url)?,
         None => server.copy_to_sqlite(into)?,
     };
+    progress.end();
     let prose = format!(
         "{rows} rows copied; serve {} from now on, and {} no more: what is paid there is not in the copy",
         into.display(),
@@ -138,8 +157,10 @@ pub(super) fn carry(
     reason: &str,
     out: Output,
 ) -> Result<(), Failure> {
-    let (server, destination) = (open(db)?, open(to)?);
+    let progress = Progress::shared("carrying the account's log");
+    let (server, destination) = (open(db)?.watched(progress.watch()), open(to)?);
     let moved = server.desk(act(None, reason)).move_account(account, &destination)?;
+    progress.end();
     let currency = destination.account(account)?.currency;
     let prose = format!(
         "{account} is at home in {} ({}): {} entries of its log and {} {currency} carried",

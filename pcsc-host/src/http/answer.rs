@@ -32,7 +32,7 @@ pub(super) fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, Ser
     let strange =
         || ServiceError::NotTheService(format!("status {status} with a body that it does not send"));
     match (status, kind) {
-        (200, Kind::Json) => serde_json::from_slice(&body).map_err(|_| strange()),
+        (200 | 201, Kind::Json) => serde_json::from_slice(&body).map_err(|_| strange()),
         (_, Kind::Problem) => {
             let problem: Problem = serde_json::from_slice(&body).map_err(|_| strange())?;
             // What a proxy makes of it must not decide whether something was executed.

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, parse_pem};
 use zeroize::Zeroizing;
 
@@ -85,6 +88,26 @@ impl Credentials {
     pub fn and(self, other: Self) -> Self {
         Self { token: self.token.or(other.token), identity: self.identity.or(other.identity) }
     }
+}
+
+/// TLS 1.3 for whoever keeps connections of his own: trusts these roots, and shows the certificate if there is one.
+pub(super) fn client_config(roots: &Roots, credentials: &Credentials) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let builder = match roots {
+        Roots::System => builder.with_platform_verifier()?,
+        Roots::Only(certificates) => {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(certificates.iter().map(|it| CertificateDer::from(it.der())));
+            builder.with_root_certificates(store)
+        }
+    };
+    let Some(identity) = &credentials.identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = identity.certs().iter().map(|it| CertificateDer::from(it.der()).into_owned()).collect();
+    let key = PrivateKeyDer::try_from(identity.private_key().der());
+    let key = key.map_err(|why| rustls::Error::General(why.to_owned()))?.clone_key();
+    builder.with_client_auth_cert(chain, key)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, CredentialsError> {

@@ -202,6 +202,12 @@ pub(crate) fn each_chain<E: From<StoreError>>(
     }
 }
 
+/// How many entries the log has, by the ends of its chains.
+pub(crate) fn all_entries(db: &mut dyn Sql) -> Result<u64, StoreError> {
+    let count = db.count("SELECT CAST(coalesce(sum(audit_sequence), 0) AS BIGINT) FROM accounts", &[])?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// How many wrong passwords there were after `since`.
 pub(crate) fn wrong_since(db: &mut dyn Sql, account: i64, since: Timestamp) -> Result<u32, StoreError> {
     let sql = "SELECT count(*) FROM wrong_passwords WHERE account_id = ?1 AND at > ?2";

@@ -18,6 +18,7 @@ mod search;
 mod settlement;
 mod shard;
 mod view;
+mod watch;
 
 pub use account::{Account, AccountKind, Lock, LockCause};
 pub use actor::{Act, Actor, BadActor, ReasonNeeded};
@@ -37,3 +38,4 @@ pub use search::{Chain, EventName, NotAnEvent, Sought, TimePlace};
 pub use settlement::{Settlement, Verdict};
 pub use shard::{Carried, CarriedHold, MoveError, NotAShard, Shard};
 pub use view::{AccountView, CardView, MAX_PAGE, NotAPlace, StatementLine, StatementPlace, TerminalView};
+pub use watch::Watch;

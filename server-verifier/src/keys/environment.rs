@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use onetap_apdu_spec::crypto::{Crypto, Key256, default_provider};
 use onetap_apdu_spec::rng::{OsRng, Rng};
 
-use crate::domain::{Clock, SystemClock};
+use crate::domain::{Clock, SystemClock, Watch};
 use crate::keys::KeyAccess;
 
-/// Cryptography, time, randomness and what opens the keys, given to a verifier when it is opened.
+/// Cryptography, time, randomness, what opens the keys, and who watches long work, given to a verifier when it is opened.
 pub struct Environment {
     /// The cryptographic provider.
     pub crypto: &'static dyn Crypto,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    pub(crate) watch: Watch,
     keys: RwLock<Arc<KeyAccess>>,
     rng: Mutex<Box<dyn Rng>>,
 }
@@ -23,7 +24,7 @@ impl Environment {
     /// Puts one together.
     #[must_use]
     pub fn new(crypto: &'static dyn Crypto, clock: Arc<dyn Clock>, rng: Box<dyn Rng>) -> Self {
-        Self { crypto, clock, keys: RwLock::default(), rng: Mutex::new(rng) }
+        Self { crypto, clock, watch: Watch::default(), keys: RwLock::default(), rng: Mutex::new(rng) }
     }
 
     /// The default provider with the operating system's clock and randomness.

@@ -2,11 +2,12 @@
 //! with PostgreSQL's own tools: docs/postgres.md.)
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::books::sql::{Row, params};
+use crate::domain::Watch;
 use crate::service::error::ServiceError;
 use crate::service::part::Part;
 use crate::service::{DATABASE, Verifier, make_directory};
@@ -16,6 +17,8 @@ use crate::store::{Store, sqlite};
 pub const KEEP_ANSWERS: i64 = 24 * 60 * 60;
 /// Answers that one step of housekeeping looks at, so that decisions need not wait long for it.
 const STEP: i64 = 1_000;
+/// Bytes that are copied between two times that the watch is told.
+const PIECE: u64 = 16 << 20;
 
 impl Verifier {
     /// Writes a copy of the database, of one moment, to the new file `to`, while the server goes on. The keys
@@ -32,7 +35,7 @@ impl Verifier {
         // Made first, so that nobody else may read it, and never over another file.
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
         let file = made.map_err(ServiceError::File)?;
-        let copied = store.copy_to(to).map_err(ServiceError::from);
+        let copied = store.copy_to(to, self.env.watch.clone()).map_err(ServiceError::from);
         let synced = copied.and_then(|()| sync(&file, to).map_err(ServiceError::File));
         if synced.is_err() {
             // Half a copy is worse than none; what went wrong with the copy is what counts.
@@ -72,21 +75,34 @@ impl Verifier {
 }
 
 /// Puts the copy `from`, made by [`Verifier::backup`], into `directory`, which must have no database. The key
-/// file must be put there too.
+/// file must be put there too. `watch` is told of the bytes.
 ///
 /// # Errors
 /// [`ServiceError::AlreadyInitialised`]; [`ServiceError::Store`] if the copy is damaged or not a OneTap database;
 /// [`ServiceError::File`].
-pub fn restore(from: &Path, directory: &Path) -> Result<(), ServiceError> {
+pub fn restore(from: &Path, directory: &Path, watch: &Watch) -> Result<(), ServiceError> {
     if directory.join(DATABASE).exists() {
         return Err(ServiceError::AlreadyInitialised(directory.to_owned()));
     }
     sqlite::check_file(from)?;
     make_directory(directory)?;
     let part = Part::begin(directory)?;
-    let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut part.file()));
+    let copied = File::open(from).and_then(|from| copy(&from, &mut part.file(), watch));
     copied.map_err(ServiceError::File)?;
     part.publish()
+}
+
+/// All bytes of a file, some megabytes at a time.
+fn copy(from: &File, to: &mut impl io::Write, watch: &Watch) -> io::Result<()> {
+    let (all, mut done) = (from.metadata()?.len(), 0);
+    while done < all {
+        match io::copy(&mut from.take(PIECE), to)? {
+            0 => break,
+            copied => done += copied,
+        }
+        watch.at(done, all);
+    }
+    Ok(())
 }
 
 fn sync(file: &File, path: &Path) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::books::bulk::Bulk;
 use crate::books::sql::{Sql, Value, kept};
 use crate::books::tables::{TABLES, Table};
-use crate::domain::{Cell, StoreError};
+use crate::domain::{Cell, StoreError, Watch};
 use crate::service::error::ServiceError;
 use crate::service::part::Part;
 #[cfg(feature = "postgres")]
@@ -31,8 +31,9 @@ impl Verifier {
     pub fn copy_to_sqlite(&self, into: &Path) -> Result<u64, ServiceError> {
         self.beside_keys(into, || {
             let part = Part::begin(into)?;
-            let copied =
-                self.store.read_long(|from| sqlite::build(part.path(), |to| copy_tables(from, to, into)))?;
+            let copied = self.store.read_long(|from| {
+                sqlite::build(part.path(), |to| copy_tables(from, to, into, &self.env.watch))
+            })?;
             part.publish()?;
             Ok(copied)
         })
@@ -55,7 +56,7 @@ impl Verifier {
             let mut copied = 0;
             let target = self.store.read_long(|from| {
                 PostgresStore::open(url, 1, true, &Roles::default(), |to| {
-                    copied = copy_tables(from, to, into)?;
+                    copied = copy_tables(from, to, into, &self.env.watch)?;
                     Ok::<_, ServiceError>(self.store.decider().clone())
                 })
             });
@@ -83,11 +84,19 @@ impl Verifier {
 }
 
 /// All rows of all tables, those first that others refer to.
-fn copy_tables(from: &mut dyn Sql, to: &mut dyn Sql, into: &Path) -> Result<u64, ServiceError> {
+fn copy_tables(
+    from: &mut dyn Sql,
+    to: &mut dyn Sql,
+    into: &Path,
+    watch: &Watch,
+) -> Result<u64, ServiceError> {
+    let mut all = 0;
     for table in TABLES {
-        if to.count(kept(&format!("SELECT count(*) FROM {}", table.name)), &[])? > 0 {
+        let count = kept(&format!("SELECT count(*) FROM {}", table.name));
+        if to.count(count, &[])? > 0 {
             return Err(ServiceError::AlreadyInitialised(into.to_owned()));
         }
+        all += u64::try_from(from.count(count, &[])?).unwrap_or(0);
     }
     let mut copied = 0;
     for table in TABLES {
@@ -97,6 +106,7 @@ fn copy_tables(from: &mut dyn Sql, to: &mut dyn Sql, into: &Path) -> Result<u64,
             let Some(row) = rows.last() else { break };
             last = row[..table.key].to_vec();
             copied += rows.len() as u64;
+            watch.at(copied, all);
             for row in rows {
                 bulk.add(to, table, row)?;
             }

@@ -7,8 +7,8 @@ use onetap_apdu_spec::crypto::{Block, Digest};
 use onetap_apdu_spec::header::ServerId;
 
 use crate::books::chain::{End, Entry, Place, Sealer, entry_columns};
-use crate::books::each_chain;
 use crate::books::sql::{Row, Sql, params};
+use crate::books::{all_entries, each_chain};
 use crate::domain::{StoreError, Timestamp};
 use crate::keys::environment::Environment;
 use crate::service::Verifier;
@@ -151,12 +151,14 @@ impl Verifier {
     pub fn export_log(&self, out: &mut dyn Write) -> Result<u64, ServiceError> {
         let (mut roots, mut entries) = (Roots::new(self.env.crypto), 0);
         self.store.read_long(|db| {
+            let all = all_entries(db)?;
             each_chain(db, |db, account, end, number| {
                 // After the first query, which fixes the moment that is exported.
                 if roots.chains == 0 {
                     line(out, &Line::Log { format: FORMAT, server: self.server_id() })?;
                 }
                 entries += self.export_chain(db, out, account, end, number)?;
+                self.env.watch.at(entries, all);
                 let head = Head { account, sequence: end.sequence, seal: end.seal };
                 roots.add(&head);
                 line(out, &Line::Chain(head))

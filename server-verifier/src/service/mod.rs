@@ -47,7 +47,7 @@ use crate::books::policy::{CurrentPolicy, stored};
 use crate::books::sql::Sql;
 use crate::books::takeover::take_over;
 use crate::books::write::Telling;
-use crate::domain::{Act, Actor, Event, Policy, Shard, StoreError, Timestamp};
+use crate::domain::{Act, Actor, Event, Policy, Shard, StoreError, Timestamp, Watch};
 use crate::keys::environment::Environment;
 use crate::keys::{KeyFileError, ServerKeys};
 use crate::service::cache::Cache;
@@ -240,6 +240,13 @@ impl Verifier {
         let nowhere = Path::new("memory");
         let store = SqliteStore::in_memory(|db| first_rows(db, nowhere, options, &keys, &env))?;
         Ok(Self::assemble(env, keys, Store::Sqlite(Box::new(store))))
+    }
+
+    /// The same with somebody who is told how far long work is: checks of the log, exports, copies, moves.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.env.watch = watch;
+        self
     }
 
     fn assemble(env: Environment, keys: ServerKeys, store: Store) -> Self {

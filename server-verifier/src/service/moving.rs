@@ -17,7 +17,7 @@ use crate::books::replay::{Replay, Unfit};
 use crate::books::sql::{Sql, Statement, Value, params};
 use crate::books::tables::{ACCOUNTS, CARD_KEYS, CARDS, REQUESTS, Table, WRONG_PASSWORDS};
 use crate::books::write::{Telling, delete, set};
-use crate::domain::{Account, Carried, Cell, Event, MoveError, Shard, StoreError};
+use crate::domain::{Account, Carried, Cell, Event, MoveError, Shard, StoreError, Watch};
 use crate::service::Verifier;
 use crate::service::accounts::locked_row;
 use crate::service::desk::Desk;
@@ -89,12 +89,12 @@ impl Desk<'_> {
         let to = route.verifier;
         to.store.write(|there| {
             let mut arrival = Arrival::begin(there, account, route)?;
-            self.verifier.store.read_long(|here| arrival.read(here))?;
+            self.verifier.store.read_long(|here| arrival.read(here, &self.verifier.env.watch))?;
             let (carried, sent, (there, replay)) = self.write(|here| {
                 let account = locked_row(here, &account.number)?;
                 let carried = self.leave(here, &account, route)?;
                 let sent = self.send(here, &account, route)?;
-                arrival.read(here)?;
+                arrival.read(here, &Watch::default())?;
                 arrival.check(here, self.verifier)?;
                 moved.entries = arrival.new_entries();
                 Ok::<_, ServiceError>((carried, sent, arrival.settle()?))
@@ -245,9 +245,13 @@ impl<'a> Arrival<'a> {
         Ok(Self { rows, to, replay: Replay::begin(account.id, route.to), known })
     }
 
-    /// Takes up the entries that have been added since.
-    fn read(&mut self, here: &mut dyn Sql) -> Result<(), ServiceError> {
+    /// Takes up the entries that have been added since, and tells `watch`.
+    fn read(&mut self, here: &mut dyn Sql, watch: &Watch) -> Result<(), ServiceError> {
+        let last = "SELECT coalesce(max(sequence), 0) FROM audit WHERE account_id = ?1";
+        let last = here.count(last, &params![self.replay.account])?;
+        let count = |sequence| u64::try_from(sequence).unwrap_or(0);
         loop {
+            watch.at(count(self.replay.sequence), count(last));
             let page = export::page(here, self.replay.account, self.replay.sequence, None)?;
             if page.is_empty() {
                 return Ok(());

@@ -15,7 +15,7 @@ const KILLS: u64 = 1_000;
 const SEED: u64 = 3;
 
 pub(crate) fn measure(folder: &Path) -> Fallible<Vec<Row>> {
-    Ok(vec![tear(&sweep()), against_a_model(), kills(folder)?])
+    Ok(vec![tear(&sweep(&mut |_, _| ())), against_a_model(), kills(folder)?])
 }
 
 /// Every write, four ways to cut it.

@@ -2,12 +2,12 @@
 
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::fire::Fallible;
-use onetap_conformance::fire::api::EXECUTED;
-use onetap_conformance::fire::load::{self, Measured};
 use onetap_conformance::fire::peer::{Pgbench, Protocol, openssl_rsa_2048};
 use onetap_conformance::fire::scene::{SYMMETRIC, Scene};
 use onetap_conformance::fire::serve::Serving;
 use onetap_conformance::fire::usage::processor_time;
+use onetap_conformance::load::api::EXECUTED;
+use onetap_conformance::load::{self, Measured};
 
 use crate::row::{Row, median};
 use crate::{Place, scene};

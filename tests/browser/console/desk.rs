@@ -8,10 +8,10 @@ use std::time::Duration;
 use fantoccini::key::Key;
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::service::AuthorisationRequest;
-use onetap_conformance::fire::api::authorise;
 use onetap_conformance::fire::client::{Client, Reply};
 use onetap_conformance::fire::scene::SYMMETRIC;
 use onetap_conformance::fire::town::Town;
+use onetap_conformance::load::api::authorise;
 use onetap_server_verifier::EntryId;
 use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::http::{Config, Server};
@@ -86,7 +86,7 @@ impl Desk {
         let payment = self.town.payment(holder, |_| ()).unwrap();
         let wrong = payment.mistyped(0).unwrap();
         for _ in 0..3 {
-            assert_eq!(self.send(&wrong).body, onetap_conformance::fire::api::REFUSED);
+            assert_eq!(self.send(&wrong).body, onetap_conformance::load::api::REFUSED);
         }
         self.number(holder)
     }
@@ -94,7 +94,7 @@ impl Desk {
     /// Whether this holder can pay.
     pub(crate) fn pays(&mut self, holder: usize) -> bool {
         let payment = self.town.payment(holder, |_| ()).unwrap();
-        self.send(&payment.request).body.starts_with(onetap_conformance::fire::api::EXECUTED)
+        self.send(&payment.request).body.starts_with(onetap_conformance::load::api::EXECUTED)
     }
 
     fn send(&mut self, request: &AuthorisationRequest) -> Reply {

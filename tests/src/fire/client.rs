@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Fallible;
-use super::wire;
+use crate::load::wire;
 
 /// Between one attempt and the next.
 const PAUSE: Duration = Duration::from_millis(5);

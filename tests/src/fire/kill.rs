@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Fallible;
-use super::api::EXECUTED;
 use super::client::{Client, is_definite};
 use super::scene::{Asked, Scene};
 use super::town::OPENING;
 use crate::dice::Dice;
+use crate::load::api::EXECUTED;
 
 const WORKERS: usize = 8;
 /// Longest time from the first request to the end.

@@ -3,9 +3,9 @@
 use onetap_server_verifier::{Event, LockCause, ServiceError, Verifier};
 
 use super::Fallible;
-use super::api::REFUSED;
-use super::load::{self, Measured};
 use super::scene::Scene;
+use crate::load::api::REFUSED;
+use crate::load::{self, Measured};
 
 /// Signed transactions that the guesses are spread over.
 const TAPS: usize = 4;

@@ -8,12 +8,12 @@ use onetap_apdu_spec::txn::PayeeName;
 use onetap_server_verifier::Policy;
 
 use super::Fallible;
-use super::api::REFUSED;
 use super::client::Client;
 use super::scene::Scene;
 use super::telling::Class;
 use super::town::{Payment, euro};
 use crate::dice::Dice;
+use crate::load::api::REFUSED;
 
 /// Accounts for each kind, so that none is more at hand than another.
 const POOL: usize = 8;

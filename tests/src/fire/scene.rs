@@ -6,9 +6,9 @@ use onetap_apdu_spec::txn::TerminalId;
 use onetap_server_verifier::{InitOptions, Policy};
 
 use super::Fallible;
-use super::api::authorise;
 use super::serve::{Books, Program, Serving, Tokens};
 use super::town::{Payment, Town};
+use crate::load::api::authorise;
 
 /// A symmetric suite: A3 with AES, which costs the server one signature to verify and nothing else worth naming.
 pub const SYMMETRIC: &str = "a3+sha256+aes-cbc-cmac";

@@ -12,9 +12,9 @@ use super::report::{Plan, Report, Told, WORKERS, shares};
 use super::terminal::{PATIENCE, Terminal, only};
 use crate::dice::Dice;
 use crate::fire::Fallible;
-use crate::fire::api::EXECUTED;
 use crate::fire::scene::Scene;
 use crate::fire::town::Payment;
+use crate::load::api::EXECUTED;
 
 /// A copy of one in so many arrives while the terminal resolves, the others after it.
 const RACING: usize = 4;

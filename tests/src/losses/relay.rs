@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::fire::wire;
+use crate::load::wire;
 
 /// A server that does not answer for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -57,8 +57,13 @@ pub(super) struct Case<'a, S: Subject + ?Sized> {
 
 type Woken<S> = Rc<Result<(<S as Subject>::State, <S as Subject>::Future), String>>;
 
-/// Cuts the power at every write of every step in every situation.
-pub(super) fn sweep<S: Subject>(subject: &S, report: &mut Report) {
+/// How many steps there are in all situations.
+pub(super) fn steps<S: Subject>(subject: &S) -> u64 {
+    (subject.situations().len() * subject.steps().len()) as u64
+}
+
+/// Cuts the power at every write of every step in every situation; `tell` sees the report after each step.
+pub(super) fn sweep<S: Subject>(subject: &S, report: &mut Report, tell: &mut dyn FnMut(&Report)) {
     let mut sweep = Sweep { subject, report, woken: HashMap::new(), recovered: HashSet::new() };
     for (situation, situation_name) in subject.situations().into_iter().enumerate() {
         let base = subject.base(situation);
@@ -68,6 +73,7 @@ pub(super) fn sweep<S: Subject>(subject: &S, report: &mut Report) {
                 Ok(base) => sweep.step(&place, base),
                 Err(why) => sweep.violated(&place, why.to_string()),
             }
+            tell(sweep.report);
         }
     }
 }
@@ -313,7 +319,7 @@ mod tests {
     #[test]
     fn a_tear_between_two_writes_is_found() {
         let mut report = Report::default();
-        sweep(&Careless, &mut report);
+        sweep(&Careless, &mut report, &mut |_| ());
         assert_eq!((report.steps, report.writes, report.points), (1, 2, 8));
         // One byte has no first half: it is there after the second, or whole. Without a sync either may be lost.
         let found: Vec<_> = report.violations.iter().map(|found| (found.write, found.how)).collect();

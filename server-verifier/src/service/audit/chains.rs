@@ -17,6 +17,8 @@ use crate::domain::{Cell, EntryId, Event, Shard, StoreError, Timestamp};
 use crate::service::Verifier;
 use crate::service::error::ServiceError;
 
+/// So many entries are checked between two times that the watch is told.
+const STEP: u64 = 100;
 const BAD_ENTRY: StoreError = StoreError::BadRow { what: "audit entry" };
 
 /// What a check of the log and the rows has seen.
@@ -100,13 +102,15 @@ pub(super) struct Chains<'a> {
     /// The one that is read.
     chain: Replay,
     told: Told,
+    /// Entries that there are in all.
+    all: u64,
     /// Why reading stopped, if that is no fault of the log.
     failure: Option<ServiceError>,
 }
 
 impl<'a> Chains<'a> {
-    /// Nothing is read yet. Answers from `kept_since` on must be there.
-    pub(super) fn new(verifier: &'a Verifier, evidence: Evidence<'a>, kept_since: i64) -> Self {
+    /// Nothing is read yet of `all` entries. Answers from `kept_since` on must be there.
+    pub(super) fn new(verifier: &'a Verifier, evidence: Evidence<'a>, kept_since: i64, all: u64) -> Self {
         let told = Told {
             sealer: verifier.sealer.clone(),
             page: Page::default(),
@@ -116,7 +120,8 @@ impl<'a> Chains<'a> {
             passing: HashSet::new(),
             older: false,
         };
-        Self { verifier, evidence, chain: Replay::begin(i64::MIN, Shard::default()), told, failure: None }
+        let chain = Replay::begin(i64::MIN, Shard::default());
+        Self { verifier, evidence, chain, told, all, failure: None }
     }
 
     /// Reads the chains of the accounts in a range, which comes after those before.
@@ -165,6 +170,9 @@ impl<'a> Chains<'a> {
             self.signed(entry.place.sequence, [message, signature, object])?;
         }
         let taken_over = self.told.count(&entry, &event);
+        if self.told.audited.entries.is_multiple_of(STEP) {
+            env.watch.at(self.told.audited.entries, self.all);
+        }
         let told = &mut self.told;
         let rest = &mut |table, row: Vec<Cell>| told.add(table, &row, taken_over);
         self.chain.tell(env.crypto, &entry, &seal, &event, rest)

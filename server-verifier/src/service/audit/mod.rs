@@ -20,6 +20,7 @@ pub use self::chains::Audited;
 use self::chains::Chains;
 use self::evidence::Evidence;
 use self::signatures::{Signatures, yield_to_others};
+use crate::books;
 use crate::books::sql::{Sql, params};
 use crate::domain::MAX_PAGE;
 use crate::service::Verifier;
@@ -61,7 +62,8 @@ impl Verifier {
         kept_since: i64,
     ) -> Result<Audited, ServiceError> {
         let page = "SELECT account_id FROM accounts WHERE account_id >= ?1 ORDER BY account_id LIMIT ?2";
-        let (mut chains, mut from) = (Chains::new(self, evidence, kept_since), i64::MIN);
+        let all = books::all_entries(db)?;
+        let (mut chains, mut from) = (Chains::new(self, evidence, kept_since, all), i64::MIN);
         loop {
             let accounts = db.all(page, &params![from, MAX_PAGE], |row| row.int("account_id"))?;
             // The last page has what belongs to accounts that do not exist, too.

@@ -32,7 +32,7 @@ use super::queue::{Load, Pending};
 use super::schema;
 use crate::books::decision::{Decider, Question};
 use crate::books::sql::Sql;
-use crate::domain::StoreError;
+use crate::domain::{StoreError, Watch};
 
 /// Changes nothing, and yet writes a page.
 const TOUCH: &str = "UPDATE server SET one = one";
@@ -188,9 +188,9 @@ impl SqliteStore {
     }
 
     /// Writes a compact copy of the database, of one moment, into the empty file `to`, beside readers and the
-    /// writer.
-    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
-        self.readers.as_ref().ok_or(StoreError::CannotOpen)?.copy_to(to)
+    /// writer; `watch` is told of its bytes.
+    pub(crate) fn copy_to(&self, to: &Path, watch: Watch) -> Result<(), StoreError> {
+        self.readers.as_ref().ok_or(StoreError::CannotOpen)?.copy_to(to, watch)
     }
 }
 

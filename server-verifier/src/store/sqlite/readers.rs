@@ -10,7 +10,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use super::session::Session;
 use super::source::Source;
 use crate::books::sql::Sql;
-use crate::domain::StoreError;
+use crate::domain::{StoreError, Watch};
 use crate::store::pool::Pool;
 
 /// Most short reads at a time.
@@ -78,10 +78,23 @@ impl Readers {
         snapshot(&mut connection, work)
     }
 
-    /// Writes a compact copy of the database, of one moment, into the empty file `to`.
-    pub(super) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+    /// Writes a compact copy of the database, of one moment, into the empty file `to`; `watch` is told of its bytes.
+    pub(super) fn copy_to(&self, to: &Path, watch: Watch) -> Result<(), StoreError> {
+        let mut connection = self.source.connect()?;
+        let all = connection.query_row(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+            [],
+            |row| row.get(0),
+        )?;
+        let all = u64::try_from(i64::default().max(all)).unwrap_or(0);
+        let file = to.to_owned();
+        let tell = move || {
+            watch.at(fs::metadata(&file).map_or(0, |file| file.len()).min(all), all);
+            false
+        };
+        connection.progress_handler(LOOK / 10, Some(tell))?;
         let to = ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
-        self.source.connect()?.execute("VACUUM INTO ?1", [to])?;
+        connection.execute("VACUUM INTO ?1", [to])?;
         Ok(())
     }
 }

@@ -20,10 +20,16 @@ pub struct NotHttp;
 const MAX_HEAD: usize = 16_384;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// The bytes of a request. Headers go as they are: names and values must be fit for it.
+/// The bytes of a request to a server of this machine. Headers go as they are: names and values must be fit for it.
 #[must_use]
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+    request_to("localhost", method, path, headers, body)
+}
+
+/// The bytes of a request to a server of this name, with its port if that is not the usual one.
+#[must_use]
+pub fn request_to(host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in headers {
         // Writing to a string does not fail.
         let _ = write!(text, "{name}: {value}\r\n");
