@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{fails, ok, ok_json, pcscd};
+use support::{Running, fails, ok, ok_json, pcscd};
 
 /// The commands of the page's second block of code, which are typed in a shell with a virtual reader.
 fn first_payment() -> String {
@@ -78,4 +78,20 @@ fn a_quickstart_makes_what_the_service_can_start_with_and_touches_nothing_that_i
         assert!(code == 2 && message.contains("--listen"), "{message}");
         assert!(!folder.join("other").exists());
     }
+}
+
+/// What it keeps for itself, without the program's own pages, which the system has in its cache anyway: no buffers for clients that
+/// may never come, and no OpenAPI document before somebody asks for it.
+#[test]
+fn a_service_that_nobody_asks_keeps_little() {
+    let folder = tempfile::tempdir().unwrap();
+    ok(folder.path(), &["verifier", "quickstart", "--into", "shop"]);
+    let words = "--json verifier serve --config onetap.toml --listen 127.0.0.1:0 --threads 2";
+    let words: Vec<_> = words.split(' ').collect();
+    let running = Running::start(&folder.path().join("shop"), &words);
+    running.json();
+    let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
+    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let own: u32 = own.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!((500..3_600).contains(&own), "{own} kB");
 }

@@ -4,11 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use utoipa::openapi::OpenApi;
+use axum::routing::MethodRouter;
+use utoipa::Path;
+use utoipa::openapi::{HttpMethod, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use utoipa_axum::{PathItemExt as _, paste, routes};
 
 use super::hub::Hub;
 use super::json::answer_bytes;
@@ -20,8 +23,7 @@ use super::{
 
 /// Everything that the service answers. No layer stands before the handlers: each would cost every authorisation.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    let (router, _) = api().split_for_parts();
-    router
+    routes()
         .merge(console::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
@@ -31,61 +33,90 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 /// The OpenAPI 3.1 document of the service.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let mut document = api().into_openapi();
+    let mut document = documented().into_openapi();
     contract::complete(&mut document);
     document
 }
 
-fn api() -> OpenApiRouter<Arc<Hub>> {
-    OpenApiRouter::new()
-        .routes(routes!(authorisations::authorise))
-        .routes(routes!(cancellations::cancel))
-        .routes(routes!(transactions::list))
-        .routes(routes!(transactions::show))
-        .routes(routes!(accounts::list, accounts::open))
-        .routes(routes!(accounts::show))
-        .routes(routes!(accounts::statement))
-        .routes(routes!(accounts::link))
-        .routes(routes!(accounts::close))
-        .routes(routes!(accounts::lock))
-        .routes(routes!(accounts::unlock))
-        .routes(routes!(cards::order))
-        .routes(routes!(cards::activate))
-        .routes(routes!(cards::show))
-        .routes(routes!(cards::block))
-        .routes(routes!(cards::replace))
-        .routes(routes!(cards::rotate))
-        .routes(routes!(terminals::list_terminals, terminals::register_terminal))
-        .routes(routes!(terminals::withdraw_terminal))
-        .routes(routes!(me::me))
-        .routes(routes!(policy::show, policy::change))
-        .routes(routes!(clients::list_clients, clients::add_client))
-        .routes(routes!(clients::withdraw_client))
-        .routes(routes!(clients::add_token))
-        .routes(routes!(clients::end_token))
-        .routes(routes!(clients::link_client, clients::unlink_client))
-        .routes(routes!(audit::entries))
-        .routes(routes!(audit::verify))
-        .routes(routes!(audit::state))
-        .routes(routes!(checkpoints::list, checkpoints::make))
-        .routes(routes!(ledger::check))
-        .routes(routes!(holds::holds, holds::place))
-        .routes(routes!(holds::release))
-        .routes(routes!(holds::capture))
-        .routes(routes!(transactions::reverse))
-        .routes(routes!(proposals::list, proposals::propose))
-        .routes(routes!(proposals::approve))
-        .routes(routes!(proposals::reject))
-        .routes(routes!(transactions::settlement))
-        .routes(routes!(transactions::settle))
-        .routes(routes!(outbox::list))
-        .routes(routes!(outbox::requeue))
-        .routes(routes!(outbox::discard))
-        .routes(routes!(statistics::show))
-        .routes(routes!(document))
-        .routes(routes!(probes::health))
-        .routes(routes!(probes::readiness))
-        .routes(routes!(probes::numbers))
+/// One list, read twice: for the routes when the service starts, and for the document when somebody asks for it, which takes
+/// more memory than all else that the service keeps.
+macro_rules! handlers {
+    ($($room:ident::$name:ident,)*) => {
+        fn routes() -> Router<Arc<Hub>> {
+            paste! { Router::new()$(.merge(route::<_, _, $room::[<__path_ $name>]>(&$room::$name)))* }
+        }
+
+        fn documented() -> OpenApiRouter<Arc<Hub>> {
+            OpenApiRouter::new()$(.routes(routes!($room::$name)))*
+        }
+    };
+}
+
+handlers! {
+    authorisations::authorise,
+    cancellations::cancel,
+    transactions::list,
+    transactions::show,
+    accounts::list,
+    accounts::open,
+    accounts::show,
+    accounts::statement,
+    accounts::link,
+    accounts::close,
+    accounts::lock,
+    accounts::unlock,
+    cards::order,
+    cards::activate,
+    cards::show,
+    cards::block,
+    cards::replace,
+    cards::rotate,
+    terminals::list_terminals,
+    terminals::register_terminal,
+    terminals::withdraw_terminal,
+    me::me,
+    policy::show,
+    policy::change,
+    clients::list_clients,
+    clients::add_client,
+    clients::withdraw_client,
+    clients::add_token,
+    clients::end_token,
+    clients::link_client,
+    clients::unlink_client,
+    audit::entries,
+    audit::verify,
+    audit::state,
+    checkpoints::list,
+    checkpoints::make,
+    ledger::check,
+    holds::holds,
+    holds::place,
+    holds::release,
+    holds::capture,
+    transactions::reverse,
+    proposals::list,
+    proposals::propose,
+    proposals::approve,
+    proposals::reject,
+    transactions::settlement,
+    transactions::settle,
+    outbox::list,
+    outbox::requeue,
+    outbox::discard,
+    statistics::show,
+    self::document,
+    probes::health,
+    probes::readiness,
+    probes::numbers,
+}
+
+/// A handler at the address and for the methods that its annotation names.
+fn route<H: Handler<T, Arc<Hub>>, T: 'static, P: Path>(handler: &H) -> Router<Arc<Hub>> {
+    let on = |methods: MethodRouter<_>, method: &HttpMethod| {
+        methods.on(method.to_method_filter(), handler.clone())
+    };
+    Router::new().route(&P::path(), P::methods().iter().fold(MethodRouter::new(), on))
 }
 
 /// This document.
