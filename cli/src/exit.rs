@@ -94,6 +94,9 @@ pub(crate) enum Failure {
     /// One of several cards.
     #[error("{image}: {source}")]
     Among { image: PathBuf, source: Box<Failure> },
+    /// By Ctrl-C or SIGTERM.
+    #[error("interrupted before anything was paid")]
+    Interrupted,
     #[error("cannot {what}: {source}")]
     System { what: &'static str, source: io::Error },
     #[error("cannot {what} {path}: {source}")]
@@ -111,6 +114,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NotAsExpected(_) => 1,
+            Self::Interrupted => INTERRUPTED,
             Self::Serve(ServeError::Plain(_) | ServeError::OtherKind)
             | Self::Usage(_)
             | Self::Source(_)

@@ -5,10 +5,12 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
@@ -110,6 +112,51 @@ fn money_that_somebody_else_moves_meanwhile_is_seen() {
     assert_eq!((&report["result"], &report["executed"]), (&"wrong".into(), &15.into()), "{report}");
     assert_eq!(report["wrong_balances"].as_array().unwrap().len(), 2, "{report}");
     assert!(running.error_line().contains("2 balances differ"));
+}
+
+/// A way to a service without TLS on which every receipt of 3 cents becomes one of 4.
+fn tampering(service: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(&service).unwrap();
+            let (back, forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || pass(forth, server, |bytes| bytes));
+            thread::spawn(move || {
+                pass(back, client, |bytes| {
+                    String::from_utf8(bytes).unwrap().replace("\"amount\":3,", "\"amount\":4,").into_bytes()
+                });
+            });
+        }
+    });
+    url
+}
+
+/// Passes on what comes, changed, until an end.
+fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    let mut buffer = [0; 16_384];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&change(buffer[..len].to_vec())).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn an_answer_that_is_wrong_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    token(folder, "admin");
+    let running = Running::start(folder, &["--json", "verifier", "serve", "--db", "bank"]);
+    let url = tampering(running.json()["listening"].as_str().unwrap().to_owned());
+    let load = ["load", "--server", &url, "--token-file", "admin.token", "--reason", "sizing"];
+    let (report, message) = wrong(folder, &[&load[..], &["--cards", "2", "--payments", "18"]].concat());
+    assert_eq!(report["complaints"]["executed, with the receipt of another payment"], 2, "{report}");
+    assert_eq!((&report["executed"], &report["unknown"]), (&18.into(), &0.into()), "{report}");
+    assert!(message.contains("2 answers are not as they should be"), "{message}");
 }
 
 #[test]

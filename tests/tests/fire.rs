@@ -14,7 +14,7 @@ use onetap_conformance::fire::stand_in::StandIn;
 
 use onetap_conformance::fire::{kill, lockout, refusals};
 use onetap_conformance::load::wire::request;
-use onetap_conformance::load::{self, api};
+use onetap_conformance::load::{self, Load, Server, api};
 use onetap_postgres_rig::Cluster;
 use onetap_server_verifier::Policy;
 
@@ -178,6 +178,45 @@ fn the_load_generator_asks_each_request_once_and_sees_its_answer() {
     assert!(measured.rate() > 0.0 && measured.millis(99.0) >= measured.millis(50.0));
     let seen = server.seen();
     assert!(seen.len() == 2_000 && seen.values().all(|times| *times == 1));
+}
+
+#[test]
+fn at_a_rate_each_request_counts_from_when_it_was_due_however_busy_the_connection_was() {
+    let server = StandIn::start().unwrap();
+    let requests: Vec<_> = (0..100).map(keyed).collect();
+    let load = Load {
+        servers: &[Server::plain(server.address())],
+        connections: 1,
+        requests: &requests,
+        apart: None,
+        rate: Some(1_000.0),
+        time: None,
+        stop: None,
+    };
+    let measured = load.run(&mut |_, _| ()).unwrap();
+    let due = measured.samples.iter().map(|sample| sample.due);
+    assert!(due.eq((0..100).map(Duration::from_millis)), "{:?}", measured.samples);
+    assert!(measured.elapsed >= Duration::from_millis(99), "none is sent before it is due");
+    let over = Load { time: Some(Duration::ZERO), ..load };
+    assert_eq!(over.run(&mut |_, _| ()).unwrap().begun(), 0);
+}
+
+#[test]
+fn what_is_to_keep_its_order_keeps_it_over_many_connections() {
+    let server = StandIn::start().unwrap();
+    let requests: Vec<_> = (0..500).map(keyed).collect();
+    let mut answered = Vec::new();
+    let load = Load {
+        servers: &[Server::plain(server.address())],
+        connections: 16,
+        requests: &requests,
+        apart: Some(1),
+        rate: None,
+        time: None,
+        stop: None,
+    };
+    load.run(&mut |number, _| answered.push(number)).unwrap();
+    assert!(answered.into_iter().eq(0..500));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The service under load, as its admin reaches it: what is made there, and what is left.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onetap_apdu_spec::account::AccountNumber;
@@ -21,9 +21,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+use crate::progress::Progress;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause before an act that came too soon is repeated, where the server does not name one.
+const MOMENT: Duration = Duration::from_secs(1);
 /// The tokens that are made are good for so many seconds, should nobody come to withdraw them.
 const GOOD_FOR: i64 = 24 * 60 * 60;
 
@@ -42,9 +45,18 @@ pub(super) struct Bank<'a> {
     max_age: u32,
     /// Numbers the idempotency keys.
     acts: AtomicU64,
-    /// Cards that can pay, and what their accounts were given.
-    opened: Mutex<Vec<(CardId, u64)>>,
+    made: Mutex<Made>,
     stop: &'a AtomicBool,
+}
+
+/// What was made.
+#[derive(Default)]
+struct Made {
+    accounts: u64,
+    /// What they were given, in all.
+    cents: u64,
+    /// Those that can pay.
+    cards: Vec<CardId>,
 }
 
 /// An account as its holder's card needs it.
@@ -67,7 +79,9 @@ struct ClientBody {
 
 impl<'a> Bank<'a> {
     /// Makes a terminal there, a client that speaks for it, and one that orders cards. Once `stop` is set nothing more is made.
-    pub(super) fn enter(config: HttpConfig, reason: String, stop: &'a AtomicBool) -> Result<Self, Failure> {
+    pub(super) fn enter(mut config: HttpConfig, reason: &str, stop: &'a AtomicBool) -> Result<Self, Failure> {
+        // What is measured is the server, not a proxy on the way to it.
+        config.proxy_from_environment = false;
         let url = config.url.trim_end_matches('/').to_owned();
         let admin = HttpService::new(HttpConfig { url: url.clone(), ..again(&config) })?;
         let standing = admin.standing(&Deadline::after(PATIENCE)).map_err(NotReady::from)?;
@@ -86,13 +100,13 @@ impl<'a> Bank<'a> {
             desk: HttpService::new(again(&config))?,
             config,
             admin,
-            reason,
+            reason: reason.to_owned(),
             name: format!("load-{}", drawn.to_lowercase()),
             terminal,
             till: Zeroizing::default(),
             max_age: standing.max_age,
             acts: AtomicU64::new(0),
-            opened: Mutex::default(),
+            made: Mutex::default(),
             stop,
         };
         bank.hire(standing.time)?;
@@ -122,7 +136,7 @@ impl<'a> Bank<'a> {
     /// All is to end.
     pub(super) fn go_on(&self) -> Result<(), Failure> {
         if self.stop.load(Ordering::SeqCst) {
-            return Err(Failure::NotAsExpected("interrupted before anything was paid".to_owned()));
+            return Err(Failure::Interrupted);
         }
         Ok(())
     }
@@ -161,15 +175,18 @@ impl<'a> Bank<'a> {
         let body = json!({ "holder": holder, "currency": "EUR", "kind": "current", "opening_balance": cents,
             "reason": self.reason });
         let account: AccountBody = self.ask(&self.admin, "/v1/accounts", &body)?;
+        let mut made = self.made();
+        (made.accounts, made.cents) = (made.accounts + 1, made.cents + cents);
+        drop(made);
         let order =
             self.ask(&self.desk, "/v1/cards", &json!({ "account": account.number, "suite": suite }))?;
         Ok(Opened { number: account.number, holder, order })
     }
 
     /// Has a card that was made take up its work.
-    pub(super) fn activate(&self, statement: &EnrolmentStatement, cents: u64) -> Result<(), Failure> {
+    pub(super) fn activate(&self, statement: &EnrolmentStatement) -> Result<(), Failure> {
         let _active: IgnoredAny = self.ask(&self.desk, "/v1/cards/activate", statement)?;
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push((statement.binding.card, cents));
+        self.made().cards.push(statement.binding.card);
         Ok(())
     }
 
@@ -189,9 +206,11 @@ impl<'a> Bank<'a> {
     /// What the accounts hold, in their order.
     pub(super) fn balances<'n>(
         &self,
-        accounts: impl Iterator<Item = &'n AccountNumber>,
+        accounts: impl ExactSizeIterator<Item = &'n AccountNumber>,
     ) -> Result<Vec<i64>, Failure> {
+        let (all, progress) = (accounts.len() as u64, Progress::begin("reading the balances"));
         let balance = |number: &AccountNumber| {
+            progress.one_of(all);
             let path = format!("/v1/accounts/{number}");
             let found = self.patiently(|| self.desk.get::<AccountBody>(&path, &Deadline::after(PATIENCE)));
             found.map(|account| account.balance)
@@ -201,24 +220,28 @@ impl<'a> Bank<'a> {
 
     /// Withdraws clients and terminal and blocks the cards; says what stays.
     pub(super) fn leave(&self) -> Result<String, Failure> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = json!({ "reason": self.reason });
-        for (card, _) in &*opened {
+        let made = self.made();
+        let (reason, progress) = (json!({ "reason": self.reason }), Progress::begin("blocking the cards"));
+        for card in &made.cards {
             let _blocked: IgnoredAny = self.ask(&self.desk, &format!("/v1/cards/{card}/block"), &reason)?;
+            progress.one_of(made.cards.len() as u64);
         }
         for role in [Role::Terminal, Role::Operator] {
             self.act(&format!("/v1/clients/{}-{role}/withdraw", self.name), &reason)?;
         }
         self.act(&format!("/v1/terminals/{}/withdraw", self.terminal.as_str()), &reason)?;
-        let cents: u64 = opened.iter().map(|(_, cents)| cents).sum();
         Ok(format!(
             "{} accounts, \"{} 0\" and so on, with {}.{:02} EUR in all; their cards are blocked, terminal and clients \
              withdrawn",
-            opened.len(),
+            made.accounts,
             self.name,
-            cents / 100,
-            cents % 100
+            made.cents / 100,
+            made.cents % 100
         ))
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An act of the admin, whose answer does not matter.
@@ -237,14 +260,12 @@ impl<'a> Bank<'a> {
         self.patiently(|| who.post(path, Some(&key), body, &Deadline::after(PATIENCE)))
     }
 
-    /// Waits where the server asks for it, unless all is to end.
+    /// Waits where the server asks for it.
     fn patiently<T>(&self, ask: impl Fn() -> Result<T, ServiceError>) -> Result<T, Failure> {
         loop {
             match ask() {
-                Err(error)
-                    if error.problem() == Some(ProblemKind::TooMany) && !self.stop.load(Ordering::SeqCst) =>
-                {
-                    std::thread::sleep(error.retry_after().unwrap_or(Duration::from_secs(1)));
+                Err(error) if error.problem() == Some(ProblemKind::TooMany) => {
+                    std::thread::sleep(error.retry_after().unwrap_or(MOMENT));
                 }
                 answered => return answered.map_err(|error| NotReady::from(error).into()),
             }

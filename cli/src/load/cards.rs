@@ -76,19 +76,19 @@ fn amount(number: usize) -> u64 {
 }
 
 /// Cents that an account needs for its share of so many payments, whatever the order in which they are decided.
-pub(super) fn opening(payments: u32, cards: u32) -> u64 {
+fn opening(payments: u32, cards: u32) -> u64 {
     u64::from(payments.div_ceil(cards)) * AMOUNTS
 }
 
 impl Payer {
-    /// Opens so many accounts with so many cents, and makes their cards.
+    /// Opens so many accounts with what they need for so many payments, and makes their cards.
     pub(super) fn make(
         bank: &Bank<'_>,
         cards: u32,
-        opening: u64,
+        payments: u32,
         suite: Suite,
-        progress: &Progress,
     ) -> Result<Vec<Self>, Failure> {
+        let (opening, progress) = (opening(payments, cards), Progress::begin("making cards"));
         let numbers: Vec<_> = (0..cards).collect();
         let make = |numbers: &[u32]| {
             let one = |number: &u32| {
@@ -109,7 +109,7 @@ impl Payer {
         let (order, image) = (&opened.order, Box::new(MemoryImage::new(IMAGE_LEN)));
         let (card, statement) =
             Card::issue(&order.personalisation, PIN.parse()?, order.management.as_ref(), image, env)?;
-        bank.activate(&statement, opening)?;
+        bank.activate(&statement)?;
         Ok(Self {
             account: opened.number,
             opening,
@@ -146,9 +146,8 @@ pub(super) fn sign(
     count: u32,
     bank: &Bank<'_>,
     stop: &AtomicBool,
-    progress: &Progress,
 ) -> Result<Signed, Failure> {
-    let begun = Instant::now();
+    let (begun, progress) = (Instant::now(), Progress::begin("signing payments"));
     let payee = |payer: &Payer| Payee { account: payer.account.clone(), name: payer.name.clone() };
     let (payees, all): (Vec<_>, usize) = (payers.iter().map(payee).collect(), payers.len());
     let share = share(all);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use onetap_conformance::load::{Load, LoadError};
+use serde_json::json;
 
 use crate::args;
 use crate::exit::Failure;
@@ -35,47 +36,42 @@ pub(crate) fn run(options: &args::Load, out: Output) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     interrupt::watch(move || flag.store(true, Ordering::SeqCst))?;
-    let own = if options.server.is_some() { None } else { Some(Own::start(options.profile)?) };
-    let (mut config, reason) = match (&own, &options.server) {
-        (None, Some(server)) => {
-            (reach(server, &options.identity)?, options.reason.clone().unwrap_or_default())
-        }
-        (Some(own), _) => (own.reach()?, "onetap load".to_owned()),
-        (None, None) => return Err(Failure::Usage("give --server".to_owned())),
+    let Some(server) = &options.server else {
+        // It goes with all that was made there.
+        let own = Own::start(options.profile, options.connections.into())?;
+        let bank = Bank::enter(own.reach()?, "onetap load", &stop)?;
+        return tell(&pay(options, &bank, &stop, out)?, page, out);
     };
-    // What is measured is the server, not a proxy on the way to it.
-    config.proxy_from_environment = false;
-    let bank = Bank::enter(config, reason, &stop)?;
+    let config = reach(server, &options.identity)?;
+    let bank = Bank::enter(config, options.reason.as_deref().unwrap_or_default(), &stop)?;
     let done = pay(options, &bank, &stop, out);
-    // A service of one's own goes with all that is there.
-    let left = own.is_none().then(|| bank.leave());
-    let mut report = done?;
-    if let Some(Ok(left)) = &left {
-        report.left_behind = Some(left.clone());
+    let left = bank.leave();
+    match (done, left) {
+        (Ok(report), Ok(left)) => tell(&report.leaving(left), page, out),
+        (Ok(report), Err(failure)) => tell(&report, page, out).and(Err(failure)),
+        (Err(failure), left) => {
+            if let Ok(left) = left {
+                out.result(&json!({ "left_behind": left }), format!("left behind: {left}"))?;
+            }
+            Err(failure)
+        }
     }
+}
+
+/// Tells what the load has shown, and fails where something was wrong.
+fn tell(report: &Report, page: Option<NewFile<'_>>, out: Output) -> Result<(), Failure> {
     report.tell(out)?;
     if let Some(page) = page {
         page.write_text(&report.page()?)?;
     }
-    left.transpose()?;
     report.verdict()
 }
 
 /// Makes the cards, has them sign, sends it all and looks at what became of it.
 fn pay(options: &args::Load, bank: &Bank<'_>, stop: &AtomicBool, out: Output) -> Result<Report, Failure> {
     let payments = options.payments();
-    let progress = Progress::begin("making cards");
-    let mut payers = Payer::make(
-        bank,
-        options.cards,
-        cards::opening(payments, options.cards),
-        options.profile,
-        &progress,
-    )?;
-    drop(progress);
-    let progress = Progress::begin("signing payments");
-    let signed = cards::sign(&mut payers, payments, bank, stop, &progress)?;
-    drop(progress);
+    let mut payers = Payer::make(bank, options.cards, payments, options.profile)?;
+    let signed = cards::sign(&mut payers, payments, bank, stop)?;
     bank.still_good(signed.begun.elapsed(), options.sending(signed.len()))?;
     out.say(format!(
         "{} cards have signed {} payments; they are sent to {}",

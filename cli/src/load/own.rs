@@ -19,6 +19,8 @@ use crate::verifier::keys::open;
 
 /// What is signed beforehand may be so old when it is sent, in seconds.
 const MAX_AGE: i64 = 24 * 60 * 60;
+/// Connections besides those of the load.
+const SPARE: usize = 64;
 const WHY: &str = "onetap load";
 
 /// The service; it ends when this is dropped.
@@ -29,8 +31,8 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// Starts one that takes cards of this suite.
-    pub(super) fn start(suite: Suite) -> Result<Self, Failure> {
+    /// Starts one that takes cards of this suite, and so many connections.
+    pub(super) fn start(suite: Suite, connections: usize) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()
             .map_err(|source| Failure::file("make a folder in", &std::env::temp_dir(), source))?;
         let at = folder.path();
@@ -45,7 +47,16 @@ impl Own {
             client_ca: None,
             require_client_certificate: false,
         };
-        let config = Config { tls: Some(tls), client_rate: None, card_rate: None, ..Config::default() };
+        let room = connections + SPARE;
+        let config = Config {
+            tls: Some(tls),
+            client_rate: None,
+            card_rate: None,
+            max_connections: room,
+            source_connections: room,
+            source_silent: room,
+            ..Config::default()
+        };
         let server = Server::start(Arc::new(verifier), config)?;
         Ok(Self { server, token, folder })
     }

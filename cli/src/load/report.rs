@@ -40,7 +40,7 @@ pub(super) struct Report {
     complaints: BTreeMap<String, u64>,
     wrong_balances: Vec<WrongBalance>,
     /// What stays at a server of others.
-    pub(super) left_behind: Option<String>,
+    left_behind: Option<String>,
     #[serde(skip)]
     measured: Measured,
 }
@@ -109,6 +109,11 @@ impl Report {
             left_behind: None,
             measured,
         }
+    }
+
+    /// The same with what stays at the server.
+    pub(super) fn leaving(self, left_behind: String) -> Self {
+        Self { left_behind: Some(left_behind), ..self }
     }
 
     pub(super) fn tell(&self, out: Output) -> Result<(), Failure> {
