@@ -43,6 +43,10 @@ pub use trust::{Credentials, CredentialsError, Roots};
 
 /// Pooled connections are dropped after this, before the server drops them (10 seconds, docs/spec/http.md).
 const MAX_IDLE: Duration = Duration::from_secs(8);
+/// The status of an answer that tells or decides something.
+const TOLD: &[u16] = &[200];
+/// That of one to an act, which may have made something.
+const DONE: &[u16] = &[200, 201];
 /// Room for the JSON of a request, so that the buffer with the password is not moved, and can be wiped.
 const REQUEST_ROOM: usize = 4096;
 
@@ -152,7 +156,7 @@ impl HttpService {
         path: &str,
         deadline: &Deadline,
     ) -> Result<T, ServiceError> {
-        let call = Call { path: format!("{}{path}", self.base), key: None, body: None };
+        let call = Call { path: format!("{}{path}", self.base), key: None, body: None, statuses: TOLD };
         self.call(call, deadline)
     }
 
@@ -167,12 +171,23 @@ impl HttpService {
         body: &impl Serialize,
         deadline: &Deadline,
     ) -> Result<T, ServiceError> {
+        self.send(path, key, body, DONE, deadline)
+    }
+
+    fn send<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        key: Option<&IdempotencyKey>,
+        body: &impl Serialize,
+        statuses: &'static [u16],
+        deadline: &Deadline,
+    ) -> Result<T, ServiceError> {
         let mut json = Zeroizing::new(Vec::with_capacity(REQUEST_ROOM));
         // These types have no value that JSON lacks, and a Vec takes every byte.
         serde_json::to_writer(&mut *json, body)
             .map_err(|error| ServiceError::NotTheService(error.to_string()))?;
-        let call = Call { path: format!("{}{path}", self.base), key: key.cloned(), body: Some(json) };
-        self.call(call, deadline)
+        let path = format!("{}{path}", self.base);
+        self.call(Call { path, key: key.cloned(), body: Some(json), statuses }, deadline)
     }
 
     /// On this thread if only time ends the call; else on one of its own, so that a cancellation need not wait for it.
@@ -207,6 +222,8 @@ struct Call {
     path: String,
     key: Option<IdempotencyKey>,
     body: Option<Zeroizing<Vec<u8>>>,
+    /// Those of an answer that is no problem.
+    statuses: &'static [u16],
 }
 
 impl Call {
@@ -226,7 +243,7 @@ impl Call {
             }
             None => timing.apply(authorised(agent.get(&self.path), bearer)).call(),
         };
-        answer::read(answer.map_err(answer::of_transport)?)
+        answer::read(answer.map_err(answer::of_transport)?, self.statuses)
     }
 }
 
@@ -259,11 +276,11 @@ impl Service for HttpService {
         request: &AuthorisationRequest,
         deadline: &Deadline,
     ) -> Result<Answer, ServiceError> {
-        self.post(AUTHORISATIONS, Some(key), request, deadline)
+        self.send(AUTHORISATIONS, Some(key), request, TOLD, deadline)
     }
 
     fn cancel(&self, cancellation: &Cancellation, deadline: &Deadline) -> Result<Resolution, ServiceError> {
-        self.post(CANCELLATIONS, None, cancellation, deadline)
+        self.send(CANCELLATIONS, None, cancellation, TOLD, deadline)
     }
 
     fn transaction(

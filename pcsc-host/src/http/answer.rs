@@ -16,8 +16,8 @@ const MAX_ANSWER: u64 = 64 * 1024;
 /// Longest time that a server is believed when it asks to be left alone.
 const MAX_RETRY_AFTER: u64 = 3600;
 
-/// Reads a whole answer of the service.
-pub(super) fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, ServiceError> {
+/// Reads a whole answer of the service, which has one of these statuses if it is no problem.
+pub(super) fn read<T: DeserializeOwned>(answer: Response<Body>, statuses: &[u16]) -> Result<T, ServiceError> {
     let status = answer.status().as_u16();
     let kind = media_type(&answer);
     let retry_after = retry_after(&answer);
@@ -32,7 +32,7 @@ pub(super) fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, Ser
     let strange =
         || ServiceError::NotTheService(format!("status {status} with a body that it does not send"));
     match (status, kind) {
-        (200 | 201, Kind::Json) => serde_json::from_slice(&body).map_err(|_| strange()),
+        (_, Kind::Json) if statuses.contains(&status) => serde_json::from_slice(&body).map_err(|_| strange()),
         (_, Kind::Problem) => {
             let problem: Problem = serde_json::from_slice(&body).map_err(|_| strange())?;
             // What a proxy makes of it must not decide whether something was executed.
