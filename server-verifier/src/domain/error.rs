@@ -78,7 +78,7 @@ pub enum StoreError {
     },
     /// An older schema where only the tables' owner can change it.
     #[error(
-        "the database has schema version {found}, and only {owner}, who owns its tables, may bring it to {known}; run `onetap verifier upgrade` with a --postgres that connects as {owner} or a member of it"
+        "only {owner}, who owns the tables, may change them (schema version {found}; this program needs {known}); run `onetap verifier upgrade` with a --postgres that connects as {owner} or a member of it"
     )]
     OwnersToUpgrade {
         /// Version of the database.

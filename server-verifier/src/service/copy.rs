@@ -13,9 +13,9 @@ use crate::service::part::Part;
 use crate::service::{DATABASE, POSTGRES_URL, note_url};
 use crate::service::{Verifier, make_directory};
 #[cfg(feature = "postgres")]
-use crate::store::Roles;
-#[cfg(feature = "postgres")]
 use crate::store::postgres::PostgresStore;
+#[cfg(feature = "postgres")]
+use crate::store::roles::{Aim, Roles};
 use crate::store::sqlite;
 
 /// Rows that are in memory at once.
@@ -55,7 +55,7 @@ impl Verifier {
             note_url(into, url)?;
             let mut copied = 0;
             let target = self.store.read_long(|from| {
-                PostgresStore::open(url, 1, true, &Roles::default(), |to| {
+                PostgresStore::open(url, 1, Aim::Make, &Roles::default(), |to| {
                     copied = copy_tables(from, to, into, &self.env.watch)?;
                     Ok::<_, ServiceError>(self.store.decider().clone())
                 })

@@ -55,6 +55,8 @@ use crate::service::error::ServiceError;
 use crate::service::known::Known;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{PostgresStore, WORKERS as POSTGRES_WORKERS, for_role};
+#[cfg(feature = "postgres")]
+use crate::store::roles::Aim;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Roles, Store};
 
@@ -190,7 +192,7 @@ impl Verifier {
         let roles = options.roles.clone();
         let noted = noted_url(url, &roles)?;
         let first = |db: &mut dyn Sql| first_rows(db, directory, options, &keys, &env);
-        let store = PostgresStore::open(url, POSTGRES_WORKERS, true, &roles, first)?;
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, Aim::Make, &roles, first)?;
         note_url(directory, &noted)?;
         Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
@@ -203,7 +205,7 @@ impl Verifier {
     pub fn open_postgres(directory: &Path, url: &str, env: Environment) -> Result<Self, ServiceError> {
         let keys = ServerKeys::load(directory, &env)?;
         let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
-        let store = PostgresStore::open(url, POSTGRES_WORKERS, false, &Roles::default(), load)?;
+        let store = PostgresStore::open(url, POSTGRES_WORKERS, Aim::Use, &Roles::default(), load)?;
         Ok(Self::assemble(env, keys, Store::Postgres(Box::new(store))))
     }
 
@@ -223,7 +225,7 @@ impl Verifier {
         let roles = Roles { owner: None, service };
         let noted = noted_url(url, &roles)?;
         let load = |db: &mut dyn Sql| load_decider(db, directory, &keys, &env);
-        let store = PostgresStore::open(url, 1, false, &roles, load)?;
+        let store = PostgresStore::open(url, 1, Aim::Upgrade, &roles, load)?;
         if roles.service.is_some() {
             note_url(directory, &noted)?;
         }

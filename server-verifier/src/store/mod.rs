@@ -12,7 +12,7 @@ mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue;
-mod roles;
+pub(crate) mod roles;
 mod schema;
 pub(crate) mod sqlite;
 

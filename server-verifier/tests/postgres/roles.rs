@@ -134,6 +134,9 @@ fn a_role_has_what_it_needs_to_serve_and_no_more_whatever_it_had() {
     };
     upgrade(SERVICE).unwrap();
     assert_eq!(rights(&home), RIGHTS.map(String::from));
+    home.behind(&format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {SERVICE}, PUBLIC"));
+    drop(Verifier::upgrade_postgres(folder, &boss, None, environment(&home.clock)).unwrap());
+    assert_eq!(rights(&home), RIGHTS.map(String::from), "who serves is known");
     home.servant().run("DELETE FROM audit").unwrap_err();
     for role in ["postgres", OWNER] {
         let error = upgrade(role).unwrap_err().to_string();

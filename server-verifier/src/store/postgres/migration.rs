@@ -4,32 +4,32 @@ use super::rights;
 use super::session::{READ, Session, WRITE, version};
 use crate::books::sql::Sql;
 use crate::domain::StoreError;
-use crate::store::roles::Roles;
+use crate::store::roles::{Aim, Roles};
 use crate::store::schema;
 
 /// Serialises those who bring the schema up to date.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(823173296)";
 
 impl Session {
-    /// Brings the schema up to date, or makes it if there is none and `make` says so, gives who serves its rights, and lets
+    /// Brings the schema up to date, or makes it if there is none and that is the aim, gives who serves its rights, and lets
     /// `load` read or write, all in one transaction and one process after the other.
     pub(super) fn migrate<T, E: From<StoreError>>(
         &mut self,
-        make: bool,
+        aim: Aim,
         roles: &Roles,
         load: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
     ) -> Result<T, E> {
         let found = self.transaction(READ, version)?;
-        if found == schema::VERSION && !make && roles.service.is_none() {
+        if found == schema::VERSION && aim == Aim::Use {
             return self.transaction(WRITE, load);
         }
         self.within(WRITE, |session| {
             session.batch(MIGRATING)?;
             let found = version(session)?;
-            match (found, make) {
-                (0, false) => return Err(StoreError::Empty.into()),
-                (0, true) => check_encoding(session)?,
-                (schema::VERSION, true) => return load(session),
+            match (found, aim) {
+                (0, Aim::Make) => check_encoding(session)?,
+                (0, _) => return Err(StoreError::Empty.into()),
+                (schema::VERSION, Aim::Make) => return load(session),
                 _ => schema::check_version(found)?,
             }
             let serving = rights::begin(session, found, roles)?;

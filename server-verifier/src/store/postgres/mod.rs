@@ -28,7 +28,7 @@ use crate::books::sql::Sql;
 use crate::domain::StoreError;
 use crate::store::pool::Pool;
 use crate::store::queue::{Job, Line, Load, Pending};
-use crate::store::roles::Roles;
+use crate::store::roles::{Aim, Roles};
 use crate::store::schema::{self, Parts};
 
 /// Decisions under way at once, each on a connection of its own, unless told otherwise.
@@ -56,18 +56,18 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, brings the schema up to date, or makes it, gives `roles` their rights, and lets `load` read, or write, what
+    /// Connects, brings the schema up to date, or makes it, gives `roles` their rights as the aim is, and lets `load` read, or write, what
     /// decisions need.
     pub(crate) fn open<E: From<StoreError>>(
         url: &str,
         workers: usize,
-        make: bool,
+        aim: Aim,
         roles: &Roles,
         load: impl FnOnce(&mut dyn Sql) -> Result<Decider, E>,
     ) -> Result<Self, E> {
         let link = Arc::new(Link::to_primary(url)?);
         let mut first = link.first()?;
-        let decider = first.migrate(make, roles, load)?;
+        let decider = first.migrate(aim, roles, load)?;
         first.barrier()?;
         let visitors = Pool::new(VISITORS - 1);
         visitors.add(first);
