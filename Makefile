@@ -1,7 +1,7 @@
 # Every command a person or the CI types; anything longer than a few lines is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak mutations docs deny clean
+.PHONY: help demo test bench soak mutations package docs deny clean
 
 # The interpreter that apt's python3-cryptography belongs to.
 export PYTHON ?= /usr/bin/python3
@@ -16,8 +16,8 @@ demo-pcsc = $(filter --pcsc --network,$(ARGS))
 
 demo: ## one payment from tap to booking (ARGS="..." goes to onetap demo)
 	@scripts/setup $(if $(demo-pcsc),pcsc,demo)
-	@cargo build --release --locked -p onetap
-	@$(if $(demo-pcsc),$(PCSCD)) cargo run --release --locked -q -p onetap -- demo $(ARGS)
+	@cargo build --profile demo --locked -p onetap
+	@$(if $(demo-pcsc),$(PCSCD)) cargo run --profile demo --locked -q -p onetap -- demo $(ARGS)
 
 test: ## format, lints, documentation, all tests on a real PC/SC stack, independent vectors
 	scripts/setup test
@@ -42,6 +42,11 @@ soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)
 mutations: ## take each defence of the threat model out, see its test fail (ROWS="TM-40 ..." takes out those only, ROWS=--resume goes on)
 	scripts/setup test
 	$(PCSCD) scripts/mutations $(ROWS)
+
+package: ## the Debian package and the container image, in target/package, tried in a bare Debian
+	scripts/setup package
+	scripts/package
+	scripts/bare package image
 
 docs: ## write the generated parts of docs/ anew
 	scripts/setup demo
