@@ -70,6 +70,14 @@ fn a_quickstart_makes_what_the_service_can_start_with_and_touches_nothing_that_i
     assert_eq!(made["url"], "https://127.0.0.1:8443");
     let checked = ok_json(&folder.join("shop"), &["verifier", "config", "check", "--config", "onetap.toml"]);
     assert_eq!(checked["result"], "usable");
+    // Other programs than ours are content with the certificate, too, at their strictest.
+    let openssl = Command::new("openssl")
+        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-verify_ip", "127.0.0.1"])
+        .args(["-verify_hostname", "localhost", "-CAfile", "ca.pem", "server.pem"])
+        .current_dir(folder.join("shop"))
+        .output()
+        .unwrap();
+    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
     let (code, message) = fails(folder, &["verifier", "quickstart", "--into", "shop"]);
     assert!(code == 2 && message.contains("there already"), "{message}");
     for nowhere in ["127.0.0.1:0", "0.0.0.0:8443"] {
