@@ -8,10 +8,9 @@ use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
-use utoipa::Path;
-use utoipa::openapi::{HttpMethod, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::{PathItemExt as _, paste, routes};
+use utoipa::openapi::{HttpMethod, OpenApi as Document};
+use utoipa::{OpenApi, Path};
+use utoipa_axum::{PathItemExt as _, paste};
 
 use super::hub::Hub;
 use super::json::answer_bytes;
@@ -32,8 +31,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 
 /// The OpenAPI 3.1 document of the service.
 #[must_use]
-pub fn openapi() -> OpenApi {
-    let mut document = documented().into_openapi();
+pub fn openapi() -> Document {
+    let mut document = Documented::openapi();
     contract::complete(&mut document);
     document
 }
@@ -46,9 +45,9 @@ macro_rules! handlers {
             paste! { Router::new()$(.merge(route::<_, _, $room::[<__path_ $name>]>(&$room::$name)))* }
         }
 
-        fn documented() -> OpenApiRouter<Arc<Hub>> {
-            OpenApiRouter::new()$(.routes(routes!($room::$name)))*
-        }
+        #[derive(OpenApi)]
+        #[openapi(paths($($room::$name),*))]
+        struct Documented;
     };
 }
 
