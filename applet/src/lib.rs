@@ -3,13 +3,13 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`card`] | memory, clock, power, and the [`Card`] that holds all together |
+//! | [`card`] | memory, clock, power, and the [`Card`] that holds all together; kinds of cards ([`card::Product`]) |
 //! | [`nvm`] | pages and a journal that a tear cannot divide |
 //! | [`runtime`] | the operating system of the card: Java Card semantics for Rust applets |
 //! | [`applets`] | two small example applets; [`tutorial`]: how to write one |
 //! | [`gp`] | the issuer security domain: GlobalPlatform |
 //! | `signing` | the signing applet in the modules of P-25, and the display controller beside it |
-//! | [`front`] | the ways in: a function call, the virtual reader of vsmartcard, and, with the feature `panel`, a page |
+//! | [`front`] | the ways in, for any card: a function call, the virtual reader of vsmartcard, with the feature `panel` a page, with the feature `program` a whole program |
 //!
 //! A whole transaction, seen from the card:
 //!
@@ -86,6 +86,7 @@ pub mod gp;
 pub mod nvm;
 pub mod runtime;
 mod signing;
+#[cfg(any(not(doctest), feature = "program"))]
 pub mod tutorial;
 
 pub use card::{Card, CardError, Environment, SharedCard};

@@ -6,7 +6,6 @@ mod issuer;
 mod panel;
 mod place;
 mod press;
-mod rehearsal;
 mod run;
 mod seat;
 mod tear;

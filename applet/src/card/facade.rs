@@ -1,5 +1,5 @@
-//! The card as a thing: it lies in a field or not, is powered or not, takes APDUs, has keys and a
-//! display.
+//! The card as a thing: it lies in a field or not, is powered or not, takes APDUs, and may have a display
+//! and keys.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,19 +9,20 @@ use onetap_apdu_spec::command::{CardState, CardStatus};
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::event::{Event, Observer, Watchers};
+use super::face::Face;
 use super::power::{Interface, Power};
-use super::time::Millis;
 use crate::runtime::{Fault, Runtime};
-use crate::signing::controller::{Controller, KeyRefused};
+use crate::signing::controller::KeyRefused;
 use crate::signing::display::Screen;
 use crate::signing::keys::Key;
-use crate::signing::local::Local;
 use crate::signing::{NAME, SigningApplet};
 
-/// A card with a display and keys of its own.
+/// A card: a chip with its operating system and, if it has one, a [`Face`]. All front doors take any card; the
+/// signing card, with its display and keys, is one kind.
 pub struct Card {
     pub(super) runtime: Runtime,
-    controller: Controller,
+    face: Option<Box<dyn Face>>,
+    in_field: bool,
     power: Power,
     interface: Interface,
     watchers: Watchers,
@@ -40,36 +41,37 @@ impl std::fmt::Debug for Card {
 }
 
 impl Card {
-    pub(super) fn with(runtime: Runtime) -> Self {
+    /// A card around this chip, out of every field, with a face or without.
+    #[must_use]
+    pub fn new(runtime: Runtime, face: Option<Box<dyn Face>>) -> Self {
         Self {
             runtime,
-            controller: Controller::new(),
+            face,
+            in_field: false,
             power: Power::Off,
             interface: Interface::Contact,
             watchers: Watchers::default(),
         }
     }
 
-    /// Lets the display controller work with the applet over their local channel. Without a signing applet
-    /// on the card, or with one that is locked, or on a card that is, there is nothing to show or confirm.
-    fn local<R>(
-        &mut self,
-        work: impl FnOnce(&mut Controller, &mut Local<'_, '_>, Option<Millis>) -> R,
-    ) -> Option<R> {
-        let controller = &mut self.controller;
-        self.runtime.in_service(&NAME).then_some(())?;
-        self.runtime.with(&NAME, |applet: &mut SigningApplet, cx| {
-            let now = cx.now();
-            work(controller, &mut Local { applet, cx }, now)
-        })
+    /// The chip's operating system.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// True if the card has a display and keys.
+    #[must_use]
+    pub fn has_face(&self) -> bool {
+        self.face.is_some()
     }
 
     /// The card comes into a reader's field. The display goes dark.
     pub fn enter_field(&mut self) {
         self.tick();
-        // In RAM the joint password is gone in any case; there is nothing to write for it.
-        if self.local(|controller, applet, _| controller.enter_field(applet)).is_none() {
-            self.controller.move_blank(true);
+        self.in_field = true;
+        if let Some(face) = &mut self.face {
+            face.enter_field(&mut self.runtime);
         }
         self.watchers.tell(&Event::Field(true));
         self.tell_screen();
@@ -79,8 +81,9 @@ impl Card {
     pub fn leave_field(&mut self) {
         self.tick();
         self.power_off();
-        if self.local(|controller, applet, now| controller.leave_field(now, applet)).is_none() {
-            self.controller.move_blank(false);
+        self.in_field = false;
+        if let Some(face) = &mut self.face {
+            face.leave_field(&mut self.runtime);
         }
         self.watchers.tell(&Event::Field(false));
     }
@@ -91,7 +94,7 @@ impl Card {
     }
 
     fn start(&mut self, how: &Event<'_>) {
-        if self.controller.is_present() {
+        if self.in_field {
             self.runtime.reset();
             self.power = Power::On;
             self.watchers.tell(how);
@@ -146,10 +149,10 @@ impl Card {
         self.watchers.tell(&Event::Response(response));
     }
 
-    /// True if part of the last response waits for GET RESPONSE.
+    /// True once the terminal has all it needs of this contact, as far as the card's face knows.
     #[must_use]
-    pub fn response_waits(&self) -> bool {
-        self.runtime.response_waits()
+    pub fn is_done(&self) -> bool {
+        self.face.as_ref().is_some_and(|face| face.is_done(&self.runtime))
     }
 
     /// Time passed: the display wakes or goes dark. What cannot be wiped because the memory fails is
@@ -160,7 +163,7 @@ impl Card {
     }
 
     pub(super) fn pass_time(&mut self) -> Result<(), Fault> {
-        self.local(|controller, applet, now| controller.tick(now, applet)).unwrap_or(Ok(()))
+        self.face.as_mut().map_or(Ok(()), |face| face.tick(&mut self.runtime))
     }
 
     /// The holder presses a key.
@@ -169,15 +172,20 @@ impl Card {
     /// [`KeyRefused`]: why it did nothing, and what to do.
     pub fn press(&mut self, key: Key) -> Result<(), KeyRefused> {
         self.watchers.tell(&Event::Key(key.into()));
-        let pressed = self.local(|controller, applet, now| controller.press(key, now, applet));
+        let Some(face) = &mut self.face else { return Err(KeyRefused::NoKeys) };
+        let pressed = face.press(key, &mut self.runtime);
         self.tell_screen();
-        pressed.unwrap_or(Err(KeyRefused::OutOfService))
+        pressed
     }
 
-    /// What the display shows.
+    /// What the display shows; nothing on a card without one.
     pub fn screen(&mut self) -> Screen {
         self.tick();
-        self.local(|controller, applet, _| controller.screen(applet)).unwrap_or_else(Screen::blank)
+        self.shown()
+    }
+
+    fn shown(&mut self) -> Screen {
+        self.face.as_mut().map_or_else(Screen::blank, |face| face.screen(&mut self.runtime))
     }
 
     /// Tells `observer` of everything that happens from now on.
@@ -188,18 +196,24 @@ impl Card {
 
     fn tell_screen(&mut self) {
         if !self.watchers.is_empty() {
-            let screen = self.local(|controller, applet, _| controller.screen(applet));
-            self.watchers.tell_screen(screen.unwrap_or_else(Screen::blank));
+            let screen = self.shown();
+            self.watchers.tell_screen(screen);
         }
     }
 
-    /// The name of the state.
+    /// The name of the signing application's state; without one there is nothing but idleness.
     #[must_use]
     pub fn state(&self) -> CardState {
         self.runtime.peek(&NAME, SigningApplet::state).unwrap_or(CardState::Idle)
     }
 
-    /// The card status, as GET DATA gives it.
+    /// True if the signing application is among what the card's ROM holds.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.runtime.modules().any(|module| module == NAME)
+    }
+
+    /// The status of the signing application, as GET DATA gives it.
     #[must_use]
     pub fn status(&mut self) -> CardStatus {
         let status = self.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.status(cx));
@@ -214,6 +228,6 @@ impl Card {
     /// True while the card is in a reader's field.
     #[must_use]
     pub fn in_field(&self) -> bool {
-        self.controller.is_present()
+        self.in_field
     }
 }

@@ -13,9 +13,11 @@ use zeroize::Zeroizing;
 
 use super::environment::{Environment, PreparedKey};
 use super::facade::Card;
+use super::product::{Owner, Product};
 use crate::gp::{self, IssuerDomain};
-use crate::nvm::{Image, ImageFile, ImageOptions, Nvm, NvmError, replace_format_1};
-use crate::runtime::{Fault, Module, Options, Runtime};
+use crate::nvm::{Image, ImageFile, ImageOptions, NvmError, replace_format_1};
+use crate::runtime::Fault;
+use crate::signing::controller::Controller;
 use crate::signing::format_1::Old;
 use crate::signing::order_check::{OrderError, check_order};
 use crate::signing::pin::Pin;
@@ -39,9 +41,16 @@ pub enum CardError {
     /// The card refused to be made.
     #[error("the card refused with {0}")]
     Refused(StatusWord),
-    /// The power was cut, or the process killed, while the card was made: it has the keys that everybody knows.
-    #[error("this card was never finished; remove its image and make it anew with `onetap card new`")]
+    /// The power was cut, or the process killed, while the card was made: it may have the keys that everybody knows.
+    #[error(
+        "this card was never finished: what made it was interrupted; make another one, with `onetap card new` or the program of its kind"
+    )]
     Unfinished,
+    /// The card is of a kind whose modules are not in this program.
+    #[error(
+        "this card is another program's: its modules {0} are not in this one; nothing was changed, open it with its own program"
+    )]
+    Foreign(Owner),
     /// The image's checksum holds but its content makes no sense.
     #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
     Unreadable,
@@ -122,13 +131,10 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn manufacture(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let nvm = match Nvm::format(image) {
-            Err(NvmError::Exists(_)) => return Err(OrderError::NotEmpty.into()),
-            nvm => nvm?,
-        };
-        let mut runtime = Runtime::format(nvm, &modules(), env, Options::default())?;
-        runtime.install(&gp::NAME, gp::NAME, gp::privileges(), &[]).map_err(CardError::Refused)?;
-        Ok(Self::with(runtime))
+        match product().make(image, env) {
+            Err(CardError::Nvm(NvmError::Exists(_))) => Err(OrderError::NotEmpty.into()),
+            made => made,
+        }
     }
 
     /// Opens a card that was made before. A transaction that was delivered when the card was last in use
@@ -137,15 +143,10 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let runtime = match Runtime::open(Nvm::open(image)?, &modules(), env, Options::default()) {
-            // Even the registry is missing.
-            Err(Fault::NoSuchObject(_)) => return Err(CardError::Unfinished),
-            runtime => runtime?,
-        };
-        if runtime.instances().all(|instance| instance.aid != gp::NAME) {
+        let mut card = product().open(image, env)?;
+        if card.runtime.instances().all(|instance| instance.aid != gp::NAME) {
             return Err(CardError::Unfinished);
         }
-        let mut card = Self::with(runtime);
         card.pass_time()?;
         Ok(card)
     }
@@ -194,7 +195,9 @@ fn forgotten_keys() -> KeySet {
     KeySet::draw(KeyVersion::FIRST, &mut OsRng)
 }
 
-/// The modules in every card's ROM.
-fn modules() -> [Module; 2] {
-    [signing::module(), gp::module()]
+/// The signing card: it leaves its manufacturer with its issuer's security domain only.
+fn product() -> Product {
+    Product::new(&[signing::module(), gp::module()])
+        .instance(gp::NAME, gp::NAME, gp::privileges(), &[])
+        .face(Controller::new)
 }

@@ -1,8 +1,11 @@
-//! The ways in: from the same process, as a card in the virtual reader of vsmartcard, and the panel.
+//! The ways in, for cards of every kind: from the same process, the virtual reader of vsmartcard, the panel, and a whole
+//! program around a card.
 
 mod in_process;
 #[cfg(feature = "panel")]
 pub mod panel;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod vpcd;
 
 use std::sync::{MutexGuard, PoisonError};

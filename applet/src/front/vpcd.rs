@@ -13,8 +13,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onetap_apdu_spec::command::CardState;
-
 pub use stop::Stop;
 
 use super::lock;
@@ -325,8 +323,7 @@ fn answer(card: &mut crate::card::Card, message: &[u8]) -> (Option<Vec<u8>>, boo
         [GET_ATR] => return (Some(card.atr().to_vec()), false),
         command => {
             let reply = card.transmit(command);
-            let done = card.state() == CardState::Delivered && !card.response_waits();
-            return (Some(reply), done);
+            return (Some(reply), card.is_done());
         }
     }
     (None, false)

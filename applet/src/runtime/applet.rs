@@ -134,6 +134,12 @@ impl Module {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub const fn aid(&self) -> Aid {
+        self.aid
+    }
+
     /// One instance may be selected on several logical channels at once.
     #[must_use]
     pub const fn multiselectable(mut self) -> Self {

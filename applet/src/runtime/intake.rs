@@ -67,6 +67,11 @@ impl Runtime {
         self.system.install(module, aid, privileges, parameters)
     }
 
+    /// Names of the modules in the card's ROM.
+    pub fn modules(&self) -> impl Iterator<Item = Aid> {
+        self.system.modules.iter().map(|module| module.aid)
+    }
+
     /// All instances, in the order of the registry.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.system.instances()

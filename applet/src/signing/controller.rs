@@ -88,6 +88,12 @@ pub enum KeyRefused {
     /// Not all pages have been shown, or the last one only just now.
     #[error("read all pages first, then wait a moment")]
     NotYet,
+    /// The card has no keys.
+    #[error("this card has no keys; it is used through its reader only")]
+    NoKeys,
+    /// Another kind of card's own reason.
+    #[error("{0}")]
+    Other(&'static str),
     /// This amount takes no PIN.
     #[error("no PIN is asked for; press the confirm key")]
     NoPinWanted,
@@ -160,19 +166,19 @@ impl Controller {
     }
 
     /// True if a reader's field is around.
-    pub(crate) fn is_present(&self) -> bool {
+    fn is_present(&self) -> bool {
         self.presence == Presence::Present
     }
 
     /// The card enters a field: the screen goes dark, a joint password is gone for good.
-    pub(crate) fn enter_field(&mut self, applet: &mut impl LocalChannel) -> Result<(), Fault> {
+    pub(super) fn enter(&mut self, applet: &mut impl LocalChannel) -> Result<(), Fault> {
         self.presence = Presence::Present;
         self.forget_reading();
         if applet.state() == CardState::Revealed { applet.cancel() } else { Ok(()) }
     }
 
     /// The card leaves the field.
-    pub(crate) fn leave_field(&mut self, now: Option<Millis>, applet: &mut impl LocalChannel) {
+    pub(super) fn leave(&mut self, now: Option<Millis>, applet: &mut impl LocalChannel) {
         if self.is_present() {
             self.presence = Presence::Leaving(now);
             applet.contact_broken();
@@ -180,13 +186,17 @@ impl Controller {
     }
 
     /// The card enters or leaves a field with no signing applet on it: there is nothing to show.
-    pub(crate) fn move_blank(&mut self, into_field: bool) {
+    pub(super) fn move_blank(&mut self, into_field: bool) {
         self.presence = if into_field { Presence::Present } else { Presence::Absent };
         self.forget_reading();
     }
 
     /// Time passed: time-outs, then the debounce.
-    pub(crate) fn tick(&mut self, now: Option<Millis>, applet: &mut impl LocalChannel) -> Result<(), Fault> {
+    pub(super) fn pass_time(
+        &mut self,
+        now: Option<Millis>,
+        applet: &mut impl LocalChannel,
+    ) -> Result<(), Fault> {
         if self.expired(now, applet) {
             applet.cancel()?;
             self.forget_reading();
@@ -212,13 +222,13 @@ impl Controller {
     }
 
     /// A key was pressed.
-    pub(crate) fn press(
+    pub(super) fn take_key(
         &mut self,
         key: Key,
         now: Option<Millis>,
         applet: &mut impl LocalChannel,
     ) -> Result<(), KeyRefused> {
-        self.tick(now, applet)?;
+        self.pass_time(now, applet)?;
         match self.presence {
             Presence::Present => return Err(KeyRefused::InField),
             Presence::Leaving(_) => return Err(KeyRefused::Asleep),
@@ -300,7 +310,7 @@ impl Controller {
     }
 
     /// What the display shows: nothing in the field, nothing before it is awake.
-    pub(crate) fn screen(&mut self, applet: &impl LocalChannel) -> Screen {
+    pub(super) fn show(&mut self, applet: &impl LocalChannel) -> Screen {
         if self.presence != Presence::Absent {
             return Screen::blank();
         }

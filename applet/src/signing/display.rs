@@ -29,12 +29,20 @@ pub struct Screen {
 
 impl Screen {
     /// Nothing.
-    pub(crate) fn blank() -> Self {
+    #[must_use]
+    pub fn blank() -> Self {
         Self::default()
     }
 
     pub(crate) fn page(lines: &[String], page: usize, pages: usize) -> Self {
         Self { lines: lines.to_vec(), page, pages }
+    }
+
+    /// One page of text, each line wrapped by column; what is more than [`LINES`] is not shown.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let lines: Vec<_> = text.lines().flat_map(wrap).take(LINES).collect();
+        Self::page(&lines, 1, 1)
     }
 
     /// True if the display is off.

@@ -64,7 +64,7 @@ fn responses_are_cut_to_le_and_the_rest_is_fetched() {
     assert_eq!(rig.send(Name::GetSignature, None, &[]).data, whole);
     // Another command in between: the rest is gone.
     assert!(rig.raw(&short(0x80, 0x32, 0, 0, &[], Some(10))).sw.as_bytes_left().is_some());
-    assert!(rig.card.response_waits());
+    assert!(rig.card.runtime().response_waits());
     rig.raw(&[0x00, 0xCA, 0, 0, 0]);
     assert_eq!(rig.raw(&short(0x00, 0xC0, 0, 0, &[], Some(256))).sw, StatusWord::CONDITIONS);
 }

@@ -7,6 +7,7 @@ mod confirming;
 mod faults;
 mod grid;
 mod image;
+mod products;
 mod profiles;
 mod properties;
 mod rig;

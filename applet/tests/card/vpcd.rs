@@ -102,11 +102,11 @@ fn accept(peer: &Peer) -> TcpStream {
     stream
 }
 
-fn framed(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
     [&u16::try_from(payload.len()).unwrap().to_be_bytes()[..], payload].concat()
 }
 
-fn receive(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn receive(stream: &mut TcpStream) -> Vec<u8> {
     let mut len = [0; 2];
     stream.read_exact(&mut len).unwrap();
     let mut payload = vec![0; u16::from_be_bytes(len).into()];

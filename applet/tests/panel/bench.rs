@@ -105,7 +105,9 @@ impl Bench {
             Card::personalise_with_key(order(), pin, CARD_KEY, Box::new(nvm.clone()), environment(&clock));
         let card: SharedCard = Arc::new(Mutex::new(made.unwrap().0));
         let own = clock.clone();
-        let machine = MemoryMachine::new(nvm, clock.clone(), move || environment(&own));
+        let machine = MemoryMachine::new(nvm, clock.clone(), move |image| {
+            Card::open(Box::new(image), environment(&own))
+        });
         let mut config = PanelConfig {
             clock: Some(clock.clone()),
             seed: Some(7),

@@ -10,6 +10,7 @@ mod events;
 mod guard;
 mod memory;
 mod openapi;
+mod other_kinds;
 mod reader;
 mod screen;
 mod stage;

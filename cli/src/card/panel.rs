@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 
 use onetap_applet::SharedCard;
-use onetap_applet::front::panel::{Field, Panel, PanelConfig};
+use onetap_applet::front::panel::{Field, Panel, PanelConfig, Rehearsal};
 
-use super::rehearsal::Rehearsal;
 use crate::exit::Failure;
 
 /// Serves the panel at `addr`, until it is dropped.

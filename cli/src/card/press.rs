@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::command::CardState;
+use onetap_applet::front::panel::Rehearsal;
 use onetap_applet::nvm::{ImageOptions, NvmError};
 use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Press, Screen, SharedCard};
 use onetap_conformance::holder::Patience;
@@ -144,6 +145,14 @@ pub(super) fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Resu
 pub(super) fn open(image: &Path) -> Result<SharedCard, Failure> {
     let card = Card::open_file(image, DURABLE, Environment::default())?;
     Ok(Arc::new(Mutex::new(card)))
+}
+
+/// A copy of the card in memory, to be wound back and forth.
+pub(super) fn rehearse(image: &Path, seed: u64) -> Result<(SharedCard, Rehearsal), Failure> {
+    // Opened and closed once: one of an older format is converted first.
+    drop(Card::open_file(image, DURABLE, Environment::default())?);
+    let (card, rehearsal) = Rehearsal::of(image, seed, Card::open)?;
+    Ok((Arc::new(Mutex::new(card)), rehearsal))
 }
 
 pub(super) fn lock(card: &SharedCard) -> std::sync::MutexGuard<'_, Card> {

@@ -7,12 +7,11 @@ use std::path::PathBuf;
 
 use onetap_applet::SharedCard;
 use onetap_applet::card::Interface;
-use onetap_applet::front::panel::{Field, Panel};
+use onetap_applet::front::panel::{Field, Panel, Rehearsal};
 use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
 use serde::Serialize;
 
-use super::press::{lock, open, patiently};
-use super::rehearsal::{self, Rehearsal};
+use super::press::{lock, open, patiently, rehearse};
 use super::{control, panel};
 use crate::args;
 use crate::exit::Failure;
@@ -47,7 +46,7 @@ pub(super) fn all(options: &args::CardRun, out: Output) -> Result<Vec<Seat>, Fai
     let cards = options.image.iter().map(|image| {
         let voice = Voice { image: image.clone(), several, out };
         let opened = patiently(|| match options.rehearse {
-            Some(seed) => rehearsal::open(image, seed).map(|(card, rehearsal)| (card, Some(rehearsal))),
+            Some(seed) => rehearse(image, seed).map(|(card, rehearsal)| (card, Some(rehearsal))),
             None => open(image).map(|card| (card, None)),
         });
         let card = opened.map_err(|failure| voice.name(failure))?;

@@ -406,7 +406,13 @@ fn pressed(result: &Result<(), KeyRefused>) -> Pressed {
         Err(KeyRefused::PinFull) => Pressed::PinFull,
         Err(KeyRefused::WrongPin { left }) => Pressed::WrongPin(*left),
         Err(KeyRefused::PinBlocked) => Pressed::PinBlocked,
-        Err(KeyRefused::Damaged | KeyRefused::OutOfService | KeyRefused::Memory(_)) => Pressed::Broken,
+        Err(
+            KeyRefused::Damaged
+            | KeyRefused::OutOfService
+            | KeyRefused::Memory(_)
+            | KeyRefused::NoKeys
+            | KeyRefused::Other(_),
+        ) => Pressed::Broken,
     }
 }
 

@@ -78,11 +78,14 @@ impl Hub {
         lock(&self.card)
     }
 
-    /// The screen, its state, and the numbers that belong to it.
-    pub(crate) fn look(&self) -> (Screen, CardState, Marks) {
+    /// The screen, the signing application's state, and the numbers that belong to it.
+    pub(crate) fn look(&self) -> Result<(Screen, Option<CardState>, Marks), Problem> {
         let mut card = self.card();
+        if !card.has_face() {
+            return Err(Problem::not_here("this card has no display; /v1/log tells what its reader sees"));
+        }
         let screen = card.screen();
-        (screen, card.state(), self.history.marks())
+        Ok((screen, card.can_sign().then(|| card.state()), self.history.marks()))
     }
 
     /// Lets time pass.
@@ -175,7 +178,7 @@ impl Hub {
 
     /// Does what the rules say about the screen as it is now.
     pub(crate) async fn automate(&self) {
-        let (screen, ..) = self.look();
+        let screen = self.card().screen();
         let Some(answer) = self.automation().answer(&screen) else { return };
         drop(screen);
         let outcome = match self.press(&answer.keys, RULE_PATIENCE).await {

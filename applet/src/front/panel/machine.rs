@@ -1,6 +1,6 @@
 //! The card's memory as a whole: taken out and put back, as a person at a debugger would.
 
-use crate::card::{Card, CardError, CardTime as _, Environment, Millis, VirtualClock};
+use crate::card::{Card, CardError, CardTime as _, Millis, VirtualClock};
 use crate::nvm::MemoryImage;
 
 /// Why there is no snapshot, or none can be put back.
@@ -34,19 +34,18 @@ pub trait Machine: Send {
 pub struct MemoryMachine {
     image: MemoryImage,
     clock: VirtualClock,
-    environment: Box<dyn FnMut() -> Environment + Send>,
+    open: Box<dyn FnMut(MemoryImage) -> Result<Card, CardError> + Send>,
 }
 
 impl MemoryMachine {
-    /// For the card that runs on `image` and `clock`. `environment` makes a new one, on the same clock, for
-    /// each card that is restored.
+    /// For the card that runs on `image` and `clock`. `open` opens each card that is restored, on the same clock.
     #[must_use]
     pub fn new(
         image: MemoryImage,
         clock: VirtualClock,
-        environment: impl FnMut() -> Environment + Send + 'static,
+        open: impl FnMut(MemoryImage) -> Result<Card, CardError> + Send + 'static,
     ) -> Self {
-        Self { image, clock, environment: Box::new(environment) }
+        Self { image, clock, open: Box::new(open) }
     }
 
     fn set_time(&self, time: Option<Millis>) {
@@ -72,8 +71,7 @@ impl Machine for MemoryMachine {
         let before = self.clock.now();
         let time = u64::from_be_bytes(*time);
         self.set_time((time != NO_TIME).then_some(Millis(time)));
-        let card = Card::open(Box::new(image.clone()), (self.environment)())
-            .inspect_err(|_| self.set_time(before))?;
+        let card = (self.open)(image.clone()).inspect_err(|_| self.set_time(before))?;
         self.image = image;
         Ok(card)
     }

@@ -11,7 +11,7 @@
 //! | `history` | numbered events, waited for |
 //! | `draw` | the display as PNG and SVG |
 //! | `keys`, `automation` | keys as words; rules that press them |
-//! | `machine` | snapshots |
+//! | `machine`, `rehearsal` | snapshots; a card to be wound back and forth |
 //!
 //! Who may come in, with how much and for how long, is settled by `onetap_page`, which serves it.
 
@@ -23,6 +23,7 @@ mod history;
 mod hub;
 mod keys;
 mod machine;
+mod rehearsal;
 mod routes;
 mod stage;
 mod time;
@@ -34,6 +35,7 @@ pub use config::PanelConfig;
 pub use field::Field;
 pub use machine::{Machine, MachineError, MemoryMachine};
 pub use onetap_page::{File, PageError};
+pub use rehearsal::Rehearsal;
 pub use stage::Stage;
 
 use crate::card::SharedCard;

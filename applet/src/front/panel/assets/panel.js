@@ -33,7 +33,7 @@ function shortcut(event) {
   // What is typed belongs to the field that it is typed into, Enter to what has the focus.
   if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea")) return;
   if (event.key === "Enter" && event.target.closest("button, a, summary, input")) return;
-  const key = /^[0-9]$/.test(event.key) ? event.key : SHORTCUTS[event.key];
+  const key = face && (/^[0-9]$/.test(event.key) ? event.key : SHORTCUTS[event.key]);
   if (key) {
     event.preventDefault();
     press(key);
@@ -68,8 +68,13 @@ async function showScreen(screen, image) {
   if (find("screen").textContent !== text) find("screen").textContent = text;
 }
 
+// Whether the card has a display and keys.
+let face = true;
+
 function showCard(card) {
-  find("state").textContent = card.in_field ? `${card.state}, in the field` : card.state;
+  face = card.face;
+  for (const part of document.querySelectorAll("[data-face]")) part.hidden = !face;
+  find("state").textContent = [card.state, card.in_field && "in the field"].filter(Boolean).join(", ");
   find("field").setAttribute("aria-checked", String(card.field_on));
 }
 
@@ -84,10 +89,8 @@ async function look() {
   try {
     while (changed) {
       changed = false;
-      const [screen, image, card] =
-        await Promise.all([get("/v1/screen"), picture("/v1/screen.svg"), get("/v1/card")]);
-      await showScreen(screen, image);
-      showCard(card);
+      showCard(await get("/v1/card"));
+      if (face) await showScreen(...await Promise.all([get("/v1/screen"), picture("/v1/screen.svg")]));
     }
   } catch (error) {
     tell(error.message);

@@ -26,9 +26,12 @@ pub(crate) struct Done {
 #[derive(Serialize)]
 pub(crate) struct Glance {
     seq: u64,
-    state: CardState,
+    /// Null on a card that has no signing application in its ROM.
+    state: Option<CardState>,
     #[serde(serialize_with = "hex::serialize_upper")]
     atr: Vec<u8>,
+    /// Whether it has a display and keys.
+    face: bool,
     in_field: bool,
     /// Where the field's switch stands.
     field_on: bool,
@@ -41,8 +44,9 @@ pub(crate) async fn card(State(hub): State<Arc<Hub>>) -> axum::Json<Glance> {
     let card = hub.card();
     axum::Json(Glance {
         seq: hub.history.marks().latest,
-        state: card.state(),
+        state: card.can_sign().then(|| card.state()),
         atr: card.atr().to_vec(),
+        face: card.has_face(),
         in_field: card.in_field(),
         field_on,
         reader: hub.field.reader(),

@@ -41,7 +41,8 @@ struct Shown<'a> {
     seq: u64,
     /// Number of the event that last changed the screen.
     screen_seq: u64,
-    state: CardState,
+    /// Null on a card that has no signing application in its ROM.
+    state: Option<CardState>,
     blank: bool,
     lines: &'a [String],
     page: usize,
@@ -58,7 +59,7 @@ pub(crate) async fn text(
     if let Some(after) = wait.after {
         hub.history.wait(wait.timeout(), |marks| marks.screen > after).await;
     }
-    let (screen, state, marks) = hub.look();
+    let (screen, state, marks) = hub.look()?;
     let shown = Shown {
         seq: marks.latest,
         screen_seq: marks.screen,
@@ -89,14 +90,14 @@ pub(crate) async fn png(
     if scale == 0 || scale > draw::MAX_SCALE {
         return Err(Problem::bad_request(format!("scale is a number from 1 to {}", draw::MAX_SCALE)));
     }
-    let file = draw::png(&Bitmap::draw(&hub.look().0), scale).map_err(|why| {
+    let file = draw::png(&Bitmap::draw(&hub.look()?.0), scale).map_err(|why| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-picture", format!("{why}; take the SVG instead"))
     })?;
     Ok(([(header::CONTENT_TYPE, "image/png")], file).into_response())
 }
 
 /// `GET /v1/screen.svg`.
-pub(crate) async fn svg(State(hub): State<Arc<Hub>>) -> Response {
-    let file = draw::svg(&Bitmap::draw(&hub.look().0));
-    ([(header::CONTENT_TYPE, "image/svg+xml")], file).into_response()
+pub(crate) async fn svg(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
+    let file = draw::svg(&Bitmap::draw(&hub.look()?.0));
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], file).into_response())
 }
