@@ -86,7 +86,7 @@ mod tests {
     fn other_commands_are_refused() {
         let (mut card, _) = card(&MemoryImage::default(), true);
         assert_eq!(card.transmit(&[CLA, 0x11, 0, 0]), [0x6D, 0x00]);
-        assert_eq!(card.transmit(&[0x90, COUNT_UP, 0, 0]), [0x6E, 0x00]);
+        assert_eq!(card.transmit(&[0x00, COUNT_UP, 0, 0]), [0x6E, 0x00]);
     }
 
     /// The power is cut before, in the middle of and after each write: the count is the old one or the new one, and
