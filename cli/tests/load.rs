@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use support::*;
@@ -157,6 +158,49 @@ fn an_answer_that_is_wrong_is_seen() {
     assert_eq!(report["complaints"]["executed, with the receipt of another payment"], 2, "{report}");
     assert_eq!((&report["executed"], &report["unknown"]), (&18.into(), &0.into()), "{report}");
     assert!(message.contains("2 answers are not as they should be"), "{message}");
+}
+
+#[test]
+fn where_clients_show_certificates_a_load_shows_that_of_its_admin() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    bank(folder);
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for (name, usage) in
+        [("server", ExtendedKeyUsagePurpose::ServerAuth), ("admin", ExtendedKeyUsagePurpose::ClientAuth)]
+    {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        fs::write(folder.join(format!("{name}.pem")), params.signed_by(&key, &authority).unwrap().pem())
+            .unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    ok(
+        folder,
+        &["verifier", "client", "add", "--db", "bank", "boss", "--role", "admin", "--cert", "admin.pem"],
+    );
+    let serve = [
+        "--json",
+        "verifier",
+        "serve",
+        "--db",
+        "bank",
+        "--tls-cert",
+        "server.pem",
+        "--tls-key",
+        "server.key",
+    ];
+    let running =
+        Running::start(folder, &[&serve[..], &["--client-ca", "ca.pem", "--require-client-cert"]].concat());
+    let url = running.json()["url"].as_str().unwrap().to_owned();
+    let load = ["load", "--server", &url, "--ca", "ca.pem", "--cert", "admin.pem", "--key", "admin.key"];
+    let report =
+        ok_json(folder, &[&load[..], &["--reason", "sizing", "--cards", "2", "--payments", "10"]].concat());
+    assert_eq!((&report["result"], &report["executed"]), (&"right".into(), &10.into()), "{report}");
 }
 
 #[test]

@@ -26,7 +26,6 @@ use cards::{Payer, Signed};
 use judge::Judge;
 use own::Own;
 use report::Report;
-use way::Way;
 
 /// How often what may have been decided is asked for again, under the same key.
 const REPETITIONS: usize = 3;
@@ -81,9 +80,8 @@ fn pay(options: &args::Load, bank: &Bank<'_>, stop: &AtomicBool, out: Output) ->
     ))?;
     let mut judge = Judge::new(&signed.payments);
     let progress = Progress::begin("paying");
-    let way = Way::to(bank)?;
     let load = Load {
-        servers: &[way.server()],
+        servers: &[way::to(bank)?],
         connections: options.connections.into(),
         requests: &signed.requests,
         apart: Some(payers.len()),

@@ -1,10 +1,12 @@
 //! The way to a service, for the load generator.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use onetap_conformance::load::Server;
+use onetap_pcsc_host::service::{NotReady, ServiceError};
 
 use super::bank::Bank;
 use crate::exit::Failure;
@@ -12,29 +14,20 @@ use crate::exit::Failure;
 /// How long an address may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the service listens.
-pub(super) struct Way(Server);
-
-impl Way {
-    /// Takes the first address of the service's name that accepts a connection.
-    pub(super) fn to(bank: &Bank<'_>) -> Result<Self, Failure> {
-        let bad = || Failure::Usage(format!("{} cannot be read", bank.url()));
-        let (scheme, authority) = bank.url().split_once("://").ok_or_else(bad)?;
-        let (host, port) = parts(authority, if scheme == "https" { 443 } else { 80 }).ok_or_else(bad)?;
-        let unreachable = |source| Failure::System { what: "reach the service for the load", source };
-        let address = reachable(host, port).map_err(unreachable)?;
-        if scheme != "https" {
-            return Ok(Self(Server::plain(address)));
-        }
-        let failed = |why: &dyn std::fmt::Display| Failure::Usage(format!("TLS to {host}: {why}"));
-        let config = bank.tls().map_err(|why| failed(&why))?;
-        let name = host.to_owned().try_into().map_err(|why| failed(&why))?;
-        Ok(Self(Server::over_tls(address, Arc::new(config), name)))
+/// Where the service listens: the first address of its name that accepts a connection.
+pub(super) fn to(bank: &Bank<'_>) -> Result<Server, Failure> {
+    let bad = || Failure::Usage(format!("{} cannot be read", bank.url()));
+    let (scheme, authority) = bank.url().split_once("://").ok_or_else(bad)?;
+    let (host, port) = parts(authority, if scheme == "https" { 443 } else { 80 }).ok_or_else(bad)?;
+    let unreachable = |error: io::Error| NotReady::from(ServiceError::Unreachable(error.to_string()));
+    let address = reachable(host, port).map_err(unreachable)?;
+    if scheme != "https" {
+        return Ok(Server::plain(address));
     }
-
-    pub(super) fn server(&self) -> Server {
-        self.0.clone()
-    }
+    let failed = |why: &dyn std::fmt::Display| Failure::Usage(format!("TLS to {host}: {why}"));
+    let config = bank.tls().map_err(|why| failed(&why))?;
+    let name = host.to_owned().try_into().map_err(|why| failed(&why))?;
+    Ok(Server::over_tls(address, Arc::new(config), name))
 }
 
 /// Host and port; an IPv6 address without its brackets.
@@ -46,8 +39,8 @@ fn parts(authority: &str, usual: u16) -> Option<(&str, u16)> {
     Some((host.trim_start_matches('[').trim_end_matches(']'), port))
 }
 
-fn reachable(host: &str, port: u16) -> std::io::Result<SocketAddr> {
-    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+fn reachable(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(_) => return Ok(address),
