@@ -67,6 +67,8 @@ pub struct Load<'a> {
     pub requests: &'a [Vec<u8>],
     /// None is begun before the one so many before it is answered: what one card signs is decided in its order.
     pub apart: Option<usize>,
+    /// A request whose connection broke is sent so many times more: the same bytes, hence under the same idempotency key.
+    pub repetitions: u32,
     /// Requests a second, however long the answers take; without, each connection sends the next as soon as it has its answer.
     pub rate: Option<f64>,
     /// After this, nothing more is begun.
@@ -87,7 +89,8 @@ pub fn run(
     see: &mut dyn FnMut(usize, Answer<'_>),
 ) -> Result<Measured, LoadError> {
     let servers: Vec<_> = servers.iter().copied().map(Server::plain).collect();
-    Load { servers: &servers, connections, requests, apart: None, rate: None, time: None, stop: None }
+    let (apart, repetitions, rate) = (None, 0, None);
+    Load { servers: &servers, connections, requests, apart, repetitions, rate, time: None, stop: None }
         .run(see)
 }
 
@@ -153,7 +156,7 @@ impl Run<'_> {
                 return Err(LoadError::Silent { waiting: self.flying });
             }
         }
-        self.measured.elapsed = self.pace.start.elapsed();
+        (self.measured.begun, self.measured.elapsed) = (self.next, self.pace.start.elapsed());
         Ok(self.measured)
     }
 
@@ -177,17 +180,16 @@ impl Run<'_> {
         (self.due() > 0).then(|| {
             (self.next, self.flying) = (self.next + 1, self.flying + 1);
             let number = self.next - 1;
-            Sending { number, sent: 0, due: self.pace.moment(number) }
+            Sending { number, sent: 0, repetitions: 0, due: self.pace.moment(number) }
         })
     }
 
-    /// Lets a connection go on; one that broke is opened anew.
+    /// Lets a connection go on; one that broke is opened anew, and takes the request over that the broken one had.
     fn serve(&mut self, client: &mut Connection, poll: &Poll) -> Result<(), LoadError> {
         if let Err(error) = client.go_on(self) {
-            if let Some(sending) = &client.sending {
-                self.lose(sending, error)?;
-            }
-            *client = Connection::open(poll, self.load, client.number)?;
+            let begun = client.sending.take();
+            let sending = begun.map(|sending| self.broken(sending, error)).transpose()?.flatten();
+            *client = Connection { sending, ..Connection::open(poll, self.load, client.number)? };
         }
         Ok(())
     }
@@ -200,19 +202,27 @@ impl Run<'_> {
         (self.see)(sending.number, answer);
     }
 
-    /// Counts the request that a broken connection had, which is not sent again.
-    fn lose(&mut self, sending: &Sending, error: io::Error) -> Result<(), LoadError> {
+    /// What is to be sent of a request whose connection broke: all of it, unless that was tried often enough.
+    fn broken(&mut self, sending: Sending, error: io::Error) -> Result<Option<Sending>, LoadError> {
         self.measured.broken += 1;
+        if self.measured.broken > HOPELESS && self.measured.samples.is_empty() {
+            return Err(LoadError::NoAnswer(error));
+        }
+        if sending.repetitions < self.load.repetitions {
+            return Ok(Some(Sending { sent: 0, repetitions: sending.repetitions + 1, ..sending }));
+        }
         self.flying -= 1;
         self.settled[sending.number] = true;
-        let hopeless = self.measured.broken > HOPELESS && self.measured.samples.is_empty();
-        if hopeless { Err(LoadError::NoAnswer(error)) } else { Ok(()) }
+        Ok(None)
     }
 }
 
+#[derive(Clone, Copy)]
 struct Sending {
     number: usize,
     sent: usize,
+    /// How often its connection broke.
+    repetitions: u32,
     /// When it should have been begun; as fast as it goes, when it was.
     due: Instant,
 }
@@ -241,11 +251,14 @@ impl Connection {
     /// Sends and receives as much as goes without waiting.
     fn go_on(&mut self, run: &mut Run<'_>) -> io::Result<()> {
         self.stands = true;
+        if self.sending.is_none() {
+            self.listen()?;
+        }
         loop {
             if self.sending.is_none() {
                 self.sending = run.take();
             }
-            let Some(sending) = &mut self.sending else { return self.listen() };
+            let Some(sending) = &mut self.sending else { return Ok(()) };
             let request = &run.load.requests[sending.number];
             if sending.sent < request.len() {
                 let Some(sent) = waiting(self.pipe.write(&request[sending.sent..]))? else { return Ok(()) };

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use onetap_conformance::crowd::{self, Crowd};
@@ -189,6 +192,7 @@ fn at_a_rate_each_request_counts_from_when_it_was_due_however_busy_the_connectio
         connections: 1,
         requests: &requests,
         apart: None,
+        repetitions: 0,
         rate: Some(1_000.0),
         time: None,
         stop: None,
@@ -198,7 +202,50 @@ fn at_a_rate_each_request_counts_from_when_it_was_due_however_busy_the_connectio
     assert!(due.eq((0..100).map(Duration::from_millis)), "{:?}", measured.samples);
     assert!(measured.elapsed >= Duration::from_millis(99), "none is sent before it is due");
     let over = Load { time: Some(Duration::ZERO), ..load };
-    assert_eq!(over.run(&mut |_, _| ()).unwrap().begun(), 0);
+    assert_eq!(over.run(&mut |_, _| ()).unwrap().begun, 0);
+}
+
+/// A way to a server on which the first two connections break once something has come over them.
+fn breaking(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (number, mut client) in listener.incoming().flatten().enumerate() {
+            if number < 2 {
+                client.read_exact(&mut [0]).unwrap();
+                continue;
+            }
+            let server = TcpStream::connect(server).unwrap();
+            let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let mut to = server;
+            thread::spawn(move || std::io::copy(&mut forth, &mut to));
+            thread::spawn(move || std::io::copy(&mut back, &mut client));
+        }
+    });
+    address
+}
+
+#[test]
+fn over_a_failing_network_a_request_is_repeated_under_its_own_key() {
+    let server = StandIn::start().unwrap();
+    let requests: Vec<_> = (0..300).map(keyed).collect();
+    let (servers, mut wrong) = ([Server::plain(breaking(server.address()))], 0);
+    let load = Load {
+        servers: &servers,
+        connections: 4,
+        requests: &requests,
+        apart: None,
+        repetitions: 1,
+        rate: None,
+        time: None,
+        stop: None,
+    };
+    let measured = load.run(&mut |number, answer| {
+        wrong += usize::from(answer.body != number.to_string().as_bytes());
+    });
+    let measured = measured.unwrap();
+    assert_eq!((wrong, measured.samples.len(), measured.begun), (0, 300, 300));
+    assert_eq!(measured.broken, 2, "of four connections two broke");
 }
 
 #[test]
@@ -211,6 +258,7 @@ fn what_is_to_keep_its_order_keeps_it_over_many_connections() {
         connections: 16,
         requests: &requests,
         apart: Some(1),
+        repetitions: 0,
         rate: None,
         time: None,
         stop: None,

@@ -28,7 +28,7 @@ use own::Own;
 use report::Report;
 
 /// How often what may have been decided is asked for again, under the same key.
-const REPETITIONS: usize = 3;
+const REPETITIONS: u32 = 3;
 
 pub(crate) fn run(options: &args::Load, out: Output) -> Result<(), Failure> {
     let page = options.html.as_deref().map(|path| NewFile::create(path, Secrecy::Public)).transpose()?;
@@ -85,6 +85,7 @@ fn pay(options: &args::Load, bank: &Bank<'_>, stop: &AtomicBool, out: Output) ->
         connections: options.connections.into(),
         requests: &signed.requests,
         apart: Some(payers.len()),
+        repetitions: REPETITIONS,
         rate: options.rate,
         time: options.time(),
         stop: Some(stop),
@@ -96,7 +97,7 @@ fn pay(options: &args::Load, bank: &Bank<'_>, stop: &AtomicBool, out: Output) ->
     });
     let measured = measured.map_err(unfinished)?;
     drop(progress);
-    settle(&mut judge, measured.begun(), &signed, &load)?;
+    settle(&mut judge, measured.begun, &signed, &load)?;
     let balances = bank.balances(payers.iter().map(|payer| &payer.account))?;
     Ok(Report::new(options, bank, signed.len(), measured, judge, &payers, &balances))
 }

@@ -74,7 +74,7 @@ impl Report {
         payers: &[Payer],
         found: &[i64],
     ) -> Self {
-        let sent = measured.begun();
+        let sent = measured.begun;
         let unknown = judge.unknown(sent).len();
         let wrong = payers.iter().zip(judge.balances(payers)).zip(found);
         let wrong = wrong.filter(|((_, expected), found)| expected != *found);

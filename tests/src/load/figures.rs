@@ -17,11 +17,13 @@ pub struct Sample {
 pub struct Measured {
     /// From the first request to the last answer.
     pub elapsed: Duration,
+    /// How many requests were begun: so many of the first.
+    pub begun: usize,
     /// All answers, as they came.
     pub samples: Vec<Sample>,
     /// How many answers had which status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests without an answer: the connection broke.
+    /// Connections that broke before the answer to a request.
     pub broken: u64,
 }
 
@@ -29,12 +31,6 @@ impl Measured {
     pub(super) fn add(&mut self, sample: Sample, status: u16) {
         self.samples.push(sample);
         *self.statuses.entry(status).or_default() += 1;
-    }
-
-    /// How many requests were begun: so many of the first.
-    #[must_use]
-    pub fn begun(&self) -> usize {
-        self.samples.len() + usize::try_from(self.broken).unwrap_or(usize::MAX)
     }
 
     /// Answers a second.
