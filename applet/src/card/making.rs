@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use onetap_apdu_spec::crypto::CryptoError;
-use onetap_apdu_spec::gp::ceremony::{self, CeremonyError, Issue, Issuer, Transmit};
+use onetap_apdu_spec::gp::ceremony::{self, Issue, Issuer, Transmit};
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
@@ -12,52 +11,16 @@ use onetap_apdu_spec::sw::StatusWord;
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, PreparedKey};
+use super::error::CardError;
 use super::facade::Card;
-use super::product::{Owner, Product};
+use super::product::Product;
 use crate::gp::{self, IssuerDomain};
 use crate::nvm::{Image, ImageFile, ImageOptions, NvmError, replace_format_1};
-use crate::runtime::Fault;
 use crate::signing::controller::Controller;
 use crate::signing::format_1::Old;
 use crate::signing::order_check::{OrderError, check_order};
 use crate::signing::pin::Pin;
 use crate::signing::{self, NAME, SigningApplet};
-
-/// Why a card cannot be made or opened.
-#[derive(Debug, thiserror::Error)]
-pub enum CardError {
-    /// The order cannot make a card.
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    /// The memory.
-    #[error(transparent)]
-    Nvm(#[from] NvmError),
-    /// The operating system of the card.
-    #[error("the card's operating system: {0}")]
-    Fault(#[from] Fault),
-    /// The issuer's conversation with the new card.
-    #[error("the card could not be issued: {0}")]
-    Issue(#[from] CeremonyError<Infallible>),
-    /// The card refused to be made.
-    #[error("the card refused with {0}")]
-    Refused(StatusWord),
-    /// The power was cut, or the process killed, while the card was made: it may have the keys that everybody knows.
-    #[error(
-        "this card was never finished: what made it was interrupted; make another one, with `onetap card new` or the program of its kind"
-    )]
-    Unfinished,
-    /// The card is of a kind whose modules are not in this program.
-    #[error(
-        "this card is another program's: its modules {0} are not in this one; nothing was changed, open it with its own program"
-    )]
-    Foreign(Owner),
-    /// The image's checksum holds but its content makes no sense.
-    #[error("the card's memory cannot be read; have the issuer block this card and make a new one")]
-    Unreadable,
-    /// A computation failed.
-    #[error("the card's cryptography failed: {0}")]
-    Crypto(#[from] CryptoError),
-}
 
 impl Card {
     /// Makes a card in empty memory and does the issuer's part too: all over its APDUs, as with any card. It

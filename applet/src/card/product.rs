@@ -1,12 +1,11 @@
 //! Kinds of cards: what is in their ROM, and what their manufacturer makes of it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::environment::Environment;
+use super::error::{CardError, Owner};
 use super::facade::Card;
 use super::face::Face;
-use super::making::CardError;
 use crate::nvm::{Image, Nvm};
 use crate::runtime::{Aid, Fault, Module, Options, Runtime};
 
@@ -86,7 +85,7 @@ impl Product {
         let foreign: Vec<Aid> =
             runtime.instances().map(|instance| instance.module).filter(|aid| !self.has(aid)).collect();
         if !foreign.is_empty() {
-            return Err(CardError::Foreign(Owner(foreign)));
+            return Err(CardError::Foreign(Owner::of(foreign)));
         }
         if runtime.instances().next().is_none() && !self.instances.is_empty() {
             return Err(CardError::Unfinished);
@@ -100,33 +99,5 @@ impl Product {
 
     fn card(&self, runtime: Runtime) -> Card {
         Card::new(runtime, self.face.as_ref().map(|make| make()))
-    }
-}
-
-/// Whose a card is: the modules that it has instances of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(Vec<Aid>);
-
-impl Owner {
-    /// The modules' names.
-    #[must_use]
-    pub fn modules(&self) -> &[Aid] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Owner {
-    /// Each name in hexadecimal and, as far as it is text, as that: `F0434F554E54 (.COUNT)`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, module) in self.0.iter().enumerate() {
-            let separator = if n == 0 { "" } else { ", " };
-            write!(f, "{separator}{module}")?;
-            let letters = module.as_bytes().iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
-            if letters > 2 {
-                let printed = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
-                write!(f, " ({})", module.as_bytes().iter().map(printed).collect::<String>())?;
-            }
-        }
-        Ok(())
     }
 }
