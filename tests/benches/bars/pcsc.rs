@@ -2,13 +2,19 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::Form;
 use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::sw::StatusWord;
+use onetap_applet::Environment;
+use onetap_applet::applets::Echo;
+use onetap_applet::card::Product;
 use onetap_applet::front::vpcd::{Stop, VpcdConfig, serve};
+use onetap_applet::nvm::MemoryImage;
+use onetap_applet::runtime::DEFAULT_SELECTED;
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{Atr, Deadline, Disposition, Reader as _, ReaderError, Transport};
 
@@ -37,6 +43,43 @@ pub(crate) fn measure(folder: &Path) -> Fallible<Vec<Row>> {
         stop.stop();
         rows
     })
+    .and_then(|mut rows| {
+        rows.insert(1, applet()?);
+        Ok(rows)
+    })
+}
+
+/// An applet of the tutorial, a card without a display and keys, beside a bare card that echoes by heart.
+fn applet() -> Fallible<Row> {
+    let name = Echo::name();
+    let product = Product::new(&[Echo::module()]).instance(name, name, [DEFAULT_SELECTED, 0, 0], &[]);
+    let card = product.make(Box::new(MemoryImage::default()), Environment::default())?;
+    let (card, stop) = (Arc::new(Mutex::new(card)), Stop::new());
+    for reader in virtual_readers()? {
+        wait_for_removal(&reader, &Deadline::after(WAIT))?;
+    }
+    std::thread::scope(|scope| {
+        let inner = stop.clone();
+        scope.spawn(move || serve(&card, &VpcdConfig::default(), &inner));
+        let row = echoes();
+        stop.stop();
+        row
+    })
+}
+
+fn echoes() -> Fallible<Row> {
+    const COMMAND: [u8; 22] = *b"\x80\x10\x00\x00\x1016 bytes to say.\x00";
+    let answer = [&COMMAND[5..21], &StatusWord::OK.to_bytes()].concat();
+    let [first, second] = virtual_readers()?;
+    let _bare = Bare::insert(SECOND_SLOT, vec![(COMMAND.to_vec(), answer)], Manner::Quick)?;
+    let connect = |name: &str| {
+        wait_for_card(&Wanted::in_reader(name), &Deadline::after(WAIT))?.connect(&Deadline::after(LONG))
+    };
+    let (mut ours, mut bare) = (connect(&first)?, connect(&second)?);
+    let (_, row) = round_trip("APDU to an applet of the tutorial, p50", &mut *ours, &mut *bare, &COMMAND)?;
+    ours.release(Disposition::Leave)?;
+    bare.release(Disposition::Leave)?;
+    Ok(row)
 }
 
 fn compare(payer: &Payer) -> Fallible<Vec<Row>> {
@@ -49,7 +92,8 @@ fn compare(payer: &Payer) -> Fallible<Vec<Row>> {
     {
         let mut reader = wait_for_card(&Wanted::in_reader(&second), &Deadline::after(WAIT))?;
         let mut bare = reader.connect(&Deadline::after(LONG))?;
-        let (our_time, row) = round_trip(&mut *ours, &mut *bare, &status)?;
+        let name = "APDU through pcscd and vpcd, p50";
+        let (our_time, row) = round_trip(name, &mut *ours, &mut *bare, &status)?;
         rows.push(row);
         rows.extend(transactions(payer, &mut *ours, &mut *bare, &answers)?);
         bare.release(Disposition::Leave)?;
@@ -72,14 +116,19 @@ fn record(payer: &Payer, ours: &mut dyn Transport) -> Fallible<(Vec<u8>, Answers
 }
 
 /// The p50 of one APDU, by turns; with ours in seconds.
-fn round_trip(ours: &mut dyn Transport, bare: &mut dyn Transport, apdu: &[u8]) -> Fallible<(f64, Row)> {
+fn round_trip(
+    name: &'static str,
+    ours: &mut dyn Transport,
+    bare: &mut dyn Transport,
+    apdu: &[u8],
+) -> Fallible<(f64, Row)> {
     let (mut our_times, mut bare_times) = (Vec::new(), Vec::new());
     for _ in 0..CALLS {
         our_times.push(seconds(|| ours.transmit(black_box(apdu)))?);
         bare_times.push(seconds(|| bare.transmit(black_box(apdu)))?);
     }
     let (ours, bare) = (median(our_times), median(bare_times));
-    let row = Row::new("APDU through pcscd and vpcd, p50", ours * 1e6, "bare card", bare * 1e6, ours / bare);
+    let row = Row::new(name, ours * 1e6, "bare card", bare * 1e6, ours / bare);
     Ok((ours, row.at_most(1.15)))
 }
 
