@@ -9,7 +9,7 @@
 //! | [`applets`] | two small example applets; [`tutorial`]: how to write one |
 //! | [`gp`] | the issuer security domain: GlobalPlatform |
 //! | `signing` | the signing applet in the modules of P-25, and the display controller beside it |
-//! | [`front`] | the ways in, for any card: a function call, the virtual reader of vsmartcard, with the feature `panel` a page, with the feature `program` a whole program |
+//! | [`front`] | the ways in, for any card: a function call, the virtual reader of vsmartcard, and by features a page (`panel`), a terminal (`tui`), a whole program (`program`) |
 //!
 //! A whole transaction, seen from the card:
 //!

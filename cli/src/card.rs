@@ -9,7 +9,6 @@ mod press;
 mod run;
 mod seat;
 mod tear;
-mod tui;
 
 use std::path::Path;
 

@@ -6,6 +6,8 @@ mod in_process;
 pub mod panel;
 #[cfg(feature = "program")]
 pub mod program;
+#[cfg(feature = "tui")]
+pub mod tui;
 pub mod vpcd;
 
 use std::sync::{MutexGuard, PoisonError};

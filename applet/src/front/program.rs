@@ -21,11 +21,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use onetap_page::PageError;
 
 use super::InProcess;
 use super::panel::{Field, Panel, PanelConfig, Rehearsal};
+use super::tui::{self, TuiError};
 use super::vpcd::{self, DEFAULT_ADDR, Meeting, Notice, Stop, VpcdConfig, VpcdError};
 use crate::card::{Card, CardError, Environment, Interface, Product, SharedCard};
 use crate::nvm::{Cut, How, Image, ImageFile, ImageOptions, TearingImage};
@@ -78,6 +79,7 @@ struct Place {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("hand").args(["panel", "tui"]).multiple(true))]
 struct Run {
     #[command(flatten)]
     at: Place,
@@ -87,8 +89,8 @@ struct Run {
     /// vpcd's reversed mode: wait there for the reader to come
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "vpcd")]
     listen: Option<SocketAddr>,
-    /// No virtual reader: the panel brings the field
-    #[arg(long, requires = "panel", conflicts_with_all = ["vpcd", "listen"])]
+    /// No virtual reader: panel or terminal bring the field
+    #[arg(long, requires = "hand", conflicts_with_all = ["vpcd", "listen"])]
     no_vpcd: bool,
     /// Serve the card's panel there (a free port if left out)
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
@@ -97,9 +99,23 @@ struct Run {
     /// numbers follow from the seed, the image stays as it is
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "1", requires = "panel")]
     rehearse: Option<u64>,
+    /// Show the card in this terminal: what the reader sees and, if it has them, display and keys
+    #[arg(long)]
+    tui: bool,
     /// Give the answer to reset of a contactless card
     #[arg(long)]
     contactless: bool,
+}
+
+impl Run {
+    /// Where the card meets its reader, if not at the panel or in the terminal.
+    fn meeting(&self) -> Result<Option<Meeting>, VpcdError> {
+        match self.listen {
+            _ if self.no_vpcd => Ok(None),
+            Some(addr) => Meeting::listen(addr).map(Some),
+            None => Ok(Some(Meeting::At(self.vpcd))),
+        }
+    }
 }
 
 /// The bytes of a command.
@@ -130,6 +146,8 @@ enum ProgramError {
     Reader(#[from] VpcdError),
     #[error(transparent)]
     Panel(#[from] PageError),
+    #[error(transparent)]
+    Terminal(#[from] TuiError),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
@@ -141,7 +159,7 @@ impl ProgramError {
             Self::Usage(_) => 2,
             Self::Reader(_) => 4,
             Self::Card(_) => 8,
-            Self::Panel(_) | Self::Output(_) => 9,
+            Self::Panel(_) | Self::Terminal(_) | Self::Output(_) => 9,
         }
     }
 }
@@ -197,46 +215,71 @@ fn open(product: &Product, path: &Path) -> Result<Card, CardError> {
 
 /// Serves the card until it is interrupted. Killing the process takes the card out of the field.
 fn in_reader(product: &Product, options: &Run, out: &mut dyn io::Write) -> Result<(), ProgramError> {
-    let image = &options.at.image;
-    let mut card = open(product, image)?;
-    let mut rehearsal = None;
-    if let Some(seed) = options.rehearse {
-        drop(card);
-        let product = product.clone();
-        let (copy, wound) = Rehearsal::of(image, seed, move |image, env| product.open(image, env))?;
-        (card, rehearsal) = (copy, Some(wound));
-    }
+    let (mut card, rehearsal) = card_to_run(product, options)?;
     if options.contactless {
         card.set_interface(Interface::Contactless);
     }
     let (card, stop) = (shared(card), Stop::new());
     let field = if options.no_vpcd { Field::Panel } else { Field::Vpcd(stop.clone()) };
-    let panel = options.panel.map(|addr| {
-        let config = PanelConfig { addr, field, ..PanelConfig::default() };
-        let config = match rehearsal {
-            Some(rehearsal) => rehearsal.into_panel(config),
-            None => config,
-        };
-        Panel::serve(Arc::clone(&card), config)
-    });
-    let panel = panel.transpose()?;
+    let panel = options.panel.map(|addr| serve_panel(&card, addr, field.clone(), rehearsal)).transpose()?;
     if let Some(panel) = &panel {
         writeln!(out, "its panel: {}", panel.url())?;
     }
-    if options.no_vpcd {
-        out.flush()?;
-        loop {
-            std::thread::park();
-        }
+    let meeting = options.meeting()?;
+    if let Some(meeting) = &meeting {
+        writeln!(out, "the card goes into the virtual reader at {}", meeting.addr()?)?;
     }
-    let meeting = match options.listen {
-        Some(addr) => Meeting::listen(addr)?,
-        None => Meeting::At(options.vpcd),
-    };
-    writeln!(out, "the card goes into the virtual reader at {}", meeting.addr()?)?;
     out.flush()?;
+    match (meeting, options.tui) {
+        (None, true) => Ok(tui::show(&card, &field, &mut || false)?),
+        (None, false) => loop {
+            std::thread::park();
+        },
+        (Some(meeting), false) => serve(&card, meeting, &stop, &mut tell),
+        (Some(meeting), true) => std::thread::scope(|scope| {
+            let served = scope.spawn(|| serve(&card, meeting, &stop, &mut |_| ()));
+            let shown = tui::show(&card, &field, &mut || served.is_finished());
+            stop.stop();
+            // A door that panicked has said so itself.
+            served.join().unwrap_or(Ok(()))?;
+            Ok(shown?)
+        }),
+    }
+}
+
+/// The card of the image, or a copy of it to be rehearsed with.
+fn card_to_run(product: &Product, options: &Run) -> Result<(Card, Option<Rehearsal>), CardError> {
+    let image = &options.at.image;
+    let card = open(product, image)?;
+    let Some(seed) = options.rehearse else { return Ok((card, None)) };
+    drop(card);
+    let product = product.clone();
+    let (copy, rehearsal) = Rehearsal::of(image, seed, move |image, env| product.open(image, env))?;
+    Ok((copy, Some(rehearsal)))
+}
+
+fn serve_panel(
+    card: &SharedCard,
+    addr: SocketAddr,
+    field: Field,
+    rehearsal: Option<Rehearsal>,
+) -> Result<Panel, PageError> {
+    let config = PanelConfig { addr, field, ..PanelConfig::default() };
+    let config = match rehearsal {
+        Some(rehearsal) => rehearsal.into_panel(config),
+        None => config,
+    };
+    Panel::serve(Arc::clone(card), config)
+}
+
+fn serve(
+    card: &SharedCard,
+    meeting: Meeting,
+    stop: &Stop,
+    tell: &mut dyn FnMut(Notice),
+) -> Result<(), ProgramError> {
     let config = VpcdConfig { meeting, leave_when_delivered: false, give_up_after: Some(PATIENCE) };
-    vpcd::serve_telling(&card, &config, &stop, &mut tell)?;
+    vpcd::serve_telling(card, &config, stop, tell)?;
     Ok(())
 }
 

@@ -6,12 +6,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use onetap_apdu_spec::command::CardState;
+use onetap_applet::front::tui::{self, TuiError};
 use onetap_applet::front::vpcd::{self, Left, Meeting, Notice, Stop, VpcdConfig};
 use onetap_applet::{Screen, SharedCard};
 
 use super::press::{Shown, TICK, lock};
 use super::seat::{self, End, Seat};
-use super::tui;
 use crate::args;
 use crate::exit::Failure;
 use crate::interrupt;
@@ -38,7 +38,7 @@ pub(super) fn run(options: &args::CardRun, out: Output) -> Result<(), Failure> {
         Ok(())
     });
     let result = started.and_then(|()| match seats.as_slice() {
-        [seat] if options.tui => tui::show(&seat.card, &seat.field, &ended),
+        [seat] if options.tui => show(seat, &ended),
         _ => {
             watch_displays(&seats);
             wait(&ended, seats.len())
@@ -46,6 +46,24 @@ pub(super) fn run(options: &args::CardRun, out: Output) -> Result<(), Failure> {
     });
     leave(&seats, served);
     result
+}
+
+/// Shows the card in this terminal. Its holder reads on after the one tap.
+fn show(seat: &Seat, ended: &Receiver<End>) -> Result<(), Failure> {
+    let mut failed = None;
+    tui::show(&seat.card, &seat.field, &mut || match ended.try_recv() {
+        Ok(End::Failed(failure)) => {
+            failed = Some(failure);
+            true
+        }
+        Ok(End::Interrupted) => true,
+        Ok(End::Done) | Err(_) => false,
+    })
+    .map_err(|why| match why {
+        TuiError::Draw(why) => Failure::Output(why),
+        TuiError::Keys(why) => Failure::Input(why),
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// Until no card is left, one failed, or it is interrupted.

@@ -1,4 +1,4 @@
-//! The card in a terminal, for those who come over SSH: display, keys, and what the reader sees.
+//! A card in a terminal, for those who come over SSH: what the reader sees and, if the card has them, display and keys.
 
 mod view;
 use view::Face;
@@ -6,22 +6,34 @@ use view::Face;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::decode::{command_row, describe_command, describe_response};
-use onetap_applet::card::{Event, Observer};
-use onetap_applet::front::panel::Field;
-use onetap_applet::{Key, SharedCard};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::press::{Shown, TICK, lock};
-use super::seat::End;
-use crate::exit::Failure;
+use super::lock;
+use super::panel::Field;
+use crate::card::{Event, Observer, SharedCard};
+use crate::signing::keys::Key;
 
 /// Most lines of the log that are kept.
 const MOST_LOGGED: usize = 200;
+/// How often the card's time passes and the picture is drawn anew.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Why a card is no longer shown.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// The terminal takes no output.
+    #[error("cannot draw in this terminal: {0}")]
+    Draw(io::Error),
+    /// The terminal gives no keys.
+    #[error("nothing can be read from the keyboard: {0}")]
+    Keys(io::Error),
+}
 
 /// What a key of the keyboard does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +43,17 @@ enum Action {
     Quit,
 }
 
-/// Shows the card until the user quits, or `ended` says that it is over.
-pub(super) fn show(card: &SharedCard, field: &Field, ended: &Receiver<End>) -> Result<(), Failure> {
+/// Shows the card until the user quits, or `is_over` says so.
+///
+/// # Errors
+/// [`TuiError`].
+pub fn show(card: &SharedCard, field: &Field, is_over: &mut dyn FnMut() -> bool) -> Result<(), TuiError> {
     let told = watch(card);
-    let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
-    let result =
-        Session { card, field, told, notice: String::new(), log: VecDeque::new() }.run(&mut terminal, ended);
+    let mut terminal = ratatui::try_init().map_err(TuiError::Draw)?;
+    let session = Session { card, field, told, notice: String::new(), log: VecDeque::new() };
+    let result = session.run(&mut terminal, is_over);
     // The display may have held the joint password: it goes with the alternate screen.
-    ratatui::try_restore().map_err(Failure::Output)?;
+    ratatui::try_restore().map_err(TuiError::Draw)?;
     result
 }
 
@@ -82,18 +97,19 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(mut self, terminal: &mut DefaultTerminal, ended: &Receiver<End>) -> Result<(), Failure> {
+    fn run(
+        mut self,
+        terminal: &mut DefaultTerminal,
+        is_over: &mut dyn FnMut() -> bool,
+    ) -> Result<(), TuiError> {
         loop {
             let face = self.look();
-            terminal.draw(|frame| view::draw(frame, &face)).map_err(Failure::Output)?;
+            terminal.draw(|frame| view::draw(frame, &face)).map_err(TuiError::Draw)?;
             self.log = face.log;
-            match ended.try_recv() {
-                Ok(End::Failed(failure)) => return Err(failure),
-                Ok(End::Interrupted) => return Ok(()),
-                // The holder reads on after the one tap.
-                Ok(End::Done) | Err(_) => {}
+            if is_over() {
+                return Ok(());
             }
-            match next_action().map_err(Failure::Input)? {
+            match next_action().map_err(TuiError::Keys)? {
                 Some(Action::Quit) => return Ok(()),
                 Some(action) => self.act(action),
                 None => {}
@@ -106,13 +122,14 @@ impl Session<'_> {
         self.log.extend(self.told.try_iter());
         let surplus = self.log.len().saturating_sub(MOST_LOGGED);
         self.log.drain(..surplus);
-        let (shown, in_field) = {
+        let (screen, in_field) = {
             let mut card = lock(self.card);
-            (Shown::look(&mut card), card.in_field())
+            let screen = card.screen();
+            (card.has_face().then_some(screen), card.in_field())
         };
         let field_on = self.field.is_on(self.card);
         let log = std::mem::take(&mut self.log);
-        Face { shown, in_field, field_on, notice: self.notice.clone(), log }
+        Face { screen, in_field, field_on, notice: self.notice.clone(), log }
     }
 
     fn act(&mut self, action: Action) {

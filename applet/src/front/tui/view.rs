@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use onetap_apdu_spec::text::glyph_width;
-use onetap_applet::{COLUMNS, LINES};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph};
 
-use super::super::press::Shown;
+use crate::signing::display::{COLUMNS, LINES, Screen};
 
 /// The display with its frame and a space on either side.
 #[allow(clippy::cast_possible_truncation, reason = "small constants")]
@@ -19,18 +18,15 @@ const DISPLAY: (u16, u16) = (COLUMNS as u16 + 4, LINES as u16 + 2);
 const KEYS: u16 = 8;
 /// Columns that it takes to show card and log side by side.
 const WIDE: u16 = 70;
-const SHORTCUTS: [(&str, &str); 6] = [
-    ("← →", "previous, next page"),
-    ("Enter", "confirm"),
-    ("Esc", "cancel"),
-    ("0 … 9, ⌫", "PIN, clear"),
-    ("f", "field on, off"),
-    ("q", "quit"),
-];
+/// Keys of the card, which some have not.
+const CARD_KEYS: [(&str, &str); 4] =
+    [("← →", "previous, next page"), ("Enter", "confirm"), ("Esc", "cancel"), ("0 … 9, ⌫", "PIN, clear")];
+const OTHER_KEYS: [(&str, &str); 2] = [("f", "field on, off"), ("q", "quit")];
 
 /// What the terminal shows.
 pub(super) struct Face {
-    pub(super) shown: Shown,
+    /// What the display shows; `None` on a card without one.
+    pub(super) screen: Option<Screen>,
     pub(super) in_field: bool,
     pub(super) field_on: bool,
     /// Why the last key did nothing.
@@ -56,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, face: &Face) {
     let [display, keys] =
         Layout::vertical([Constraint::Length(DISPLAY.1), Constraint::Max(KEYS)]).areas(card);
     draw_display(frame, face, display);
-    draw_keys(frame, keys);
+    draw_keys(frame, face, keys);
     draw_log(frame, face, log);
 }
 
@@ -68,17 +64,22 @@ fn draw_display(frame: &mut Frame<'_>, face: &Face, area: Rect) {
         (false, false) => "field off",
     };
     let mut block = Block::bordered().title(format!(" {place} "));
-    if face.shown.pages > 0 {
-        block = block
-            .title_bottom(Line::raw(format!(" {}/{} ", face.shown.page, face.shown.pages)).right_aligned());
+    let Some(screen) = &face.screen else {
+        frame.render_widget(Paragraph::new(" no display").block(block), area);
+        return;
+    };
+    if !screen.is_blank() {
+        let pages = format!(" {}/{} ", screen.page_number(), screen.pages());
+        block = block.title_bottom(Line::raw(pages).right_aligned());
     }
-    let lines: Vec<Line<'_>> = face.shown.lines.iter().map(|line| Line::raw(format!(" {line}"))).collect();
+    let lines: Vec<Line<'_>> = screen.lines().iter().map(|line| Line::raw(format!(" {line}"))).collect();
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn draw_keys(frame: &mut Frame<'_>, area: Rect) {
+fn draw_keys(frame: &mut Frame<'_>, face: &Face, area: Rect) {
+    let of_the_card = CARD_KEYS.iter().filter(|_| face.screen.is_some());
     let lines: Vec<Line<'_>> =
-        SHORTCUTS.iter().map(|(key, does)| Line::raw(format!(" {key:<10} {does}"))).collect();
+        of_the_card.chain(&OTHER_KEYS).map(|(key, does)| Line::raw(format!(" {key:<10} {does}"))).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Keys ")), area);
 }
 

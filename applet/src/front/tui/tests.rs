@@ -1,12 +1,18 @@
 //! The terminal's picture of the card, and its keys, without a terminal.
 
-use onetap_apdu_spec::suite::Suite;
-use onetap_applet::DEBOUNCE_MS;
-use onetap_conformance::world::{Route, World};
+use std::sync::{Arc, Mutex};
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::Environment;
+use crate::applets::Echo;
+use crate::card::{self, Product};
+use crate::nvm::MemoryImage;
+use crate::runtime::{DEFAULT_SELECTED, Runtime};
+use crate::signing::controller::KeyRefused;
+use crate::signing::display::Screen;
 
 fn picture(face: &Face, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -15,16 +21,10 @@ fn picture(face: &Face, width: u16, height: u16) -> String {
 }
 
 fn face(lines: &[&str], log: &[&str]) -> Face {
-    let shown = Shown {
-        state: onetap_apdu_spec::command::CardState::Showing,
-        lines: lines.iter().map(|&line| line.to_owned()).collect(),
-        page: 1,
-        pages: 4,
-        frame: String::new(),
-    };
+    let lines: Vec<_> = lines.iter().map(|&line| line.to_owned()).collect();
     let notice = "read all pages first, then wait a moment".to_owned();
     let log = log.iter().map(|&line| line.to_owned()).collect();
-    Face { shown, in_field: false, field_on: true, notice, log }
+    Face { screen: Some(Screen::page(&lines, 1, 4)), in_field: false, field_on: true, notice, log }
 }
 
 #[test]
@@ -52,33 +52,65 @@ fn the_end_of_the_log_is_what_is_seen() {
     }
 }
 
-#[test]
-fn a_payment_is_watched_and_its_keys_are_pressed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(folder.path(), Suite::default(), Route::InProcess).unwrap();
-    let card = world.card.clone();
-    let mut session = Session {
-        card: &card,
-        field: &Field::Panel,
-        told: watch(&card),
-        notice: String::new(),
-        log: VecDeque::new(),
-    };
-    world.plain_tap(&world.draft(12_34).unwrap()).unwrap();
-    world.clock.advance(DEBOUNCE_MS);
-    let shown = picture(&session.look(), 100, 30);
-    assert!(
-        shown.contains("12.34 EUR") && shown.contains(" 1/") && shown.contains("VIRTUAL CARD"),
-        "{shown}"
-    );
+/// Shows the last key, and takes all but one.
+struct LastKey(Option<Key>);
 
+impl card::Face for LastKey {
+    fn press(&mut self, key: Key, _: &mut Runtime) -> Result<(), KeyRefused> {
+        if key == Key::Confirm {
+            return Err(KeyRefused::Other("not this one"));
+        }
+        self.0 = Some(key);
+        Ok(())
+    }
+
+    fn screen(&mut self, _: &mut Runtime) -> Screen {
+        self.0.map_or_else(Screen::blank, |key| Screen::text(&format!("{key:?}")))
+    }
+}
+
+fn echo() -> Product {
+    Product::new(&[Echo::module()]).instance(Echo::name(), Echo::name(), [DEFAULT_SELECTED, 0, 0], &[])
+}
+
+fn shared(product: &Product) -> SharedCard {
+    let made = product.make(Box::new(MemoryImage::default()), Environment::default());
+    Arc::new(Mutex::new(made.unwrap()))
+}
+
+fn session(card: &SharedCard) -> Session<'_> {
+    let (notice, log) = (String::new(), VecDeque::new());
+    Session { card, field: &Field::Panel, told: watch(card), notice, log }
+}
+
+#[test]
+fn a_card_is_watched_and_its_keys_are_pressed() {
+    let card = shared(&echo().face(|| LastKey(None)));
+    let mut session = session(&card);
     session.act(Action::Press(Key::Confirm));
-    assert!(session.notice.contains("read all pages"), "{}", session.notice);
+    assert_eq!(session.notice, "not this one");
     session.act(Action::Press(Key::Next));
     assert!(session.notice.is_empty());
-    assert!(picture(&session.look(), 100, 30).contains(" 2/"));
+    let shown = picture(&session.look(), 100, 30);
+    assert!(shown.contains("│ Next") && shown.contains(" 1/1 ") && shown.contains("VIRTUAL CARD"), "{shown}");
     session.act(Action::SwitchField);
     assert!(picture(&session.look(), 100, 30).contains("in the field"));
+    assert_eq!(lock(&card).transmit(&[0x80, 0x10, 0, 0]), [0x90, 0x00]);
+    let face = session.look();
+    assert!(face.log.iter().any(|line| line.contains("9000")), "{:?}", face.log);
+}
+
+#[test]
+fn a_card_without_a_face_shows_its_log_and_no_keys_of_its_own() {
+    let card = shared(&echo());
+    let mut session = session(&card);
+    session.act(Action::Press(Key::Next));
+    assert!(session.notice.contains("no keys"), "{}", session.notice);
+    let shown = picture(&session.look(), 100, 30);
+    assert!(
+        shown.contains("no display") && shown.contains("field on, off") && !shown.contains("confirm"),
+        "{shown}"
+    );
 }
 
 #[test]
