@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::command::{self, CardState, CardStatus, Command, CommandSpec, Name};
 use onetap_apdu_spec::digest::Subject;
+use onetap_apdu_spec::gp::GpCommand;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::signed::SignatureMessage;
@@ -38,16 +39,23 @@ fn apdu_forms_and_refusals_in_their_order() {
     }
 }
 
-/// What a card in `state` says to one APDU, as far as this crate decides it.
+/// What a card in `state` says to one APDU, as far as this crate decides it. Where the application is not selected, the
+/// issuer's security domain is, by default; without a name SELECT means it, too.
 fn answer(state_name: &str, data: &[u8]) -> StatusWord {
     judge(state_name, data).err().unwrap_or(StatusWord::OK)
 }
 
 fn judge(state_name: &str, data: &[u8]) -> Result<(), StatusWord> {
     let apdu = CommandApdu::parse(data).map_err(|_| StatusWord::WRONG_LENGTH)?;
+    let is_select = apdu.ins == Name::Select.spec().ins;
+    if state_name == "unselected" && !is_select {
+        return GpCommand::parse(&apdu).map(drop);
+    }
+    if (apdu.cla, apdu.p1) == (0, 4) && is_select && apdu.data.is_empty() {
+        return Ok(());
+    }
     let row = command::recognise(&apdu)?;
-    let selected = state_name != "unselected" || row.name == Name::Select;
-    if !selected || (state_name != "unselected" && !row.allowed_in(state(state_name))) {
+    if !is_select && !row.allowed_in(state(state_name)) {
         return Err(StatusWord::CONDITIONS);
     }
     match Command::parse(row, &apdu)? {

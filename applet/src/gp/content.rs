@@ -6,14 +6,14 @@ use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
 use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::{IssuerDomain, Personalising};
+use super::domain::{Personalising, Session};
 use super::{NAME, keys, manager, package_of};
 use crate::runtime::{Aid, Context, DEFAULT_SELECTED, LOCKED, Reply};
 
 /// The confirmation that is none: no delegated management here.
 const NO_CONFIRMATION: [u8; 1] = [0];
 
-impl IssuerDomain {
+impl Session {
     pub(super) fn install(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,5 +1,7 @@
 //! The applet: opens the secure channel, takes commands off it, and secures what is answered.
 
+use std::collections::BTreeMap;
+
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::class::is_secured;
 use onetap_apdu_spec::gp::command::IsdObject;
@@ -14,10 +16,17 @@ use crate::runtime::{Aid, Applet, CardLifeCycle, Context, Fault, Reply};
 /// Nothing that tells one card from another: anybody in reach can ask for it.
 const DIVERSIFICATION: DiversificationData = [0; 10];
 
-/// The issuer security domain. Keys and their counters are in persistent memory; all below is gone with
-/// power, deselection, or a wrong MAC.
+/// The issuer security domain. Keys and their counters are in persistent memory. What a host does with it on one logical
+/// channel is a session of its own: a secure channel opened on one says nothing on another.
 #[derive(Debug, Default)]
 pub struct IssuerDomain {
+    /// By logical channel, since the first command there.
+    sessions: BTreeMap<u8, Session>,
+}
+
+/// One logical channel's. All of it is gone with power, deselection, or a wrong MAC.
+#[derive(Debug, Default)]
+pub(super) struct Session {
     channel: Channel,
     /// The application that STORE DATA is for.
     pub(super) personalising: Option<Personalising>,
@@ -55,7 +64,9 @@ impl IssuerDomain {
     pub(crate) fn is_blank(cx: &Context<'_>) -> Result<bool, Fault> {
         keys::are_initial(cx)
     }
+}
 
+impl Session {
     fn close(&mut self) {
         *self = Self::default();
     }
@@ -174,18 +185,18 @@ impl Applet for IssuerDomain {
         Ok(Self::default())
     }
 
-    fn select(&mut self, _: &mut Context<'_>, reply: &mut Reply) -> Result<(), StatusWord> {
-        self.close();
+    fn select(&mut self, cx: &mut Context<'_>, reply: &mut Reply) -> Result<(), StatusWord> {
+        self.sessions.remove(&cx.channel());
         reply.send(&gp::isd_fci());
         Ok(())
     }
 
-    fn deselect(&mut self, _: &mut Context<'_>) {
-        self.close();
+    fn deselect(&mut self, cx: &mut Context<'_>) {
+        self.sessions.remove(&cx.channel());
     }
 
     fn reset(&mut self) {
-        self.close();
+        self.sessions.clear();
     }
 
     fn admit(&mut self, _: &mut Context<'_>, part: &CommandApdu<'_>) -> Result<usize, StatusWord> {
@@ -193,6 +204,17 @@ impl Applet for IssuerDomain {
         Err(if known { StatusWord::NO_CHAINING } else { StatusWord::WRONG_INS })
     }
 
+    fn process(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &CommandApdu<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), StatusWord> {
+        self.sessions.entry(cx.channel()).or_default().process(cx, command, reply)
+    }
+}
+
+impl Session {
     fn process(
         &mut self,
         cx: &mut Context<'_>,

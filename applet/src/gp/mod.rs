@@ -36,7 +36,7 @@ pub fn privileges() -> [u8; 3] {
 /// Its module.
 #[must_use]
 pub fn module() -> Module {
-    Module::new::<IssuerDomain>(NAME).secure_messaging()
+    Module::new::<IssuerDomain>(NAME).secure_messaging().multiselectable()
 }
 
 /// The package that a module is in; `None` for the security domain's own, which cannot be installed again.

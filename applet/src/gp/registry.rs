@@ -5,14 +5,14 @@ use onetap_apdu_spec::gp::registry::{Entry, GetStatus, RegistryEntry, Scope, Set
 use onetap_apdu_spec::gp::status;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::{Cursor, IssuerDomain};
+use super::domain::{Cursor, Session};
 use super::{NAME, manager, package_of};
 use crate::runtime::{Context, Instance, LOCKED, Manager, Reply};
 
 /// Most bytes of entries in one answer: secured, it still fits the short form.
 const MAX_ANSWER: usize = 224;
 
-impl IssuerDomain {
+impl Session {
     pub(super) fn get_status(
         &mut self,
         cx: &mut Context<'_>,

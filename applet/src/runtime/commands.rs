@@ -18,8 +18,8 @@ const OPEN: u8 = 0x00;
 const CLOSE: u8 = 0x80;
 
 impl Runtime {
-    /// SELECT by name (ISO/IEC 7816-4 §11.2.2). A name that nobody has leaves all as it is. On a channel that
-    /// is closed: 6881, from before.
+    /// SELECT by name (ISO/IEC 7816-4 §11.2.2); without one, of the issuer's security domain (GPCS §11.9). A name that
+    /// nobody has leaves all as it is. On a channel that is closed: 6881, from before.
     pub(super) fn select(&mut self, channel: u8, apdu: &CommandApdu<'_>) -> Result<(), StatusWord> {
         let quiet = match apdu.p2 & !OCCURRENCE {
             0 => false,
@@ -29,7 +29,7 @@ impl Runtime {
         if apdu.p1 != BY_NAME {
             return Err(StatusWord::WRONG_P1P2);
         }
-        if apdu.data.is_empty() || apdu.data.len() > AID_MAX {
+        if apdu.data.len() > AID_MAX {
             return Err(StatusWord::WRONG_LENGTH);
         }
         let current = self.system.channels.selected(channel);

@@ -157,18 +157,32 @@ impl System {
         self.slots.iter().position(|slot| slot.as_ref().is_some_and(|slot| slot.instance.aid == *aid))
     }
 
-    /// The slot that a name, whole or partial, means to a reader.
+    /// The slot that a name, whole, partial or none, means to a reader.
     pub(super) fn find(&self, name: &[u8], occurrence: Occurrence, current: Option<usize>) -> Option<usize> {
+        if name.is_empty() {
+            let domain = self.issuer_domain();
+            return occurrence.pick(domain.into_iter(), current.filter(|at| domain == Some(*at)));
+        }
         let matches = |slot: &Slot| slot.instance.aid.answers_to(name) && self.may_be_selected(slot);
         let current = current.filter(|at| self.slot(*at).is_some_and(matches));
         let matching = (0..self.slots.len()).filter(|at| self.slot(*at).is_some_and(matches));
         occurrence.pick(matching, current)
     }
 
-    /// The instance that is selected on the basic channel at reset.
+    /// The instance that is selected on the basic channel at reset: the one that was given this privilege, or else the
+    /// issuer's security domain, whose it is at first (GPCS §6.6).
     pub(super) fn default_instance(&self) -> Option<usize> {
-        let is_default = |slot: &Slot| slot.instance.is_default() && self.may_be_selected(slot);
-        self.slots.iter().position(|slot| slot.as_ref().is_some_and(is_default))
+        self.first_selectable(Instance::is_default).or_else(|| self.issuer_domain())
+    }
+
+    /// The issuer's security domain, which a name of no bytes means: the first domain of the registry.
+    pub(super) fn issuer_domain(&self) -> Option<usize> {
+        self.first_selectable(Instance::is_security_domain)
+    }
+
+    fn first_selectable(&self, wanted: impl Fn(&Instance) -> bool) -> Option<usize> {
+        let fits = |slot: &Slot| wanted(&slot.instance) && self.may_be_selected(slot);
+        self.slots.iter().position(|slot| slot.as_ref().is_some_and(fits))
     }
 
     fn may_be_selected(&self, slot: &Slot) -> bool {

@@ -25,7 +25,7 @@ fn p_19_power_and_reset_void_what_is_not_delivered() {
             }
             assert_eq!(rig.card.state(), after);
             rig.card.power_on();
-            assert_eq!(rig.sw(Name::GetData, &[]), StatusWord::CONDITIONS, "selected anew");
+            assert_eq!(rig.sw(Name::GetData, &[]), StatusWord::NO_SUCH_OBJECT, "selected anew");
         }
         let mut rig = in_state(state);
         rig.card.leave_field();

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod content;
+mod first;
 mod foreign;
 mod hostile;
 mod issuing;

@@ -28,7 +28,7 @@ fn a_locked_applet_is_not_selected_until_it_is_unlocked() {
     assert_eq!(rig.select(0, &name(2)), "6A82");
     assert_eq!(rig.select_as(0, FAMILY, 1).data, name(1), "a partial name passes it over");
     let mut rig = rig.restart();
-    assert_eq!(rig.selected(0), None, "nor by default");
+    assert_eq!(rig.selected(0), Some(1), "nor by default: the issuer's domain is instead");
     rig.select(0, &name(1));
     manage(&mut rig, SET_STATE, SELECTABLE, 2);
     assert_eq!(rig.select(0, &name(2)), "9000");
@@ -53,7 +53,7 @@ fn a_locked_card_selects_its_issuers_domain_only() {
     assert_eq!(rig.select(0, &name(2)), "6A82");
     assert_eq!(rig.selected(0), Some(1));
     let mut rig = rig.restart();
-    assert_eq!(rig.selected(0), None, "no default applet either");
+    assert_eq!(rig.selected(0), Some(1), "and no other by default");
     assert_eq!(rig.select(0, &name(1)), "6283", "and says that it is locked");
     manage(&mut rig, CARD_SECURE, 0, 1);
     assert_eq!(rig.select(0, &name(2)), "9000");

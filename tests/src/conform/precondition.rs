@@ -13,7 +13,7 @@ use crate::target::Capability;
 pub enum Precondition {
     /// Beside the reader.
     OutOfField,
-    /// In the field, nothing selected.
+    /// In the field, the application not selected: nothing is, or what the card selects by default.
     PoweredUp,
     /// In the field, the application selected, in this state.
     State(CardState),
@@ -23,7 +23,7 @@ impl fmt::Display for Precondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfField => f.write_str("the card is out of the field"),
-            Self::PoweredUp => f.write_str("the card is powered up, nothing is selected"),
+            Self::PoweredUp => f.write_str("the card is powered up, the application is not selected"),
             Self::State(state) => write!(f, "the application is selected and in state {state:?}"),
         }
     }

@@ -43,6 +43,16 @@ impl Stop {
     }
 }
 
+/// What a command may be refused with before its application is selected.
+const BEFORE_SELECT: [StatusWord; 6] = [
+    StatusWord::CONDITIONS,
+    StatusWord::WRONG_INS,
+    StatusWord::WRONG_CLA,
+    StatusWord::WRONG_P1P2,
+    StatusWord::NO_SUCH_OBJECT,
+    StatusWord::SECURITY_STATUS,
+];
+
 /// How a case ends.
 pub type Outcome = Result<(), Stop>;
 
@@ -190,6 +200,19 @@ impl Tester<'_> {
         let response = self.send(step, command)?;
         self.compare_sw(step, &response, sw)?;
         Ok(response.data)
+    }
+
+    /// Sends a command of the application that has to be refused because the application is not selected: with 6985 where
+    /// nothing is, or as what the card selects by default refuses what it does not know.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn refused_before_select(&mut self, command: &CommandBuilder) -> Outcome {
+        let step = "send it before SELECT";
+        let response = self.send(step, command)?;
+        let refused = BEFORE_SELECT.contains(&response.sw) && response.data.is_empty();
+        let known = BEFORE_SELECT.map(|sw| sw.to_string()).join(", ");
+        self.check(step, refused, format!("one of {known}"), words(response.sw))
     }
 
     /// Compares a status word; a refusal has no data.

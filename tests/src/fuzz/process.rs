@@ -8,6 +8,7 @@ use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, CardState, CardStatus, MAX_UNCONFIRMED, Name, recognise};
 use onetap_apdu_spec::crypto::{Key256, RsaBits};
+use onetap_apdu_spec::gp::GpCommand;
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::password::PasswordPolicy;
@@ -358,13 +359,23 @@ fn check_transition(bytes: &[u8], sw: StatusWord, before: CardState, after: Card
     let accepted = sw == StatusWord::OK || sw.as_bytes_left().is_some();
     let apdu = CommandApdu::parse(bytes).ok().filter(|_| accepted).and_then(|apdu| as_applied(&apdu));
     let allowed = match apdu {
-        // Closing a channel deselects, which voids what was not delivered.
-        Some(apdu) if apdu.ins == MANAGE_CHANNEL => before == after || after == CardState::Idle,
-        Some(apdu) if apdu.cla & CLA_CHAINING == 0 => recognise(&apdu)
-            .is_ok_and(|row| row.states.iter().any(|(from, to)| *from == before && to.contains(&after))),
+        // Closing a channel deselects, and so does SELECT of the issuer's domain; that voids what was not delivered.
+        Some(apdu) if apdu.ins == MANAGE_CHANNEL || selects_the_domain(&apdu) => {
+            before == after || after == CardState::Idle
+        }
+        Some(apdu) if apdu.cla & CLA_CHAINING == 0 => match recognise(&apdu) {
+            Ok(row) => row.states.iter().any(|(from, to)| *from == before && to.contains(&after)),
+            // The issuer's domain, which is selected by default, has commands of its own.
+            Err(_) => before == after && GpCommand::parse(&apdu).is_ok(),
+        },
         _ => before == after,
     };
     assert!(allowed, "{sw}: from {before:?} to {after:?}");
+}
+
+/// A SELECT by no name means the issuer's domain.
+fn selects_the_domain(apdu: &CommandApdu<'_>) -> bool {
+    apdu.cla == 0 && apdu.ins == Name::Select.spec().ins && apdu.data.is_empty()
 }
 
 /// The command as the application sees it: whichever its channel, and whichever occurrence and answer SELECT

@@ -3,6 +3,7 @@
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu};
 use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, CardStatus, MAX_UNCONFIRMED, fci};
+use onetap_apdu_spec::gp::isd_fci;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::tlv::object;
@@ -19,6 +20,12 @@ const GET_DATA: u8 = 0xCA;
 const PUT_TXN: u8 = 0x30;
 const GET_SIGNATURE: u8 = 0x32;
 const GET_ENC_PASSWORD: u8 = 0x34;
+
+/// Commands of the issuer's security domain: those that it serves without a secure channel, and the others.
+const OPEN_TO_ALL: [u8; 2] = [SELECT, GET_DATA];
+const INITIALIZE_UPDATE: u8 = 0x50;
+const EXTERNAL_AUTHENTICATE: u8 = 0x82;
+const ISSUERS: [u8; 6] = [0xE6, 0xE4, 0xF2, 0xF0, 0xE2, 0xD8];
 
 type Answer = Result<Option<Body>, StatusWord>;
 
@@ -68,11 +75,12 @@ impl Model {
     /// In the order of refusal.
     fn route(&mut self, apdu: &CommandApdu<'_>) -> Answer {
         let class = Class::parse(apdu.cla)?;
-        if class.secure {
+        // Nothing is selected on a channel that is closed, and so nothing that takes secure messaging.
+        if class.secure && self.wire.channel(class.channel) != Some(false) {
             return Err(StatusWord::NO_SECURE_MESSAGING);
         }
         let selected = self.wire.channel(class.channel).ok_or(StatusWord::NO_CHANNELS)?;
-        let by_name = apdu.ins == SELECT && (apdu.p1 == 4 || !selected);
+        let by_name = apdu.ins == SELECT && apdu.p1 == 4;
         if class.base == 0 && (by_name || [MANAGE_CHANNEL, GET_RESPONSE].contains(&apdu.ins)) {
             if class.chaining {
                 return Err(StatusWord::NO_CHAINING);
@@ -86,14 +94,14 @@ impl Model {
                 _ => self.get_response(apdu),
             };
         }
-        if !selected {
-            return Err(StatusWord::CONDITIONS);
-        }
         if class.chaining || self.wire.chain.is_some() {
-            self.chained(class, apdu)
-        } else {
+            self.chained(class, selected, apdu)
+        } else if selected {
             self.wire.out = None;
             self.command(class.base, apdu)
+        } else {
+            self.wire.out = None;
+            issuer_domain(class.base, apdu)
         }
     }
 
@@ -102,17 +110,23 @@ impl Model {
         if apdu.p1 != 4 || ![0x00, 0x0C].contains(&answer) {
             return Err(StatusWord::WRONG_P1P2);
         }
-        if !(1..=16).contains(&apdu.data.len()) {
+        if apdu.data.len() > 16 {
             return Err(StatusWord::WRONG_LENGTH);
         }
-        // There is one application: none comes before or after it.
-        let another = occurrence >= 2 && self.wire.channel(channel) == Some(true);
-        if apdu.data.len() < 5 || !AID.starts_with(apdu.data) || another {
+        // There is one application of each name: none comes before or after it.
+        let application = !apdu.data.is_empty();
+        let another = occurrence >= 2 && self.wire.channel(channel) == Some(application);
+        let ours = apdu.data.len() >= 5 && AID.starts_with(apdu.data);
+        if another || (application && !ours) {
             return Err(StatusWord::NOT_FOUND);
         }
-        self.select_on(channel)?;
+        if application {
+            self.select_on(channel)?;
+        } else {
+            self.select_domain_on(channel);
+        }
         self.wire.out = None;
-        Ok((answer == 0).then(|| Body::Bytes(fci())))
+        Ok((answer == 0).then(|| Body::Bytes(if application { fci() } else { isd_fci() })))
     }
 
     /// It is selected on one channel at a time.
@@ -123,6 +137,13 @@ impl Model {
         self.wire.set_channel(channel, Some(true));
         self.interrupt();
         Ok(())
+    }
+
+    fn select_domain_on(&mut self, channel: u8) {
+        if self.wire.channel(channel) == Some(true) {
+            self.interrupt();
+        }
+        self.wire.set_channel(channel, Some(false));
     }
 
     fn manage_channel(&mut self, origin: u8, apdu: &CommandApdu<'_>) -> Answer {
@@ -178,10 +199,10 @@ impl Model {
         }
     }
 
-    fn chained(&mut self, class: Class, apdu: &CommandApdu<'_>) -> Answer {
+    fn chained(&mut self, class: Class, selected: bool, apdu: &CommandApdu<'_>) -> Answer {
         let head = [class.base, class.channel, apdu.ins, apdu.p1, apdu.p2];
         let cla = class.base | if class.chaining { CLA_CHAINING } else { 0 };
-        let admitted = self.admit(cla, apdu);
+        let admitted = if selected { self.admit(cla, apdu) } else { Err(no_chain_of_the_issuers(apdu.ins)) };
         if self.wire.chain.as_ref().is_some_and(|(open, _)| *open != head) {
             return Err(match admitted {
                 Err(sw @ (StatusWord::WRONG_INS | StatusWord::NO_CHAINING)) => sw,
@@ -312,4 +333,36 @@ impl Model {
             None => Err(StatusWord::CONDITIONS),
         }
     }
+}
+
+/// What the issuer's security domain answers to a terminal that has no keys for it (docs/spec, personalisation.md). It is
+/// selected wherever the application is not. The deck makes no whole INITIALIZE UPDATE.
+fn issuer_domain(base: u8, apdu: &CommandApdu<'_>) -> Answer {
+    let secured = base & 0x0C == 0x04;
+    let (known, open) = (knows(apdu.ins), OPEN_TO_ALL.contains(&apdu.ins));
+    match apdu.ins {
+        EXTERNAL_AUTHENTICATE => Err(StatusWord::CONDITIONS),
+        INITIALIZE_UPDATE if secured => Err(StatusWord::SECURITY_STATUS),
+        INITIALIZE_UPDATE if base & 0x80 == 0 => Err(StatusWord::WRONG_CLA),
+        INITIALIZE_UPDATE if apdu.p2 != 0 => Err(StatusWord::WRONG_P1P2),
+        INITIALIZE_UPDATE => Err(StatusWord::WRONG_LENGTH),
+        _ if known && (secured || !open) => Err(StatusWord::SECURITY_STATUS),
+        _ if base & 0x80 == 0 && !open => Err(StatusWord::WRONG_CLA),
+        GET_DATA => Err(StatusWord::NO_SUCH_OBJECT),
+        SELECT if (apdu.p1, apdu.p2) != (4, 0) => Err(StatusWord::WRONG_P1P2),
+        SELECT if !(5..=16).contains(&apdu.data.len()) => Err(StatusWord::NOT_FOUND),
+        SELECT => Err(StatusWord::CONDITIONS),
+        _ => Err(StatusWord::WRONG_INS),
+    }
+}
+
+fn knows(ins: u8) -> bool {
+    OPEN_TO_ALL.contains(&ins)
+        || ISSUERS.contains(&ins)
+        || [INITIALIZE_UPDATE, EXTERNAL_AUTHENTICATE].contains(&ins)
+}
+
+/// None of the issuer's commands is chained.
+fn no_chain_of_the_issuers(ins: u8) -> StatusWord {
+    if knows(ins) { StatusWord::NO_CHAINING } else { StatusWord::WRONG_INS }
 }

@@ -37,7 +37,7 @@ pub(super) struct Fixed {
 pub(super) struct Wire {
     pub(super) powered: bool,
     pub(super) fixed: Rc<Fixed>,
-    /// For each channel, if it is open, whether the application is selected on it.
+    /// For each channel, if it is open, whether the application is selected on it; else the issuer's domain is.
     pub(super) channels: [Option<bool>; 4],
     /// Head and data of a chain.
     pub(super) chain: Option<([u8; 5], Vec<u8>)>,

@@ -97,10 +97,11 @@ impl Subject for Making {
             let (state, future) = observe::observe(memory, self.spy, moment, &Signatures::default())?;
             return Ok((State::Card(Box::new(state)), future));
         }
-        if sw == StatusWord::CONDITIONS {
-            Ok((State::Blank, Default::default()))
-        } else {
-            Err(Surprise::Refused { command: Name::GetData.spec().title, sw })
+        match (selected, sw) {
+            // Installed and not personalised, or not even installed: then the issuer's domain answers.
+            (StatusWord::OK, StatusWord::CONDITIONS)
+            | (StatusWord::NOT_FOUND, StatusWord::NO_SUCH_OBJECT) => Ok((State::Blank, Default::default())),
+            _ => Err(Surprise::Refused { command: Name::GetData.spec().title, sw }),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Bugs in how commands are taken.
 
-use onetap_apdu_spec::command::recognise;
-
 use super::*;
 
 pub(crate) const BUGS: &[Bug] = &[
@@ -49,21 +47,6 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "answers 6A86 where GET DATA answers 6A88",
         caught_by: &["get-data/wrong-p1-p2", "get-data/parameters-before-length"],
         transmit: |i, c| instead(i, c, StatusWord::NO_SUCH_OBJECT, StatusWord::WRONG_P1P2),
-        ..NONE
-    },
-    Bug {
-        name: "looks at Lc before the selection",
-        caught_by: &["get-signature/unselected-before-length", "get-data/unselected-before-length"],
-        transmit: |i, c| {
-            let response = send(i, c);
-            let apdu = CommandApdu::parse(c).ok();
-            let wrong_length =
-                apdu.is_some_and(|apdu| recognise(&apdu).err() == Some(StatusWord::WRONG_LENGTH));
-            if wrong_length && response == StatusWord::CONDITIONS.to_bytes() {
-                return StatusWord::WRONG_LENGTH.to_bytes().to_vec();
-            }
-            response
-        },
         ..NONE
     },
     Bug {

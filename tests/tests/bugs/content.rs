@@ -179,12 +179,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "answers 6D00 in the wrong state",
-        caught_by: &[
-            "get-signature/in-idle",
-            "put-txn/in-loaded",
-            "get-enc-password/in-loaded",
-            "get-data/unselected",
-        ],
+        caught_by: &["get-signature/in-idle", "put-txn/in-loaded", "get-enc-password/in-loaded"],
         transmit: |i, c| instead(i, c, StatusWord::CONDITIONS, StatusWord::WRONG_INS),
         ..NONE
     },

@@ -6,7 +6,6 @@ use onetap_apdu_spec::sw::StatusWord;
 use super::words::{slug, well_formed};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
-use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::samples;
 
@@ -14,7 +13,7 @@ use crate::target::samples;
 #[derive(Clone, Copy)]
 struct Fault {
     name: &'static str,
-    /// The step of REQ-C-2 that finds it, in tenths: step 2 ends with the selection.
+    /// The step of REQ-C-2 that finds it, in tenths.
     step: u8,
     sw: StatusWord,
     setting: Setting,
@@ -27,8 +26,6 @@ enum Setting {
     Any,
     /// A chain of PUT TXN is open.
     OpenChain,
-    /// No application is selected.
-    Unselected,
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -42,23 +39,15 @@ fn row_cases(row: &'static CommandSpec) -> Vec<Case> {
 }
 
 fn go_together(first: &Fault, second: &Fault) -> bool {
-    let settings = (first.setting, second.setting);
     let both_data = first.step == 60 && second.step == 80;
-    // Without a selected application no chain can be open.
-    first.step < second.step && settings != (Setting::Unselected, Setting::OpenChain) && !both_data
+    first.step < second.step && !both_data
 }
 
 fn pair_case(row: &'static CommandSpec, first: Fault, second: Fault) -> Case {
     let id = format!("{}/{}-before-{}", slug(row), first.name, second.name);
     let title = format!("{}: {} ({}) is found before {}", row.title, first.name, first.sw, second.name);
-    let settings = [first.setting, second.setting];
-    let precondition = if settings.contains(&Setting::Unselected) {
-        Precondition::PoweredUp
-    } else {
-        Precondition::State(CardState::Idle)
-    };
     let run = move |t: &mut Tester<'_>| twice_wrong(t, row, first, second);
-    Case::new(id, title, "REQ-C-2", run).from(precondition)
+    Case::new(id, title, "REQ-C-2", run).in_state(CardState::Idle)
 }
 
 fn twice_wrong(t: &mut Tester<'_>, row: &CommandSpec, first: Fault, second: Fault) -> Outcome {
@@ -93,10 +82,6 @@ fn faults(row: &CommandSpec) -> Vec<Fault> {
         let open = fault("open-chain", 40, StatusWord::CHAIN_BROKEN, |_, _| {});
         faults.push(Fault { setting: Setting::OpenChain, ..open });
     }
-    if !matches!(row.name, Name::Select | Name::GetResponse) {
-        let unselected = fault("unselected", 25, StatusWord::CONDITIONS, |_, _| {});
-        faults.push(Fault { setting: Setting::Unselected, ..unselected });
-    }
     if row.name != Name::GetResponse && !row.allowed_in(CardState::Idle) {
         faults.push(fault("state", 70, StatusWord::CONDITIONS, |_, _| {}));
     }
@@ -117,6 +102,8 @@ fn malform(_: &CommandSpec, command: &mut CommandBuilder) {
 fn bend_length(row: &CommandSpec, command: &mut CommandBuilder) {
     command.data = match row.data {
         DataField::Absent => vec![0],
+        // A SELECT without a name is another one: of the issuer's security domain.
+        DataField::Required { max, .. } if row.name == Name::Select => vec![0; max + 1],
         DataField::Required { .. } => Vec::new(),
     };
 }

@@ -1,13 +1,17 @@
 //! SELECT.
 
+use onetap_apdu_spec::apdu::MAX_SHORT_LE;
 use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
 use onetap_apdu_spec::command::{AID, CardState, Name, fci};
+use onetap_apdu_spec::gp::{CARD_DATA, Ins};
+use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::tlv::Tag;
 
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::precondition::Precondition;
-use crate::conform::tester::{Outcome, Tester};
+use crate::conform::tester::{Outcome, Stop, Tester};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §11.2.2; REQ-C-3";
 
@@ -28,7 +32,21 @@ pub(super) fn cases() -> Vec<Case> {
             .in_state(CardState::Loaded),
         Case::new("select/unknown-first", "an unknown AID selects nothing", CLAUSE, unknown_first)
             .from(Precondition::PoweredUp),
-        Case::new("select/after-reset", "a reset takes the selection away", "REQ-C-2 step 2", after_reset),
+        Case::new("select/after-reset", "a reset takes the selection away", "REQ-K-19", after_reset),
+        Case::new(
+            "select/without-a-name",
+            "a SELECT without a name finds the issuer's security domain, with and without Le",
+            "REQ-K-20; GPCS §11.9",
+            without_a_name,
+        )
+        .from(Precondition::PoweredUp),
+        Case::new(
+            "select/issuer-first",
+            "GET DATA and INITIALIZE UPDATE work straight after a SELECT without a name",
+            "REQ-K-20; GPCS §11.3; Amendment D §7.1.1",
+            issuer_first,
+        )
+        .from(Precondition::PoweredUp),
         Case::new(
             "select/atr",
             "the answer to reset tells what the card can do",
@@ -87,14 +105,50 @@ fn unknown(t: &mut Tester<'_>) -> Outcome {
 fn unknown_first(t: &mut Tester<'_>) -> Outcome {
     for name in others() {
         t.expect("SELECT another application", &select(&name), StatusWord::NOT_FOUND)?;
-        t.expect("GET DATA", &CommandBuilder::status(), StatusWord::CONDITIONS)?;
+        t.refused_before_select(&CommandBuilder::status())?;
     }
     Ok(())
 }
 
 fn after_reset(t: &mut Tester<'_>) -> Outcome {
     t.reset()?;
-    t.expect("GET DATA", &CommandBuilder::status(), StatusWord::CONDITIONS).map(drop)
+    t.refused_before_select(&CommandBuilder::status())
+}
+
+/// Selects without a name, and looks that it is not the application that answers.
+fn select_the_issuers(t: &mut Tester<'_>, ne: Option<u32>) -> Outcome {
+    let (step, command) = ("SELECT without a name", select(&[]).with_ne(ne));
+    if t.send(step, &command)?.sw == StatusWord::NOT_FOUND {
+        return Err(Stop::NotApplicable("the card has no issuer's security domain".to_owned()));
+    }
+    let answer = t.fetch(step, &command)?;
+    let is_fci = answer.first().copied() == u8::try_from(objects::FCI.0).ok();
+    let got = hex::encode_upper(&answer);
+    t.check("look at the answer", is_fci && answer != fci(), "the FCI of another application", got)
+}
+
+fn without_a_name(t: &mut Tester<'_>) -> Outcome {
+    for ne in [Some(MAX_SHORT_LE), None] {
+        t.reset()?;
+        t.select()?;
+        select_the_issuers(t, ne)?;
+        t.refused_before_select(&CommandBuilder::status())?;
+    }
+    t.select()?;
+    t.expect_state(CardState::Idle)
+}
+
+fn issuer_first(t: &mut Tester<'_>) -> Outcome {
+    select_the_issuers(t, Some(MAX_SHORT_LE))?;
+    let get = CommandBuilder::row(Name::GetData, Some(CARD_DATA), &[]);
+    let data = t.fetch("GET DATA of the card recognition data", &get)?;
+    let right = data.first().copied() == u8::try_from(CARD_DATA.0).ok();
+    t.check("look at the object", right, "66", hex::encode_upper(&data))?;
+    let mut update = CommandBuilder::row(Name::GetData, Some(Tag(0)), &[1, 2, 3, 4, 5, 6, 7, 8]);
+    (update.cla, update.ins) = (0x80, Ins::InitializeUpdate.code());
+    let answer = t.fetch("INITIALIZE UPDATE", &update)?;
+    // Diversification data (10), key version, SCP, challenge and cryptogram (8 each), with SCP03 i, and the counter (3).
+    t.check("count the answer", (28..=32).contains(&answer.len()), "28 to 32 bytes", answer.len())
 }
 
 fn atr(t: &mut Tester<'_>) -> Outcome {

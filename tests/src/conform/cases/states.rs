@@ -66,10 +66,11 @@ fn refused(t: &mut Tester<'_>, row: &CommandSpec, state: CardState) -> Outcome {
 
 fn unselected(row: &'static CommandSpec) -> Case {
     let run = |t: &mut Tester<'_>| {
-        t.expect("send it", &well_formed(row), StatusWord::CONDITIONS)?;
+        t.refused_before_select(&well_formed(row))?;
         t.select()?;
         t.expect_state(CardState::Idle)
     };
-    let title = format!("{} is refused with 6985 while no application is selected", row.title);
-    Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 2", run).from(Precondition::PoweredUp)
+    let title = format!("{} is refused until the application is selected", row.title);
+    Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 2; REQ-K-19", run)
+        .from(Precondition::PoweredUp)
 }
