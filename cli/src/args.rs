@@ -2,6 +2,7 @@
 
 mod books;
 mod card;
+mod conform;
 mod keys;
 mod ledger;
 mod load;
@@ -22,6 +23,7 @@ use onetap_server_verifier::Shard;
 
 pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
+pub(crate) use conform::{Conform, ConformRun, Lending, Selection};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
 pub(crate) use load::Load;
@@ -360,23 +362,6 @@ pub(crate) enum Trace {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Conform {
-    /// Run the suite, or the cases whose ids start with one of those given
-    Run {
-        /// Ids or their beginnings
-        cases: Vec<String>,
-        /// Which card
-        #[arg(long, default_value = "in-process")]
-        target: Target,
-    },
-    /// List the cases
-    List {
-        /// Ids or their beginnings
-        cases: Vec<String>,
-    },
-}
-
 fn terminal_id(text: &str) -> Result<TerminalId, String> {
     text.parse().map_err(|_| "a terminal id has 8 letters or digits, such as POS00001".to_owned())
 }
@@ -388,6 +373,16 @@ pub(crate) enum Target {
     InProcess,
     /// A card in the PC/SC reader of that name. Empty: our own card in a virtual reader.
     Pcsc(String),
+}
+
+impl std::fmt::Display for Target {
+    /// As it is typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InProcess => f.write_str("in-process"),
+            Self::Pcsc(reader) => write!(f, "pcsc:{reader}"),
+        }
+    }
 }
 
 impl std::str::FromStr for Target {

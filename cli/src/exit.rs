@@ -34,6 +34,7 @@ Exit codes:
   8  card image, or a key that the card refuses
   9  file or terminal input/output, the port of the panel or the service
   10  unknown whether it was executed: resolve it (`pay --resolve`)
+  11  the suite did not fail, and could not perform all that the card claims
   130  interrupted in the middle (Ctrl-C, SIGTERM)";
 
 /// Interrupted by a signal, as shells count it.
@@ -44,6 +45,9 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) enum Failure {
     #[error("{0}")]
     NotAsExpected(String),
+    /// Nothing failed, but not all was performed.
+    #[error("{0}")]
+    NotShown(String),
     #[error("{0}")]
     Usage(String),
     #[error("{what}")]
@@ -115,6 +119,7 @@ impl Failure {
         match self {
             Self::NotAsExpected(_) => 1,
             Self::Interrupted => INTERRUPTED,
+            Self::NotShown(_) => 11,
             Self::Serve(ServeError::Plain(_) | ServeError::OtherKind)
             | Self::Usage(_)
             | Self::Source(_)
@@ -155,6 +160,9 @@ impl Failure {
             Self::Unknown(_) => Some("onetap pay --resolve, before anything is paid again".to_owned()),
             Self::Unresolved(_) => Some("onetap pay --resolve, when the server answers".to_owned()),
             Self::Keyboard(error) => Some(error.advice()),
+            Self::NotShown(_) => {
+                Some("lend what is missing: claims, order, holder (docs/conformance.md)".to_owned())
+            }
             Self::Refused { advice, .. } => Some((*advice).to_owned()),
             Self::Issuer(error) => Some(gp::advice(error).to_owned()),
             Self::Among { source, .. } => source.advice(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use onetap_conformance::target::{CardUnderTest, InProcess, ReaderTarget};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
-use onetap_pcsc_host::{Deadline, Disposition};
+use onetap_pcsc_host::{Deadline, Disposition, Reader};
 
 use crate::args::Target;
 use crate::exit::Failure;
@@ -24,11 +24,15 @@ pub(crate) fn with(
             work(&mut card)
         }
         Target::Pcsc(part) => {
-            let reader = wait_for_card(&Wanted::in_reader(reader_named(part)?), &Deadline::after(WAIT))?;
-            let mut card = ReaderTarget::new(format!("pcsc:{part}"), Box::new(reader));
+            let mut card = ReaderTarget::new(format!("pcsc:{part}"), reader(part)?);
             let done = work(&mut card);
             let released = card.release(Disposition::Unpower);
             done.and(released.map_err(Failure::from))
         }
     }
+}
+
+/// The reader that has `part` in its name, once a card is in it.
+pub(crate) fn reader(part: &str) -> Result<Box<dyn Reader>, Failure> {
+    Ok(Box::new(wait_for_card(&Wanted::in_reader(reader_named(part)?), &Deadline::after(WAIT))?))
 }

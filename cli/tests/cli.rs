@@ -273,8 +273,48 @@ fn traces_are_recorded_shown_and_replayed() {
 fn the_suite_passes_against_our_own_card() {
     let folder = tempfile::tempdir().unwrap();
     let result = ok_json(folder.path(), &["conform", "run", "select", "put-txn"]);
-    assert_eq!((&result["result"], &result["summary"]["failed"]), (&"conforming".into(), &0.into()));
+    assert_eq!((&result["result"], &result["summary"]["failed"]), (&"selected".into(), &0.into()));
     assert!(ok(folder.path(), &["conform", "list"]).lines().count() > 100);
+}
+
+/// Both reports hold each case once; a known failure that passes is told.
+#[test]
+fn a_run_is_reported_to_programs_and_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("known.json"), r#"[{"case": "select/answer", "reason": "told for the test"}]"#)
+        .unwrap();
+    let run = [
+        "conform",
+        "run",
+        "select",
+        "--seed",
+        "7",
+        "--junit",
+        "run.xml",
+        "--html",
+        "run.html",
+        "--known",
+        "known.json",
+    ];
+    let said = ok(at, &run);
+    assert!(said.contains("passes now     select/answer"), "{said}");
+    let count = ok(at, &["conform", "list", "select"]).lines().count();
+    let junit = std::fs::read_to_string(at.join("run.xml")).unwrap();
+    assert!(junit.contains(&format!("tests=\"{count}\"")) && junit.contains("select/partial-aid"), "{junit}");
+    let page = std::fs::read_to_string(at.join("run.html")).unwrap();
+    assert!(
+        page.contains("REQ-C-3") && page.contains("<th>in-process") && !page.contains("<script"),
+        "{page}"
+    );
+    let order = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let again = ok(at, &["conform", "run", "select", "--seed", "7"]);
+    let other = ok(at, &["conform", "run", "select", "--seed", "8"]);
+    assert_eq!(order(&said).iter().filter(|line| line.starts_with("passed ")).count(), count);
+    assert_ne!(again, other, "another seed, another order");
+    assert_eq!(again, ok(at, &["conform", "run", "select", "--seed", "7"]), "the same seed, the same report");
+    let (code, message) = fails(at, &["conform", "run", "--clause", "REQ-K-1800"]);
+    assert!(code == 2 && message.contains("REQ-K-1800"), "{message}");
 }
 
 /// As man(1) finds it, which complains about nothing in it.

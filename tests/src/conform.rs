@@ -33,5 +33,5 @@ pub use cases::cases;
 pub use command::CommandBuilder;
 pub use precondition::Precondition;
 pub use report::{Exchange, Failure, Report, Summary, Verdict};
-pub use runner::{Filter, NoSuchCase, run};
+pub use runner::{Filter, NoSuchCase, Plan, run, run_plan};
 pub use tester::{Outcome, Stop, Tester};

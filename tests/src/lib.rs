@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`conform`], [`target`] | the conformance suite and the cards that it runs against |
+//! | [`judge`] | what a card that is not ours is lent, so that every case can be performed on it, and reports |
 //! | [`traces`] | scenarios recorded and replayed |
 //! | [`world`], [`reader`], [`holder`] | an operator, a terminal, a card and its holder, to pay in |
 //! | [`embedded`] | the server in the terminal's process |
@@ -33,6 +34,7 @@ pub mod embedded;
 pub mod fire;
 pub mod fuzz;
 pub mod holder;
+pub mod judge;
 pub mod kill;
 #[cfg(feature = "load")]
 pub mod load;

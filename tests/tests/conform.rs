@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use onetap_applet::front::vpcd::{Meeting, Stop, VpcdConfig, serve};
 use onetap_conformance::conform::{self, Filter, Report, Verdict};
-use onetap_conformance::target::{InProcess, ReaderTarget, Vpcd};
+use onetap_conformance::target::{CardUnderTest as _, InProcess, ReaderTarget, Vpcd};
 use onetap_pcsc_host::Deadline;
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 
@@ -51,6 +51,19 @@ fn every_bug_is_caught() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// Zero signatures, a wrong header, a counter that stands still, no limit of eight, in every suite.
+#[test]
+fn a_card_of_rubbish_fails_wherever_something_is_signed() {
+    let mut card = Buggy::new(InProcess::new().unwrap(), &bugs::RUBBISH);
+    let mut passed = Vec::new();
+    let summary = conform::run(&Filter::default(), &mut card, &mut |report| {
+        let signs = report.id.starts_with("signature/") || report.id.starts_with("password/");
+        passed.extend((signs && report.verdict == Verdict::Passed).then(|| report.id.clone()));
+    });
+    println!("conformance, in-process, the card of rubbish: {summary}");
+    assert!(passed.is_empty() && summary.failed > 200, "{passed:?}: {summary}");
+}
+
 /// A failed case tells what was sent, what came, what was expected, the clause, and how to run it again.
 #[test]
 fn a_failure_tells_the_whole_story() {
@@ -78,7 +91,8 @@ fn a_failure_tells_the_whole_story() {
 fn the_command_that_runs_a_case_again_is_quoted_where_a_shell_needs_it() {
     let report = |target: &str| {
         let [id, title, clause] = ["select/unknown", "title", "clause"].map(str::to_owned);
-        Report { id, title, clause, target: target.to_owned(), verdict: Verdict::Passed }.again()
+        Report { id, title, clause, target: target.to_owned(), lent: Vec::new(), verdict: Verdict::Passed }
+            .again()
     };
     assert_eq!(report("in-process"), "onetap conform run select/unknown --target in-process");
     assert_eq!(report("pcsc:00 00"), "onetap conform run select/unknown --target 'pcsc:00 00'");
@@ -176,4 +190,18 @@ fn a_card_in_a_reader_conforms_as_far_as_a_reader_reaches() {
     println!("conformance, pcsc:{READER}, reader only: {summary}");
     assert!(summary.is_conforming(), "{}", wrong.join("\n\n"));
     assert!(summary.passed > 200 && summary.not_performed > 100, "{summary}");
+}
+
+/// A run says beforehand what it will sign; a case that signed more would wear a card out unasked.
+#[test]
+fn no_case_signs_more_often_than_it_says() {
+    for case in conform::cases() {
+        let mut card = InProcess::new().unwrap();
+        // A whole id may be the beginning of another one.
+        let filter = Filter::new(&[&case.id]).unwrap();
+        conform::run(&filter, &mut card, &mut |_| {});
+        let said: u32 = conform::cases().iter().rfind(|other| filter.wants(other)).unwrap().signatures;
+        let signed = card.spent().signatures;
+        assert!(signed <= said, "{} signs {signed} times and says {said}", case.id);
+    }
 }

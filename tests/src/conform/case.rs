@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::precondition::Precondition;
 use super::tester::{Outcome, Tester};
-use crate::target::Capability;
+use crate::target::{Capability, Claims, Start};
 
 type Run = Box<dyn Fn(&mut Tester<'_>) -> Outcome + Send + Sync>;
 
@@ -25,8 +25,16 @@ pub struct Case {
     pub precondition: Precondition,
     /// What the target must be able to do.
     pub needs: Vec<Capability>,
-    /// What the card must have been personalised to do.
-    pub suite: Suite,
+    /// What the card must have been personalised to do; `None` if any suite will do.
+    pub suite: Option<Suite>,
+    /// Most signatures that it makes.
+    pub signatures: u32,
+    /// Whether it looks at counts that begin at 0, such as that of unconfirmed signatures.
+    pub counts_at_zero: bool,
+    /// Whether it is about extended length.
+    pub extended: bool,
+    /// Whether it is about the object that a suite owes besides S.
+    pub owed: bool,
     #[serde(skip)]
     run: Run,
 }
@@ -38,7 +46,7 @@ impl fmt::Debug for Case {
 }
 
 impl Case {
-    /// A case that begins with a selected application in state Idle and the default suite.
+    /// A case that begins with a selected application in state Idle and any suite.
     pub(super) fn new(
         id: impl Into<String>,
         title: impl Into<String>,
@@ -51,7 +59,11 @@ impl Case {
             clause: clause.into(),
             precondition: Precondition::State(CardState::Idle),
             needs: Vec::new(),
-            suite: Suite::default(),
+            suite: None,
+            signatures: 0,
+            counts_at_zero: false,
+            extended: false,
+            owed: false,
             run: Box::new(run),
         }
     }
@@ -59,6 +71,8 @@ impl Case {
     /// Begins elsewhere.
     pub(super) fn from(mut self, precondition: Precondition) -> Self {
         self.precondition = precondition;
+        self.signatures += precondition.signatures();
+        self.owed |= precondition == Precondition::State(CardState::Signed);
         self.needing(precondition.needs())
     }
 
@@ -76,8 +90,54 @@ impl Case {
 
     /// Needs a card of another suite.
     pub(super) fn with_suite(mut self, suite: Suite) -> Self {
-        self.suite = suite;
+        self.suite = Some(suite);
         self.needing(&[Capability::Fresh])
+    }
+
+    /// Makes so many signatures beyond what its precondition takes.
+    pub(super) fn signing(mut self, signatures: u32) -> Self {
+        self.signatures += signatures;
+        self.needing(&[Capability::Fresh])
+    }
+
+    /// Looks at counts that begin at 0.
+    pub(super) fn counting(self) -> Self {
+        Self { counts_at_zero: true, ..self }
+    }
+
+    /// Is about extended length.
+    pub(super) fn about_extended(self) -> Self {
+        Self { extended: true, ..self }
+    }
+
+    /// Is about the object that a suite owes besides S.
+    pub(super) fn about_owed(self) -> Self {
+        Self { owed: true, ..self }
+    }
+
+    /// Why `claims` do not demand it; `None` if they do.
+    #[must_use]
+    pub fn not_demanded(&self, claims: &Claims) -> Option<String> {
+        if let Some(suite) = self.suite.filter(|suite| !claims.suites.contains(suite)) {
+            return Some(format!("the card does not claim the suite {suite}"));
+        }
+        if self.extended && !claims.extended_length {
+            return Some("the card does not claim extended length".into());
+        }
+        if self.owed && self.suite.unwrap_or(claims.suite()).owed().is_none() {
+            return Some("the card's suite owes nothing besides S".into());
+        }
+        None
+    }
+
+    /// The card that it begins with.
+    pub(super) fn wanted(&self, claims: &Claims) -> Start {
+        Start {
+            suite: self.suite.unwrap_or(claims.suite()),
+            signatures: self.signatures,
+            counts_at_zero: self.counts_at_zero,
+            confirms: self.needs.contains(&Capability::Holder),
+        }
     }
 
     /// Plays it. The tester has brought the card to the precondition.

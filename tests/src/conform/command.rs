@@ -96,12 +96,32 @@ impl CommandBuilder {
         Self { cla: self.cla | CLA_CHAINING, ..self }
     }
 
+    /// Whether short length cannot hold it.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.data.len() > MAX_SHORT_DATA || self.ne.is_some_and(|ne| ne > MAX_SHORT_LE)
+    }
+
+    /// The same in a chain of commands in short length.
+    #[must_use]
+    pub fn in_short_parts(&self) -> Vec<Self> {
+        let ne = self.ne.map(|ne| ne.min(MAX_SHORT_LE));
+        let mut parts: Vec<_> = self
+            .data
+            .chunks(MAX_SHORT_DATA)
+            .map(|part| Self { data: part.to_vec(), ne: None, ..self.clone() }.chained())
+            .collect();
+        if let Some(last) = parts.last_mut() {
+            *last = Self { cla: self.cla, ne, tail: self.tail.clone(), ..last.clone() };
+        }
+        parts
+    }
+
     /// The bytes; extended where the data or Ne want it.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let Self { cla, ins, p1, p2, ref data, ne, .. } = *self;
-        let long = data.len() > MAX_SHORT_DATA || ne.is_some_and(|ne| ne > MAX_SHORT_LE);
-        let form = if self.extended || long { Form::Extended } else { Form::Short };
+        let form = if self.extended || self.is_long() { Form::Extended } else { Form::Short };
         let apdu = CommandApdu { cla, ins, p1, p2, data, ne };
         // Fails only beyond 65 535 bytes of data, which no case has.
         let mut bytes = apdu.encode(form).unwrap_or_default();

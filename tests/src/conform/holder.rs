@@ -16,6 +16,9 @@ impl Tester<'_> {
     /// [`Stop`].
     pub fn press(&mut self, key: Key) -> Outcome {
         self.note(format!("the holder presses {key:?}"));
+        if key == Key::Confirm {
+            self.card.spent().confirmed_by_key += 1;
+        }
         self.card.key(key).map_err(|why| stage("press a key", why))
     }
 
@@ -24,7 +27,7 @@ impl Tester<'_> {
     /// # Errors
     /// [`Stop`].
     pub fn type_pin(&mut self) -> Outcome {
-        (0..self.card.pin_digits()).try_for_each(|_| self.press(Key::Digit))
+        (0..self.claims().pin_digits).try_for_each(|_| self.press(Key::Digit))
     }
 
     /// Types a wrong PIN of the same length.
@@ -32,7 +35,7 @@ impl Tester<'_> {
     /// # Errors
     /// [`Stop`].
     pub fn type_wrong_pin(&mut self) -> Outcome {
-        (0..self.card.pin_digits()).try_for_each(|_| self.press(Key::WrongDigit))
+        (0..self.claims().pin_digits).try_for_each(|_| self.press(Key::WrongDigit))
     }
 
     /// What the display shows, without the joint password.

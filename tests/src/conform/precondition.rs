@@ -39,4 +39,10 @@ impl Precondition {
             Self::State(CardState::Showing | CardState::Revealed) => &[Fresh, Field, Holder],
         }
     }
+
+    /// Signatures that it takes to bring a card there.
+    pub(super) fn signatures(self) -> u32 {
+        use CardState::{Delivered, Revealed, Showing, Signed};
+        u32::from(matches!(self, Self::State(Signed | Delivered | Showing | Revealed)))
+    }
 }

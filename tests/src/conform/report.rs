@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::target::Capability;
+use super::case::Case;
+use crate::target::{Capability, CardUnderTest};
 
 /// What came of one case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
     /// The card does what the clause says.
@@ -27,7 +28,7 @@ pub enum Verdict {
 }
 
 /// The first difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What was being done.
     pub step: String,
@@ -40,7 +41,7 @@ pub struct Failure {
 }
 
 /// One line of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exchange {
     /// To the card.
@@ -65,7 +66,7 @@ pub enum Exchange {
 }
 
 /// One case with its verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The case.
     pub id: String,
@@ -75,6 +76,9 @@ pub struct Report {
     pub clause: String,
     /// The target, as `--target` names it.
     pub target: String,
+    /// What the card was lent, as words of the command line. No secret is among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lent: Vec<String>,
     /// What came of it.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -96,7 +100,7 @@ pub struct Summary {
 
 impl Summary {
     /// Counts one more.
-    pub(super) fn count(&mut self, verdict: &Verdict) {
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
         *match verdict {
             Verdict::Passed => &mut self.passed,
             Verdict::Failed(_) => &mut self.failed,
@@ -123,10 +127,21 @@ impl fmt::Display for Summary {
 }
 
 impl Report {
+    /// Of this case, against this card.
+    pub(super) fn of(case: &Case, card: &dyn CardUnderTest, verdict: Verdict) -> Self {
+        let (id, title, clause) = (case.id.clone(), case.title.clone(), case.clause.clone());
+        Self { id, title, clause, target: card.name().to_owned(), lent: card.lent().to_vec(), verdict }
+    }
+
     /// The command line that runs this case again, as a shell takes it.
     #[must_use]
     pub fn again(&self) -> String {
-        format!("onetap conform run {} --target {}", self.id, shell_word(&self.target))
+        let mut line = format!("onetap conform run {} --target {}", self.id, shell_word(&self.target));
+        for word in &self.lent {
+            line.push(' ');
+            line.push_str(&shell_word(word));
+        }
+        line
     }
 }
 
@@ -176,7 +191,7 @@ impl Capability {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Fresh => "a new card for each case",
+            Self::Fresh => "a card that may sign, at the beginning of its counts",
             Self::Field => "taking the card out of the field",
             Self::Holder => "the card's keys, display and clock",
             Self::Keys => "the card's public key and the server's keys",

@@ -1,21 +1,35 @@
 //! Runs cases.
 
+use std::time::{Duration, Instant};
+
+use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::trace::StageError;
 
 use super::case::Case;
 use super::cases::cases;
 use super::report::{Failure, Report, Summary, Verdict};
 use super::tester::{Stop, Tester};
-use crate::target::{Capability, CardUnderTest};
+use crate::dice::Dice;
+use crate::target::{Capability, CardUnderTest, Claims};
 
-/// Which cases to run: whole ids, or their beginnings up to a slash. None at all means every case.
+/// Which cases to run: by the beginnings of their ids, by clause, by suite. None at all means every case.
 #[derive(Debug, Clone, Default)]
-pub struct Filter(Vec<String>);
+pub struct Filter {
+    ids: Vec<String>,
+    clauses: Vec<String>,
+    suite: Option<Suite>,
+}
 
 /// A filter that fits no case.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no case is named {0}, nor begins with it; `onetap conform list` shows all")]
-pub struct NoSuchCase(pub String);
+pub enum NoSuchCase {
+    /// By its id.
+    #[error("no case is named {0}, nor begins with it; `onetap conform list` shows all")]
+    Id(String),
+    /// By its clause.
+    #[error("no case has the clause {0}; `onetap conform list` shows all")]
+    Clause(String),
+}
 
 impl Filter {
     /// Takes beginnings of ids, such as `select`, `select/unknown` or `select/partial-aid`.
@@ -23,52 +37,132 @@ impl Filter {
     /// # Errors
     /// [`NoSuchCase`], so that a typing error does not pass as a success.
     pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, NoSuchCase> {
-        let patterns: Vec<_> = patterns.iter().map(|p| p.as_ref().to_owned()).collect();
+        let ids: Vec<_> = patterns.iter().map(|p| p.as_ref().to_owned()).collect();
         let all = cases();
-        match patterns.iter().find(|pattern| all.iter().all(|case| !case.id.starts_with(pattern.as_str()))) {
-            Some(unknown) => Err(NoSuchCase(unknown.clone())),
-            None => Ok(Self(patterns)),
+        match ids.iter().find(|pattern| all.iter().all(|case| !case.id.starts_with(pattern.as_str()))) {
+            Some(unknown) => Err(NoSuchCase::Id(unknown.clone())),
+            None => Ok(Self { ids, ..Self::default() }),
         }
+    }
+
+    /// Of those, the ones that cite one of these clauses.
+    ///
+    /// # Errors
+    /// [`NoSuchCase`].
+    pub fn of_clauses(mut self, clauses: &[String]) -> Result<Self, NoSuchCase> {
+        let all = cases();
+        if let Some(unknown) = clauses.iter().find(|clause| all.iter().all(|case| !cites(case, clause))) {
+            return Err(NoSuchCase::Clause(unknown.clone()));
+        }
+        self.clauses = clauses.to_vec();
+        Ok(self)
+    }
+
+    /// Of those, the ones about this suite.
+    #[must_use]
+    pub fn of_suite(self, suite: Option<Suite>) -> Self {
+        Self { suite, ..self }
+    }
+
+    /// True if every case is wanted.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.ids.is_empty() && self.clauses.is_empty() && self.suite.is_none()
     }
 
     /// True if the case is wanted.
     #[must_use]
     pub fn wants(&self, case: &Case) -> bool {
-        self.0.is_empty() || self.0.iter().any(|pattern| case.id.starts_with(pattern.as_str()))
+        let id = self.ids.is_empty() || self.ids.iter().any(|pattern| case.id.starts_with(pattern.as_str()));
+        let clause = self.clauses.is_empty() || self.clauses.iter().any(|clause| cites(case, clause));
+        id && clause && self.suite.is_none_or(|suite| case.suite == Some(suite))
+    }
+}
+
+/// Whether the case cites the clause, as a whole word or the beginning of one that goes on otherwise.
+fn cites(case: &Case, clause: &str) -> bool {
+    let goes_on = |rest: &str| rest.starts_with(|next: char| next.is_ascii_alphanumeric());
+    case.clause
+        .match_indices(clause)
+        .any(|(at, found)| !case.clause.get(at + found.len()..).is_some_and(goes_on))
+}
+
+/// Which cases to run, in which order, and for how long.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Those that are wanted.
+    pub filter: Filter,
+    /// Seed of a random order; without, the order is that of the list.
+    pub seed: Option<u64>,
+    /// When the run ends, whatever is left; no case is begun after it.
+    pub within: Option<Duration>,
+}
+
+impl Plan {
+    /// The cases, in the order of the run.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        let mut cases: Vec<_> = cases().into_iter().filter(|case| self.filter.wants(case)).collect();
+        if let Some(seed) = self.seed {
+            let mut dice = Dice::new(seed);
+            for last in (1..cases.len()).rev() {
+                cases.swap(last, dice.below(last + 1));
+            }
+        }
+        cases
+    }
+
+    /// Most signatures that the run makes on a card of these claims, those between the cases among them: a payment with the
+    /// PIN before every case that confirms.
+    #[must_use]
+    pub fn most_signatures(&self, claims: &Claims) -> u32 {
+        let demanded = self.cases().into_iter().filter(|case| case.not_demanded(claims).is_none());
+        demanded.map(|case| case.signatures + u32::from(case.needs.contains(&Capability::Holder))).sum()
     }
 }
 
 /// Runs every case that `filter` wants against `card`, in the order of the list, and tells each report.
 pub fn run(filter: &Filter, card: &mut dyn CardUnderTest, tell: &mut dyn FnMut(&Report)) -> Summary {
+    run_plan(&Plan { filter: filter.clone(), ..Plan::default() }, card, tell)
+}
+
+/// Runs the cases of `plan` against `card` and tells each report. A card or reader that is gone ends the run: the cases
+/// left are told as not performed.
+pub fn run_plan(plan: &Plan, card: &mut dyn CardUnderTest, tell: &mut dyn FnMut(&Report)) -> Summary {
+    let begun = Instant::now();
     let mut summary = Summary::default();
-    for case in cases().iter().filter(|case| filter.wants(case)) {
-        let report = run_case(case, card);
+    let mut over: Option<String> = None;
+    for case in plan.cases() {
+        if over.is_none() && plan.within.is_some_and(|within| begun.elapsed() >= within) {
+            over = Some("the time of the run was up".to_owned());
+        }
+        let verdict = match (case.not_demanded(card.claims()), &over) {
+            (Some(reason), _) => Verdict::NotApplicable { reason },
+            (None, Some(reason)) => Verdict::NotPerformed { reason: reason.clone() },
+            (None, None) => run_case(&case, card, &mut over),
+        };
+        let report = Report::of(&case, card, verdict);
         summary.count(&report.verdict);
         tell(&report);
     }
     summary
 }
 
-fn run_case(case: &Case, card: &mut dyn CardUnderTest) -> Report {
-    let verdict = match case.needs.iter().find_map(|need| card.lacks(*need)) {
-        Some(reason) => Verdict::NotPerformed { reason: reason.to_owned() },
-        None => perform(case, card),
-    };
-    let (id, title, clause) = (case.id.clone(), case.title.clone(), case.clause.clone());
-    Report { id, title, clause, target: card.name().to_owned(), verdict }
-}
-
-fn perform(case: &Case, card: &mut dyn CardUnderTest) -> Verdict {
+fn run_case(case: &Case, card: &mut dyn CardUnderTest, over: &mut Option<String>) -> Verdict {
+    if let Some(reason) = case.needs.iter().find_map(|need| card.lacks(*need)) {
+        return Verdict::NotPerformed { reason: reason.to_owned() };
+    }
+    let wanted = case.wanted(card.claims());
     if card.lacks(Capability::Fresh).is_none()
-        && let Err(why) = card.fresh(case.suite)
+        && let Err(why) = card.fresh(&wanted)
     {
         return cannot_begin(&why);
     }
-    let mut tester = Tester::new(card, case.suite);
+    let mut tester = Tester::new(card, wanted.suite);
     let outcome = tester.prepare(case.precondition).and_then(|()| case.play(&mut tester));
-    let log = tester.into_log();
-    // The next case begins with a new card or a new contact, whatever became of this one.
-    let _ = card.field_out();
+    let (log, gone) = tester.into_log();
+    *over = gone.map(|why| format!("the run ended in {}: {why}", case.id));
+    card.rest();
     match outcome {
         Ok(()) => Verdict::Passed,
         Err(Stop::NotApplicable(reason)) => Verdict::NotApplicable { reason },
@@ -79,11 +173,15 @@ fn perform(case: &Case, card: &mut dyn CardUnderTest) -> Verdict {
     }
 }
 
-/// A target that cannot even make a card says so as a failure: nothing was tested.
+/// A target that cannot bring its card to the beginning says so as a failure, for nothing was tested; unless it cannot be
+/// done from here.
 fn cannot_begin(why: &StageError) -> Verdict {
+    if let StageError::Unsupported(_) = why {
+        return Verdict::NotPerformed { reason: why.to_string() };
+    }
     Verdict::Failed(Box::new(Failure {
-        step: "make a new card".into(),
-        expected: "a card of the case's suite".into(),
+        step: "bring the card to the beginning".into(),
+        expected: "a card of the case's suite, idle, which may sign".into(),
         got: why.to_string(),
         log: Vec::new(),
     }))

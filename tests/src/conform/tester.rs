@@ -4,19 +4,20 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use onetap_apdu_spec::account::Alias;
-use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
+use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::{CardState, CardStatus, Name};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::Transaction;
+use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::decode::{command_row, describe_command, describe_response};
 use onetap_pcsc_host::trace::StageError;
 
 use super::command::CommandBuilder;
 use super::precondition::Precondition;
 use super::report::Exchange;
-use crate::target::{CardUnderTest, Known, Tap, Timing, samples, value_of};
+use crate::target::{CardUnderTest, Claims, Known, Tap, Timing, samples, value_of};
 
 /// Why a case ends before its end.
 #[derive(Debug)]
@@ -64,15 +65,18 @@ pub struct Tester<'c> {
     /// Every response of the case, for what must never be in one.
     responses: Vec<Vec<u8>>,
     answering: Option<Name>,
+    /// Why nothing more can be sent, once the reader or the card is gone.
+    gone: Option<ReaderError>,
 }
 
 impl<'c> Tester<'c> {
-    pub(super) fn new(card: &'c mut dyn CardUnderTest, suite: Suite) -> Self {
-        Self { card, suite, log: Vec::new(), responses: Vec::new(), answering: None }
+    pub(crate) fn new(card: &'c mut dyn CardUnderTest, suite: Suite) -> Self {
+        Self { card, suite, log: Vec::new(), responses: Vec::new(), answering: None, gone: None }
     }
 
-    pub(super) fn into_log(self) -> Vec<Exchange> {
-        self.log
+    /// What was seen, and why nothing more could be, if the card or its reader is gone.
+    pub(super) fn into_log(self) -> (Vec<Exchange>, Option<ReaderError>) {
+        (self.log, self.gone)
     }
 
     /// The suite that the card was personalised for.
@@ -84,7 +88,36 @@ impl<'c> Tester<'c> {
     /// The card's times.
     #[must_use]
     pub fn timing(&self) -> Timing {
-        self.card.timing()
+        self.card.claims().timing()
+    }
+
+    /// What the card claims.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        self.card.claims()
+    }
+
+    /// How long to wait for a moment just before `limit` is over.
+    ///
+    /// # Errors
+    /// [`Stop::NotPerformed`] where the holder cannot keep times that exactly.
+    pub fn just_before(&self, limit: Duration) -> Result<Duration, Stop> {
+        let before = limit.checked_sub(self.card.grain()).filter(|time| !time.is_zero());
+        before.ok_or_else(|| {
+            let limit = limit.as_millis();
+            Stop::NotPerformed(format!("the holder cannot act within {limit} ms"))
+        })
+    }
+
+    /// How exactly the holder keeps times.
+    #[must_use]
+    pub fn grain(&self) -> Duration {
+        self.card.grain()
+    }
+
+    /// C of the last signature; `None` if it is not known.
+    pub fn last_counter(&mut self) -> Option<u32> {
+        self.card.spent().counter
     }
 
     /// The keys behind the card.
@@ -115,7 +148,7 @@ impl Tester<'_> {
     pub fn field_in(&mut self) -> Outcome {
         self.note("the card enters the field");
         let entered = self.card.field_in();
-        entered.map(drop).map_err(|why| stage("the card enters the field", why))
+        self.reached("the card enters the field", entered).map(drop)
     }
 
     /// The card leaves the field.
@@ -133,7 +166,18 @@ impl Tester<'_> {
     /// [`Stop`].
     pub fn reset(&mut self) -> Result<Vec<u8>, Stop> {
         self.note("the reader resets the card");
-        self.card.reset().map_err(|why| stage("the reader resets the card", why))
+        let answer = self.card.reset();
+        self.reached("the reader resets the card", answer)
+    }
+
+    /// Notes a reader or a card that cannot be reached any more.
+    fn reached<T>(&mut self, step: &str, result: Result<T, StageError>) -> Result<T, Stop> {
+        result.map_err(|why| {
+            if let StageError::Reader(gone) = &why {
+                self.gone = Some(gone.clone()).filter(is_final);
+            }
+            stage(step, why)
+        })
     }
 
     /// Time passes on the card's clock.
@@ -175,8 +219,11 @@ impl Tester<'_> {
         let name = CommandApdu::parse(bytes).ok().and_then(|apdu| Some(command_row(&apdu)?.name));
         self.answering = if name == Some(Name::GetResponse) { self.answering } else { name };
         let response = self.card.transmit(bytes).map_err(|why| {
-            Stop::failed(step, "a response of at least two bytes", format!("no response: {why}"))
+            let stop = Stop::failed(step, "a response of at least two bytes", format!("no response: {why}"));
+            self.gone = Some(why).filter(is_final);
+            stop
         })?;
+        self.count(name, bytes, &response);
         let words = describe_response(self.answering, &response);
         self.log.push(Exchange::Response { bytes: hex::encode_upper(&response), words });
         self.responses.push(response.clone());
@@ -184,12 +231,42 @@ impl Tester<'_> {
             .map_err(|_| Stop::failed(step, "at least two bytes", hex::encode_upper(&response)))
     }
 
-    /// Sends a command; any status word is an answer.
+    /// Counts signatures, whatever the card says about them.
+    fn count(&mut self, name: Option<Name>, command: &[u8], response: &[u8]) {
+        let Ok(ResponseApdu { sw, .. }) = ResponseApdu::parse(response) else { return };
+        let taken = sw == StatusWord::OK || sw.as_bytes_left().is_some();
+        let last_part = command.first().is_some_and(|cla| cla & CLA_CHAINING == 0);
+        let spent = self.card.spent();
+        match name {
+            Some(Name::PutTxn) if taken && last_part => spent.loaded = true,
+            Some(Name::GetSignature) if taken && std::mem::take(&mut spent.loaded) => {
+                spent.signatures += 1;
+                spent.counter = spent.counter.map(|counter| counter.wrapping_add(1));
+            }
+            Some(Name::Select) if taken => spent.loaded = false,
+            _ => {}
+        }
+    }
+
+    /// Sends a command; any status word is an answer. To a card that claims no extended length, a longer data field goes in
+    /// a chain, and the answer is that to the part that ended it.
     ///
     /// # Errors
     /// [`Stop::Failed`] if no response comes.
     pub fn send(&mut self, step: &str, command: &CommandBuilder) -> Result<ResponseApdu, Stop> {
-        self.send_raw(step, &command.bytes())
+        let chained = !self.claims().extended_length && !command.extended && command.is_long();
+        if !chained {
+            return self.send_raw(step, &command.bytes());
+        }
+        let parts = command.in_short_parts();
+        let (last, first) = parts.split_last().ok_or_else(|| Stop::failed(step, "a command", "none"))?;
+        for part in first {
+            let response = self.send_raw(step, &part.bytes())?;
+            if response.sw != StatusWord::OK {
+                return Ok(response);
+            }
+        }
+        self.send_raw(step, &last.bytes())
     }
 
     /// Sends a command that must be answered with `sw` and, unless it is 9000, without data. Gives the data.
@@ -329,18 +406,43 @@ impl Tester<'_> {
         Ok(bytes)
     }
 
+    /// Fetches the signature of what is loaded. Where the card's keys are known, it must be this card's, and verify as far as
+    /// it can without what is owed.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn sign(&mut self, transaction: Vec<u8>) -> Result<Tap, Stop> {
+        let signature_message = self.fetch("fetch the signature", &CommandBuilder::get_signature())?;
+        let tap = Tap { transaction, signature_message, object: None };
+        if let Some(known) = self.card.known() {
+            let header = known.signature_valid(&tap, None).and_then(|()| known.header(&tap));
+            let header = header.map_err(|why| Stop::failed("verify S", "that it holds", why))?;
+            self.compare_counter(header.counter)?;
+        }
+        Ok(tap)
+    }
+
+    /// Compares C with what it must be by now, if that is known. The card goes on from the C that it gave, and so do the
+    /// cases that follow.
+    fn compare_counter(&mut self, got: u32) -> Outcome {
+        let expected = self.card.spent().counter.replace(got).unwrap_or(got);
+        self.check("compare the counter", got == expected, format!("C = {expected}"), format!("C = {got}"))
+    }
+
     /// Everything of one contact but its end: loads, fetches the signature and what is owed.
     ///
     /// # Errors
     /// [`Stop`].
     pub fn tap(&mut self, transaction: &Transaction) -> Result<Tap, Stop> {
         let transaction = self.load(transaction)?;
-        let signature_message = self.fetch("fetch the signature", &CommandBuilder::get_signature())?;
-        let object = match self.suite.owed() {
-            Some(_) => Some(self.fetch("fetch what is owed", &CommandBuilder::get_enc_password())?),
-            None => None,
-        };
-        Ok(Tap { transaction, signature_message, object })
+        let mut tap = self.sign(transaction)?;
+        if self.suite.owed().is_some() {
+            tap.object = Some(self.fetch("fetch what is owed", &CommandBuilder::get_enc_password())?);
+            if let Some(judged) = self.card.known().map(|known| known.object_valid(&tap)) {
+                judged.map_err(|why| Stop::failed("judge what is owed", "that it holds", why))?;
+            }
+        }
+        Ok(tap)
     }
 
     /// A whole contact; the display then shows the transaction. The card was in the field, selected.
@@ -383,8 +485,8 @@ impl Tester<'_> {
                 self.load(&transaction).map(drop)
             }
             CardState::Signed => {
-                self.load(&transaction)?;
-                self.fetch("fetch the signature", &CommandBuilder::get_signature()).map(drop)
+                let transaction = self.load(&transaction)?;
+                self.sign(transaction).map(drop)
             }
             CardState::Delivered => self.tap(&transaction).map(drop),
             CardState::Showing => {
@@ -413,6 +515,18 @@ impl Tester<'_> {
 
 fn words(sw: StatusWord) -> String {
     onetap_pcsc_host::decode::describe_status(sw)
+}
+
+/// Whether nothing more can be learnt from this card, or through this reader.
+fn is_final(why: &ReaderError) -> bool {
+    !matches!(
+        why,
+        ReaderError::NotAResponse(_)
+            | ReaderError::ResponseTooLong
+            | ReaderError::NotAccepted(_)
+            | ReaderError::CommandTooShort(_)
+            | ReaderError::CardReset
+    )
 }
 
 pub(super) fn stage(step: &str, why: StageError) -> Stop {

@@ -14,17 +14,18 @@ use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
-use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, PENDING_MS, REVEALED_MS};
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 use zeroize::Zeroizing;
 
-use super::{Capability, CardUnderTest, Known, Timing, samples};
+use super::{Capability, CardUnderTest, Claims, Known, Spent, Start, samples};
 
 /// Our card with a virtual clock.
 pub struct InProcess {
     made: Made,
     pin_at: usize,
+    claims: Claims,
+    spent: Spent,
 }
 
 /// Why our own card cannot be made.
@@ -82,7 +83,7 @@ impl InProcess {
     pub fn with(suite: Suite) -> Result<Self, CannotMake> {
         let server_key: Arc<dyn RsaPrivate> = Arc::from(default_provider().rsa_private(&keys()?.server)?);
         let order = order(suite, &*server_key);
-        Ok(Self { made: Made::new(order, Some(server_key))?, pin_at: 0 })
+        Ok(Self::of(Made::new(order, Some(server_key))?))
     }
 
     /// A card that an operator ordered, whose private key stays with the operator.
@@ -90,7 +91,11 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn ordered(order: Personalisation) -> Result<Self, CannotMake> {
-        Ok(Self { made: Made::new(order, None)?, pin_at: 0 })
+        Ok(Self::of(Made::new(order, None)?))
+    }
+
+    fn of(made: Made) -> Self {
+        Self { made, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
     }
 
     /// The card itself, for other front doors.
@@ -245,8 +250,12 @@ impl CardUnderTest for InProcess {
         None
     }
 
-    fn fresh(&mut self, suite: Suite) -> Result<(), StageError> {
-        *self = Self::with(suite)?;
+    fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
+        *self = Self::with(wanted.suite)?;
         Ok(())
     }
 
@@ -254,17 +263,8 @@ impl CardUnderTest for InProcess {
         Some(&self.made.known)
     }
 
-    fn timing(&self) -> Timing {
-        Timing {
-            debounce: Duration::from_millis(DEBOUNCE_MS),
-            dead_time: Duration::from_millis(DEAD_TIME_MS),
-            showing: Duration::from_millis(PENDING_MS),
-            revealed: Duration::from_millis(REVEALED_MS),
-        }
-    }
-
-    fn pin_digits(&self) -> usize {
-        samples::PIN.len()
+    fn spent(&mut self) -> &mut Spent {
+        &mut self.spent
     }
 }
 

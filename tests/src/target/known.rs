@@ -175,7 +175,9 @@ impl Known {
         envelope.open(&self.object(tap)?, key).map_err(|error| error.to_string())
     }
 
-    fn opens(&self) -> bool {
+    /// Whether E can be opened: with the server's private key, if the suite encrypts to it.
+    #[must_use]
+    pub fn opens(&self) -> bool {
         self.suite().encryption() != EncryptionMethod::RsaOaep || self.server_key.is_some()
     }
 

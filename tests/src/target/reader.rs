@@ -2,26 +2,52 @@
 
 use std::time::Duration;
 
-use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 use onetap_pcsc_host::{Deadline, Disposition, Reader, ReaderError, Transport};
 
-use super::{Capability, CardUnderTest, Known, Timing};
+use super::{Capability, CardUnderTest, Claims, Known, Spent, Start};
 
-/// How long one contact may take: a run of the suite holds one for many cases.
-const CONTACT: Duration = Duration::from_secs(3_600);
+/// How long one contact may take, unless said otherwise. A case has one or a few.
+const CONTACT: Duration = Duration::from_secs(600);
 
 /// A card that only a reader reaches.
 pub struct ReaderTarget {
     name: String,
     reader: Box<dyn Reader>,
     contact: Option<Box<dyn Transport>>,
+    limit: Duration,
+    claims: Claims,
+    spent: Spent,
 }
 
 impl ReaderTarget {
     /// The card in `reader`; `name` is what `--target` calls it.
     pub fn new(name: impl Into<String>, reader: Box<dyn Reader>) -> Self {
-        Self { name: name.into(), reader, contact: None }
+        Self {
+            name: name.into(),
+            reader,
+            contact: None,
+            limit: CONTACT,
+            claims: Claims::of_our_card(),
+            spent: Spent::default(),
+        }
+    }
+
+    /// With another time limit for each contact: a card that hangs is then given up.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// With what the card in it claims.
+    #[must_use]
+    pub fn claiming(self, claims: Claims) -> Self {
+        Self { claims, ..self }
+    }
+
+    /// The contact, while there is one.
+    pub(crate) fn contact(&mut self) -> Option<&mut (dyn Transport + 'static)> {
+        self.contact.as_deref_mut()
     }
 
     /// Ends the contact and leaves the card's power as said.
@@ -35,7 +61,7 @@ impl ReaderTarget {
     fn connect(&mut self) -> Result<Vec<u8>, ReaderError> {
         let contact = match self.contact.take() {
             Some(contact) => contact,
-            None => self.reader.connect(&Deadline::after(CONTACT))?,
+            None => self.reader.connect(&Deadline::after(self.limit))?,
         };
         Ok(self.contact.insert(contact).atr().bytes().to_vec())
     }
@@ -87,7 +113,11 @@ impl CardUnderTest for ReaderTarget {
         })
     }
 
-    fn fresh(&mut self, _: Suite) -> Result<(), StageError> {
+    fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    fn fresh(&mut self, _: &Start) -> Result<(), StageError> {
         Err(StageError::Unsupported("become a new card"))
     }
 
@@ -95,11 +125,7 @@ impl CardUnderTest for ReaderTarget {
         None
     }
 
-    fn timing(&self) -> Timing {
-        Timing::default()
-    }
-
-    fn pin_digits(&self) -> usize {
-        0
+    fn spent(&mut self) -> &mut Spent {
+        &mut self.spent
     }
 }

@@ -6,14 +6,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use onetap_apdu_spec::suite::Suite;
 use onetap_applet::front::vpcd::{Left, Meeting, Stop, VpcdConfig, VpcdError, serve};
 use onetap_pcsc_host::monitor::{Event, Monitor};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card};
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 use onetap_pcsc_host::{Deadline, Disposition, ReaderError};
 
-use super::{Capability, CardUnderTest, InProcess, Known, ReaderTarget, Timing};
+use super::{Capability, CardUnderTest, Claims, InProcess, Known, ReaderTarget, Spent, Start};
 
 /// How long pcscd may take to notice that a card came or went.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,21 +149,21 @@ impl CardUnderTest for Vpcd {
         None
     }
 
-    fn fresh(&mut self, suite: Suite) -> Result<(), StageError> {
+    fn claims(&self) -> &Claims {
+        self.card.claims()
+    }
+
+    fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
         self.field_out()?;
-        self.card.fresh(suite)
+        self.card.fresh(wanted)
     }
 
     fn known(&self) -> Option<&Known> {
         self.card.known()
     }
 
-    fn timing(&self) -> Timing {
-        self.card.timing()
-    }
-
-    fn pin_digits(&self) -> usize {
-        self.card.pin_digits()
+    fn spent(&mut self) -> &mut Spent {
+        self.card.spent()
     }
 }
 

@@ -91,7 +91,7 @@ impl Player {
         self.transaction = samples::payment(samples::KEY_UP_TO + 1, samples::CURRENCY);
         self.tap_and_read()?;
         for digit in [Key::WrongDigit, Key::Digit] {
-            (0..self.card.pin_digits()).try_for_each(|_| self.key(digit))?;
+            (0..self.card.claims().pin_digits).try_for_each(|_| self.key(digit))?;
             self.screen()?;
             self.key(Key::Confirm)?;
             self.screen()?;
@@ -115,7 +115,7 @@ impl Player {
         self.transmit(&[&put_txn])?;
         self.leave()?;
         self.tap()?;
-        self.tick(self.card.timing().debounce)?;
+        self.tick(self.card.claims().timing().debounce)?;
         self.screen()?;
         // A second tap, while the card waits for its holder.
         self.come()?;
@@ -124,7 +124,7 @@ impl Player {
         self.transmit(&[&other, &get_signature, &status])?;
         self.screen()?;
         self.leave()?;
-        self.tick(self.card.timing().debounce)?;
+        self.tick(self.card.claims().timing().debounce)?;
         self.screen()?;
         self.key(Key::Cancel)?;
         self.screen()
@@ -144,7 +144,7 @@ impl Player {
     fn tap_and_read(&mut self) -> Played {
         self.tap()?;
         self.screen()?;
-        self.tick(self.card.timing().debounce)?;
+        self.tick(self.card.claims().timing().debounce)?;
         let mut before = Vec::new();
         loop {
             let now = self.card.screen().map_err(stage)?.lines().to_vec();
@@ -155,7 +155,7 @@ impl Player {
             self.key(Key::Next)?;
             before = now;
         }
-        self.tick(self.card.timing().dead_time)
+        self.tick(self.card.claims().timing().dead_time)
     }
 
     /// The terminal takes everything in one contact (P-04), and the card leaves.

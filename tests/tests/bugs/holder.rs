@@ -48,7 +48,7 @@ pub(crate) const BUGS: &[Bug] = &[
         key: |i, key| {
             if key == Key::Confirm {
                 (0..64).for_each(|_| press(i, Key::Next));
-                wait(i, i.card.timing().dead_time);
+                wait(i, i.card.claims().timing().dead_time);
             }
             press(i, key);
         },
@@ -59,7 +59,7 @@ pub(crate) const BUGS: &[Bug] = &[
         caught_by: &["confirm/dead-time"],
         key: |i, key| {
             if key == Key::Confirm {
-                wait(i, i.card.timing().dead_time);
+                wait(i, i.card.claims().timing().dead_time);
             }
             press(i, key);
         },
@@ -75,7 +75,7 @@ pub(crate) const BUGS: &[Bug] = &[
         ],
         key: |i, key| {
             if key == Key::Confirm && i.count == 0 {
-                (0..i.card.pin_digits()).for_each(|_| press(i, Key::Digit));
+                (0..i.card.claims().pin_digits).for_each(|_| press(i, Key::Digit));
             }
             i.count = if matches!(key, Key::Digit | Key::WrongDigit) { i.count + 1 } else { 0 };
             press(i, key);
@@ -125,7 +125,7 @@ pub(crate) const BUGS: &[Bug] = &[
         caught_by: &["contact/bounce", "contact/over"],
         field_out: |i| {
             i.card.field_out().unwrap();
-            wait(i, i.card.timing().debounce);
+            wait(i, i.card.claims().timing().debounce);
         },
         ..NONE
     },

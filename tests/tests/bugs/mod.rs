@@ -10,12 +10,11 @@ use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::{AID, Name, fci};
 use onetap_apdu_spec::money::MoneyError;
 use onetap_apdu_spec::password::Password;
-use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::text::TextError;
 use onetap_apdu_spec::txn::{FieldError, TransactionError, TransactionMessage};
 use onetap_conformance::conform::CommandBuilder;
-use onetap_conformance::target::{Capability, CardUnderTest, InProcess, Known, Timing};
+use onetap_conformance::target::{Capability, CardUnderTest, Claims, Known, Spent, Start};
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::decode::command_row;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
@@ -23,15 +22,18 @@ use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 mod commands;
 mod content;
 mod holder;
+mod rubbish;
+
+pub(crate) use rubbish::RUBBISH;
 
 /// All bugs.
 pub(crate) fn all() -> impl Iterator<Item = &'static Bug> {
-    [commands::BUGS, content::BUGS, holder::BUGS].into_iter().flatten()
+    [commands::BUGS, content::BUGS, holder::BUGS, rubbish::BUGS].into_iter().flatten()
 }
 
 /// The right card and what a bug remembers.
 pub(crate) struct Inside {
-    card: InProcess,
+    card: Box<dyn CardUnderTest>,
     bytes: Option<Vec<u8>>,
     secret: Option<Password>,
     flag: bool,
@@ -139,7 +141,8 @@ pub(crate) struct Buggy {
 }
 
 impl Buggy {
-    pub(crate) fn new(card: InProcess, bug: &'static Bug) -> Self {
+    pub(crate) fn new(card: impl CardUnderTest + 'static, bug: &'static Bug) -> Self {
+        let card = Box::new(card);
         Self { inside: Inside { card, bytes: None, secret: None, flag: false, count: 0 }, bug }
     }
 }
@@ -188,21 +191,27 @@ impl CardUnderTest for Buggy {
         self.inside.card.lacks(capability)
     }
 
-    fn fresh(&mut self, suite: Suite) -> Result<(), StageError> {
-        let card = InProcess::with(suite)?;
-        *self = Self::new(card, self.bug);
+    fn claims(&self) -> &Claims {
+        self.inside.card.claims()
+    }
+
+    /// What a bug remembers is forgotten with the card.
+    fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
+        self.inside.card.fresh(wanted)?;
+        (self.inside.bytes, self.inside.secret) = (None, None);
+        (self.inside.flag, self.inside.count) = (false, 0);
         Ok(())
+    }
+
+    fn rest(&mut self) {
+        self.inside.card.rest();
     }
 
     fn known(&self) -> Option<&Known> {
         self.inside.card.known()
     }
 
-    fn timing(&self) -> Timing {
-        self.inside.card.timing()
-    }
-
-    fn pin_digits(&self) -> usize {
-        self.inside.card.pin_digits()
+    fn spent(&mut self) -> &mut Spent {
+        self.inside.card.spent()
     }
 }

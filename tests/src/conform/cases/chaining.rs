@@ -24,7 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("chain/many-parts", "T in parts of about ten bytes", CLAUSE, |t: &mut Tester<'_>| {
             in_parts(t, 20)
         }),
-        Case::new("chain/mixed-lengths", "parts in short and in extended length", CLAUSE, mixed),
+        Case::new("chain/mixed-lengths", "parts in short and in extended length", CLAUSE, mixed)
+            .about_extended(),
         Case::new(
             "chain/changed-p1",
             "a part with another P1: 6883, and the chain is gone",

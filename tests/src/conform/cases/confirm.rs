@@ -1,8 +1,7 @@
 //! The holder: what it takes to see the joint password, and what takes it away.
 
-use std::time::Duration;
-
 use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::personal::ConfirmationPolicy;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::Transaction;
 use onetap_pcsc_host::trace::Key;
@@ -11,11 +10,10 @@ use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};
-use crate::target::samples::{self, CURRENCY, KEY_ONLY_COUNT, KEY_ONLY_SUM, KEY_UP_TO, PIN_UP_TO};
+use crate::target::samples;
 
 /// PIN tries of a card.
 const PIN_TRIES: usize = 3;
-const INSTANT: Duration = Duration::from_millis(1);
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
@@ -84,17 +82,41 @@ const CASES: [(&str, &str, &str, Run); 25] = [
         "REQ-K-8",
         field_ends_it,
     ),
-    ("reveal/form", "eight digits, as personalised", "REQ-K-9, P-05", form),
+    ("reveal/form", "the joint password has the form that was personalised", "REQ-K-9, P-05", form),
 ];
 
-pub(super) fn cases() -> Vec<Case> {
-    CASES
-        .map(|(id, title, clause, run)| Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]))
-        .into()
+/// Most signatures of a case; most make one.
+fn signatures(id: &str) -> u32 {
+    match id {
+        "confirm/key-only-count" => 7,
+        "confirm/key-only-sum" => 6,
+        "pin/tries-survive-transactions" => 3,
+        "confirm/key-up-to-t1" | "pin/right-restores-tries" => 2,
+        _ => 1,
+    }
 }
 
-fn pay(minor: u64) -> Transaction {
-    samples::payment(minor, CURRENCY)
+pub(super) fn cases() -> Vec<Case> {
+    let case = |(id, title, clause, run)| {
+        let case = Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]).signing(signatures(id));
+        if id.starts_with("confirm/key-only-") { case.counting() } else { case }
+    };
+    CASES.map(case).into()
+}
+
+/// The card's limits of what confirms.
+fn limits(t: &Tester<'_>) -> ConfirmationPolicy {
+    t.claims().confirmation
+}
+
+fn pay(t: &Tester<'_>, minor: u64) -> Transaction {
+    samples::payment(minor, &limits(t).currency.to_string())
+}
+
+/// Pays so much in one contact; the display then shows it.
+fn tap_for(t: &mut Tester<'_>, minor: u64) -> Outcome {
+    let transaction = pay(t, minor);
+    t.tap_and_leave(&transaction).map(drop)
 }
 
 /// Removes what is shown and comes back for the next transaction.
@@ -104,8 +126,8 @@ fn cancel_and_come(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn key_up_to_t1(t: &mut Tester<'_>) -> Outcome {
-    for minor in [1, KEY_UP_TO] {
-        t.tap_and_leave(&pay(minor))?;
+    for minor in [1, limits(t).key_up_to] {
+        tap_for(t, minor)?;
         t.confirm_by_key()?;
         t.joint_password()?;
         cancel_and_come(t)?;
@@ -122,13 +144,13 @@ fn takes_the_pin(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn pin_over_t1(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    tap_for(t, limits(t).key_up_to + 1)?;
     takes_the_pin(t)?;
     t.joint_password().map(drop)
 }
 
 fn pin_up_to_t2(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(PIN_UP_TO))?;
+    tap_for(t, limits(t).pin_up_to)?;
     takes_the_pin(t)?;
     t.joint_password().map(drop)
 }
@@ -145,12 +167,13 @@ fn takes_both(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn both_over_t2(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(PIN_UP_TO + 1))?;
+    tap_for(t, limits(t).pin_up_to + 1)?;
     takes_both(t)
 }
 
 fn other_currency(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&samples::payment(1, "JPY"))?;
+    let other = if limits(t).currency.to_string() == "JPY" { "EUR" } else { "JPY" };
+    t.tap_and_leave(&samples::payment(1, other))?;
     takes_both(t)
 }
 
@@ -168,7 +191,7 @@ fn last_page_first(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn pin_too_early(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    tap_for(t, limits(t).key_up_to + 1)?;
     t.wait(t.timing().dead_time * 2)?;
     t.type_pin()?;
     t.press(Key::Confirm)?;
@@ -178,20 +201,21 @@ fn pin_too_early(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn dead_time(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.read_all()?;
     t.press(Key::Confirm)?;
     t.expect_no_password("confirm at once")?;
-    t.wait(t.timing().dead_time.saturating_sub(INSTANT))?;
+    t.wait(t.just_before(t.timing().dead_time)?)?;
     t.press(Key::Confirm)?;
     t.expect_no_password("confirm a moment too early")?;
-    t.wait(INSTANT)?;
+    t.wait(t.grain())?;
     t.press(Key::Confirm)?;
     t.joint_password().map(drop)
 }
 
 fn not_in_the_field(t: &mut Tester<'_>) -> Outcome {
-    t.tap(&pay(1))?;
+    let transaction = pay(t, 1);
+    t.tap(&transaction)?;
     for key in [Key::Next, Key::Next, Key::Next, Key::Next, Key::Confirm, Key::Cancel] {
         t.press(key)?;
     }
@@ -206,7 +230,7 @@ fn not_in_the_field(t: &mut Tester<'_>) -> Outcome {
 
 /// One payment by the key alone.
 fn by_key(t: &mut Tester<'_>, minor: u64) -> Outcome {
-    t.tap_and_leave(&pay(minor))?;
+    tap_for(t, minor)?;
     t.confirm_by_key()?;
     t.joint_password()?;
     cancel_and_come(t)
@@ -214,14 +238,14 @@ fn by_key(t: &mut Tester<'_>, minor: u64) -> Outcome {
 
 /// One payment that the key alone no longer confirms.
 fn by_pin(t: &mut Tester<'_>, minor: u64) -> Outcome {
-    t.tap_and_leave(&pay(minor))?;
+    tap_for(t, minor)?;
     takes_the_pin(t)?;
     t.joint_password()?;
     cancel_and_come(t)
 }
 
 fn key_only_count(t: &mut Tester<'_>) -> Outcome {
-    for _ in 0..KEY_ONLY_COUNT {
+    for _ in 0..limits(t).key_only_count {
         by_key(t, 1)?;
     }
     by_pin(t, 1)?;
@@ -230,11 +254,11 @@ fn key_only_count(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn key_only_sum(t: &mut Tester<'_>) -> Outcome {
-    for _ in 0..KEY_ONLY_SUM / KEY_UP_TO {
-        by_key(t, KEY_UP_TO)?;
+    for _ in 0..limits(t).key_only_sum / limits(t).key_up_to {
+        by_key(t, limits(t).key_up_to)?;
     }
     by_pin(t, 1)?;
-    by_key(t, KEY_UP_TO)
+    by_key(t, limits(t).key_up_to)
 }
 
 /// One wrong PIN for what is shown.
@@ -245,7 +269,7 @@ fn wrong_pin(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    tap_for(t, limits(t).key_up_to + 1)?;
     t.read_and_wait()?;
     wrong_pin(t)?;
     t.type_pin()?;
@@ -255,7 +279,7 @@ fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
 
 fn pin_restores(t: &mut Tester<'_>) -> Outcome {
     for _ in 0..2 {
-        t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+        tap_for(t, limits(t).key_up_to + 1)?;
         t.read_and_wait()?;
         for _ in 1..PIN_TRIES {
             wrong_pin(t)?;
@@ -278,13 +302,13 @@ fn expect_blocked(t: &mut Tester<'_>) -> Outcome {
     let right = status.pin_blocked && status.state == CardState::Idle;
     t.check("compare the status", right, "Idle, PIN blocked", format!("{status:?}"))?;
     let payer = t.alias()?;
-    let command = CommandBuilder::put_txn(&samples::encode(&Transaction { payer, ..pay(1) }));
+    let command = CommandBuilder::put_txn(&samples::encode(&Transaction { payer, ..pay(t, 1) }));
     t.expect("hand over another transaction", &command, StatusWord::PIN_BLOCKED)?;
     t.expect_state(CardState::Idle)
 }
 
 fn pin_blocked(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    tap_for(t, limits(t).key_up_to + 1)?;
     t.read_and_wait()?;
     for _ in 0..PIN_TRIES {
         wrong_pin(t)?;
@@ -295,7 +319,7 @@ fn pin_blocked(t: &mut Tester<'_>) -> Outcome {
 
 fn pin_across(t: &mut Tester<'_>) -> Outcome {
     for i in 1..=PIN_TRIES {
-        t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+        tap_for(t, limits(t).key_up_to + 1)?;
         t.read_and_wait()?;
         wrong_pin(t)?;
         if i < PIN_TRIES {
@@ -306,7 +330,7 @@ fn pin_across(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn pin_across_power(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(KEY_UP_TO + 1))?;
+    tap_for(t, limits(t).key_up_to + 1)?;
     for _ in 0..PIN_TRIES {
         t.read_and_wait()?;
         wrong_pin(t)?;
@@ -317,13 +341,13 @@ fn pin_across_power(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn cancel_showing(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.press(Key::Cancel)?;
     wiped(t)
 }
 
 fn cancel_revealed(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.confirm_by_key()?;
     t.joint_password()?;
     t.press(Key::Cancel)?;
@@ -335,11 +359,12 @@ fn wiped(t: &mut Tester<'_>) -> Outcome {
     t.expect_dark("look at the display")?;
     t.come()?;
     t.expect_state(CardState::Idle)?;
-    t.load(&pay(1)).map(drop)
+    let transaction = pay(t, 1);
+    t.load(&transaction).map(drop)
 }
 
 fn cancel_for_good(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.read_and_wait()?;
     t.press(Key::Cancel)?;
     t.press(Key::Confirm)?;
@@ -347,16 +372,17 @@ fn cancel_for_good(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn time_out_showing(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
-    t.wait(t.timing().showing.saturating_sub(t.timing().debounce + INSTANT))?;
+    tap_for(t, 1)?;
+    t.wait(t.just_before(t.timing().showing.saturating_sub(t.timing().debounce))?)?;
     let shown = !t.screen()?.lines().is_empty();
     t.check("look a moment before", shown, "the transaction", "a dark display")?;
-    t.wait(INSTANT)?;
+    t.wait(t.grain())?;
     wiped(t)
 }
 
 fn time_out_from_delivery(t: &mut Tester<'_>) -> Outcome {
-    t.tap(&pay(1))?;
+    let transaction = pay(t, 1);
+    t.tap(&transaction)?;
     t.wait(t.timing().showing)?;
     t.expect_state(CardState::Idle)?;
     t.leave()?;
@@ -364,16 +390,16 @@ fn time_out_from_delivery(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn time_out_revealed(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.confirm_by_key()?;
-    t.wait(t.timing().revealed.saturating_sub(INSTANT))?;
+    t.wait(t.just_before(t.timing().revealed)?)?;
     t.joint_password()?;
-    t.wait(INSTANT)?;
+    t.wait(t.grain())?;
     wiped(t)
 }
 
 fn once(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.confirm_by_key()?;
     t.joint_password()?;
     t.wait(t.timing().revealed)?;
@@ -385,7 +411,7 @@ fn once(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn field_ends_it(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.confirm_by_key()?;
     t.joint_password()?;
     t.come()?;
@@ -396,9 +422,17 @@ fn field_ends_it(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn form(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&pay(1))?;
+    tap_for(t, 1)?;
     t.confirm_by_key()?;
     let password = t.joint_password()?;
-    let digits = password.expose().len() == 8 && password.expose().bytes().all(|b| b.is_ascii_digit());
-    t.check("look at its form", digits, "eight digits", "something else")
+    let policy = t.claims().password;
+    let alphabet = policy.alphabet().characters();
+    let text = password.expose();
+    let right = text.len() == policy.length() && text.bytes().all(|byte| alphabet.contains(&byte));
+    t.check(
+        "look at its form",
+        right,
+        format!("{} characters of the alphabet", policy.length()),
+        "another form",
+    )
 }

@@ -1,7 +1,5 @@
 //! Field, power and presence: what voids a transaction and what does not.
 
-use std::time::Duration;
-
 use onetap_apdu_spec::command::{CardState, CardStatus, MAX_UNCONFIRMED};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_pcsc_host::trace::Key;
@@ -59,8 +57,12 @@ pub(super) fn cases() -> Vec<Case> {
             "REQ-K-18",
             unconfirmed,
         )
-        .needing(&[Fresh, Field, Holder]),
-        case("status/new-card", "the status of a new card", "REQ-C-10", new_card).needing(&[Fresh]),
+        .needing(&[Fresh, Field, Holder])
+        .signing(MAX_UNCONFIRMED.into())
+        .counting(),
+        case("status/new-card", "the status of a card that nothing waits on", "REQ-C-10", new_card)
+            .needing(&[Fresh])
+            .counting(),
     ]
 }
 
@@ -92,12 +94,10 @@ fn reset_keeps(t: &mut Tester<'_>) -> Outcome {
     t.expect_state(CardState::Delivered)
 }
 
-const INSTANT: Duration = Duration::from_millis(1);
-
 fn bounce(t: &mut Tester<'_>) -> Outcome {
     let before = t.fetch("fetch the signature", &CommandBuilder::get_signature())?;
     t.field_out()?;
-    t.wait(t.timing().debounce.saturating_sub(INSTANT))?;
+    t.wait(t.just_before(t.timing().debounce)?)?;
     t.expect_dark("look at the display before the debounce is over")?;
     t.come()?;
     t.expect_state(CardState::Delivered)?;

@@ -28,6 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         let title = format!("every field is shown whole ({id})");
         Case::new(format!("display/whole-{id}"), title, "REQ-K-10, P-20", run)
             .needing(&[Fresh, Field, Holder])
+            .signing(1)
     });
     let types = Case::new(
         "display/types-differ",
@@ -35,7 +36,8 @@ pub(super) fn cases() -> Vec<Case> {
         "REQ-K-10, P-26",
         types_differ,
     )
-    .needing(&[Fresh, Field, Holder]);
+    .needing(&[Fresh, Field, Holder])
+    .signing(2);
     dark.into_iter().chain(whole).chain([types]).collect()
 }
 

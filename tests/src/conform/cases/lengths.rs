@@ -8,7 +8,7 @@ use onetap_apdu_spec::sw::StatusWord;
 use super::words::slug;
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
-use crate::conform::tester::{Outcome, Tester};
+use crate::conform::tester::{Outcome, Stop, Tester};
 use crate::target::{samples, value_of};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §5.3.4; REQ-C-6, REQ-C-7";
@@ -25,13 +25,16 @@ const ANSWERED: [Answered; 4] = [
 
 type Run = fn(&mut Tester<'_>, &CommandBuilder) -> Outcome;
 
+/// The one of them about extended length.
+const EXTENDED: &str = "le-extended";
+
 /// Cases for each of them.
 const VARIANTS: [(&str, &str, Run); 8] = [
     ("le-absent", "without Le nothing comes, 61xx, and GET RESPONSE fetches all", absent),
     ("le-short", "a short Le smaller than the response gives so many bytes and 61xx", short),
     ("le-exact", "Le of the response's length gives it whole", exact),
     ("le-larger", "Le larger than the response gives it whole, no longer", larger),
-    ("le-extended", "extended Le, 0000 and small ones", extended),
+    (EXTENDED, "extended Le, 0000 and small ones", extended),
     ("get-response-in-parts", "GET RESPONSE hands the rest out part by part", parts),
     ("get-response-dropped", "any other command drops what waits", dropped),
     ("response-object", "the answer is one whole data object of the table's tag", object),
@@ -43,16 +46,17 @@ pub(super) fn cases() -> Vec<Case> {
             let row = name.spec();
             let title = format!("{}: {title}", row.title);
             let run = move |t: &mut Tester<'_>| run(t, &command());
-            Case::new(format!("{}/{id}", slug(row)), title, CLAUSE, run).in_state(state)
+            let case = Case::new(format!("{}/{id}", slug(row)), title, CLAUSE, run).in_state(state);
+            let case = if id == EXTENDED { case.about_extended() } else { case };
+            if name == Name::GetEncPassword { case.about_owed() } else { case }
         })
     });
     variants.chain([le_without_response()]).collect()
 }
 
-/// The whole answer, by extended Le.
-fn whole(t: &mut Tester<'_>, command: &CommandBuilder) -> Result<Vec<u8>, crate::conform::tester::Stop> {
-    let command = command.clone().with_ne(Some(MAX_EXTENDED_LE)).extended();
-    t.expect("fetch the whole answer", &command, StatusWord::OK)
+/// The whole answer.
+fn whole(t: &mut Tester<'_>, command: &CommandBuilder) -> Result<Vec<u8>, Stop> {
+    t.fetch("fetch the whole answer", command)
 }
 
 fn part(t: &mut Tester<'_>, command: &CommandBuilder, whole: &[u8], from: usize, ne: usize) -> Outcome {
@@ -70,8 +74,9 @@ fn ne(n: usize) -> Option<u32> {
 fn absent(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     let whole = whole(t, command)?;
     part(t, &command.clone().with_ne(None), &whole, 0, 0)?;
-    let rest = CommandBuilder::row(Name::GetResponse, None, &[]).with_ne(Some(MAX_EXTENDED_LE)).extended();
-    part(t, &rest, &whole, 0, whole.len())
+    let left = u32::try_from(whole.len()).unwrap_or(MAX_SHORT_LE).min(MAX_SHORT_LE);
+    let rest = t.fetch("fetch the rest", &CommandBuilder::get_response(left))?;
+    t.same("compare with the whole answer", &whole, &rest)
 }
 
 fn short(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
@@ -82,20 +87,30 @@ fn short(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     Ok(())
 }
 
+/// A card without extended length cannot be asked for more than 256 bytes at once.
+fn at_once(t: &Tester<'_>, len: usize) -> Outcome {
+    if t.claims().extended_length || ne(len) <= Some(MAX_SHORT_LE) {
+        return Ok(());
+    }
+    Err(Stop::NotApplicable(format!("{len} bytes take extended length, which the card does not claim")))
+}
+
 fn exact(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     let whole = whole(t, command)?;
+    at_once(t, whole.len())?;
     part(t, &command.clone().with_ne(ne(whole.len())), &whole, 0, whole.len())
 }
 
 fn larger(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     let whole = whole(t, command)?;
     part(t, &command.clone().with_ne(Some(MAX_SHORT_LE)), &whole, 0, 256)?;
+    at_once(t, whole.len() + 1)?;
     part(t, &command.clone().with_ne(ne(whole.len() + 1)), &whole, 0, whole.len())
 }
 
 fn extended(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     let whole = whole(t, command)?;
-    for n in [1, whole.len() - 1, whole.len(), 1_000] {
+    for n in [1, whole.len() - 1, whole.len(), 1_000, MAX_EXTENDED_LE as usize] {
         part(t, &command.clone().with_ne(ne(n)).extended(), &whole, 0, n)?;
     }
     Ok(())

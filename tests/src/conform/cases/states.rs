@@ -3,6 +3,7 @@
 use onetap_apdu_spec::command::{COMMANDS, CardState, CommandSpec, Name};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::txn::Transaction;
 
 use super::words::{slug, well_formed};
 use crate::conform::case::Case;
@@ -27,7 +28,12 @@ fn cell(row: &'static CommandSpec, state: CardState) -> Case {
         None => refused(t, row, state),
     };
     let id = format!("{}/in-{state}", slug(row));
-    Case::new(id, title, "docs/spec, commands: States", run).in_state(state)
+    let case = Case::new(id, title, "docs/spec, commands: States", run).in_state(state);
+    match (row.name, state) {
+        (Name::GetSignature, CardState::Loaded) => case.signing(1),
+        (Name::GetEncPassword, CardState::Delivered) => case.about_owed(),
+        _ => case,
+    }
 }
 
 fn allowed(t: &mut Tester<'_>, row: &CommandSpec, state: CardState, next: &[CardState]) -> Outcome {
@@ -39,6 +45,10 @@ fn allowed(t: &mut Tester<'_>, row: &CommandSpec, state: CardState, next: &[Card
             for tag in [objects::CARD_STATUS, objects::PAYER_ALIAS] {
                 t.fetch("send it", &CommandBuilder::row(row.name, Some(tag), &[]))?;
             }
+        }
+        Name::GetSignature if state == CardState::Loaded => {
+            let transaction = samples::encode(&Transaction { payer: t.alias()?, ..samples::transaction() });
+            t.sign(transaction).map(drop)?;
         }
         _ => t.fetch("send it", &well_formed(row)).map(drop)?,
     }
@@ -55,7 +65,7 @@ fn refused(t: &mut Tester<'_>, row: &CommandSpec, state: CardState) -> Outcome {
         // Right in all but the state.
         Name::PutTxn => {
             let payer = t.alias()?;
-            let transaction = onetap_apdu_spec::txn::Transaction { payer, ..samples::transaction() };
+            let transaction = Transaction { payer, ..samples::transaction() };
             CommandBuilder::put_txn(&samples::encode(&transaction))
         }
         _ => well_formed(row),

@@ -446,9 +446,9 @@ fn accepted() -> Vec<Case> {
 /// One byte more than T may have, in one APDU and in a chain.
 fn too_long() -> Vec<Case> {
     let run = |t: &mut Tester<'_>| -> Outcome {
-        let long = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION + 1]).extended();
+        let long = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION + 1]);
         t.expect("hand over 641 bytes", &long, StatusWord::WRONG_LENGTH)?;
-        let full = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION]).extended();
+        let full = CommandBuilder::put_txn(&vec![0; MAX_TRANSACTION]);
         t.expect("hand over 640 bytes of no meaning", &full, StatusWord::WRONG_DATA)?;
         t.expect_state(CardState::Idle)
     };

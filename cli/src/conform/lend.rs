@@ -1,0 +1,169 @@
+//! What is lent to the judge, from files and options.
+
+use std::io::{BufReader, stderr, stdin};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onetap_apdu_spec::crypto::{CryptoError, RsaPrivate, default_provider};
+use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement, Pin};
+use onetap_conformance::conform::{Plan, Stop};
+use onetap_conformance::judge::{Hands, Loan, PanelHands, PersonHands, RobotHands};
+use onetap_conformance::target::{BadClaims, Claims, Known};
+use zeroize::Zeroizing;
+
+use crate::args::Lending;
+use crate::exit::Failure;
+use crate::files;
+
+/// Longest private key, in bytes.
+const MAX_KEY: usize = 16 * 1024;
+/// How the address of a panel begins.
+const PANEL: &str = "http://";
+
+pub(super) fn order(path: &Path) -> Result<CardOrder, Failure> {
+    files::read_json(path, "a card order")
+}
+
+fn statement(path: &Path) -> Result<EnrolmentStatement, Failure> {
+    files::read_json(path, "an enrolment statement")
+}
+
+/// Why a card does not answer as one, in a sentence.
+pub(super) fn words(stop: Stop) -> String {
+    match stop {
+        Stop::Failed { step, expected, got } => format!("{step}: expected {expected}, got {got}"),
+        Stop::NotApplicable(why) | Stop::NotPerformed(why) => why,
+    }
+}
+
+/// All that the options name.
+pub(super) fn loan(options: &Lending) -> Result<Loan, Failure> {
+    let order = options.order.as_deref().map(order).transpose()?;
+    let claims = claims(options, order.as_ref())?;
+    let known = match (&order, &options.statement) {
+        (Some(order), Some(path)) => Some(known(order, &statement(path)?, options.server_key.as_deref())?),
+        _ => None,
+    };
+    let pin = options.pin.as_deref().map(str::parse::<Pin>).transpose()?;
+    Ok(Loan {
+        claims,
+        known,
+        hands: options.holder.as_deref().map(holder).transpose()?,
+        pin,
+        issuer: order.and_then(|order| order.management),
+        signatures: options.signatures,
+        case_time: Duration::from_secs(options.case_seconds),
+        words: again(options),
+    })
+}
+
+/// What to write to lend the same again. PIN and panel come from variables: who reads a report must not press keys.
+fn again(options: &Lending) -> Vec<String> {
+    let files = [
+        ("--claims", &options.claims),
+        ("--order", &options.order),
+        ("--statement", &options.statement),
+        ("--server-key", &options.server_key),
+    ];
+    let mut words = Vec::new();
+    for (name, path) in files {
+        words.extend(path.iter().flat_map(|path| [name.to_owned(), path.to_string_lossy().into_owned()]));
+    }
+    let holder = options.holder.iter().filter(|holder| !holder.starts_with(PANEL));
+    words.extend(holder.flat_map(|holder| ["--holder".to_owned(), holder.clone()]));
+    words
+}
+
+/// What the specification proposes, as the order has it.
+pub(super) fn proposed(order: Option<&CardOrder>) -> Claims {
+    let claims = Claims::of_our_card();
+    match order.map(|order| &order.personalisation) {
+        Some(order) => Claims {
+            suites: vec![order.binding.suite],
+            confirmation: order.confirmation,
+            password: order.password,
+            ..claims
+        },
+        None => claims,
+    }
+}
+
+/// Claims that say otherwise than the order are refused: each failure would be theirs.
+fn claims(options: &Lending, order: Option<&CardOrder>) -> Result<Claims, Failure> {
+    let Some(path) = &options.claims else { return Ok(proposed(order)) };
+    let claims: Claims = files::read_json(path, "a statement of claims")?;
+    let bad = match order.map(|order| &order.personalisation) {
+        _ if claims.suites.is_empty() => Some(BadClaims::NoSuite),
+        Some(order) if claims.suites != [order.binding.suite] => {
+            Some(BadClaims::OtherSuite(order.binding.suite))
+        }
+        Some(order) if claims.confirmation != order.confirmation || claims.password != order.password => {
+            Some(BadClaims::OtherLimits)
+        }
+        _ => None,
+    };
+    match bad {
+        Some(why) => Err(Failure::Usage(format!("{}: {why}", path.display()))),
+        None => Ok(claims),
+    }
+}
+
+fn known(
+    order: &CardOrder,
+    statement: &EnrolmentStatement,
+    server_key: Option<&Path>,
+) -> Result<Known, Failure> {
+    let crypto = default_provider();
+    let order = &order.personalisation;
+    if statement.binding != order.binding {
+        return Err(Failure::Usage("the statement is another card's than the order".to_owned()));
+    }
+    let bad = |what: &'static str| move |why: CryptoError| Failure::Usage(format!("{what}: {why}"));
+    statement.verify(crypto).map_err(bad("the card's statement"))?;
+    let server_key = match server_key {
+        Some(path) => {
+            let bytes = Zeroizing::new(files::read_bytes(path, MAX_KEY)?);
+            let key = crypto.rsa_private(&bytes).map_err(bad("the server's private key"))?;
+            Some(Arc::<dyn RsaPrivate>::from(key))
+        }
+        None => None,
+    };
+    Known::new(crypto, order.binding, &statement.public_key, order.card_key.clone(), server_key)
+        .map_err(bad("the card's public key"))
+}
+
+/// A panel by its address, a person, or else a program.
+fn holder(words: &str) -> Result<Box<dyn Hands>, Failure> {
+    let bad = |why: &dyn std::fmt::Display| Failure::Usage(format!("--holder: {why}"));
+    if words == "person" {
+        return Ok(Box::new(PersonHands::new(BufReader::new(stdin()), stderr())));
+    }
+    if words.starts_with(PANEL) {
+        return Ok(Box::new(PanelHands::at(words).map_err(|why| bad(&why))?));
+    }
+    let mut parts = words.split_whitespace().map(str::to_owned);
+    let program = parts.next().ok_or_else(|| bad(&"name a program"))?;
+    let arguments: Vec<_> = parts.collect();
+    Ok(Box::new(RobotHands::start(&program, &arguments).map_err(|why| bad(&why))?))
+}
+
+/// Says what the run will spend, before it begins; refuses to spend more than was allowed.
+pub(super) fn announce(plan: &Plan, loan: &Loan) -> Result<(), Failure> {
+    if loan.hands.is_none() {
+        return Ok(());
+    }
+    let most = plan.most_signatures(&loan.claims);
+    if most > loan.signatures {
+        return Err(Failure::Usage(format!(
+            "this run makes up to {most} signatures on the card, and {} are allowed; allow them with --signatures {most}, or \
+             select cases",
+            loan.signatures
+        )));
+    }
+    let times = &loan.claims.times;
+    let minutes = (2 * times.showing_ms + 2 * times.revealed_ms).div_ceil(60_000);
+    files::prompt(&format!(
+        "up to {most} signatures on the card; on a clock that runs by itself, the time-outs take up to {minutes} minutes\n"
+    ))
+}

@@ -1,0 +1,107 @@
+//! What a card claims to be: which cases its verdict demands, and with which limits they are played.
+
+use std::time::Duration;
+
+use onetap_apdu_spec::password::PasswordPolicy;
+use onetap_apdu_spec::personal::ConfirmationPolicy;
+use onetap_apdu_spec::suite::Suite;
+use serde::{Deserialize, Serialize};
+
+use super::{Timing, samples};
+
+/// What a card claims. `onetap conform probe` writes a first version of it, people complete it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Claims {
+    /// Name of the product, for reports.
+    pub card: String,
+    /// Whether the card takes extended length (ISO/IEC 7816-4 §5.2). Without it, cases about something else use short APDUs.
+    pub extended_length: bool,
+    /// Suites that the card claims; a card in a reader has one, the first.
+    pub suites: Vec<Suite>,
+    /// Limits of what confirms.
+    pub confirmation: ConfirmationPolicy,
+    /// Form of the joint password.
+    pub password: PasswordPolicy,
+    /// Digits of the PIN.
+    pub pin_digits: usize,
+    /// Times of the display and the keys.
+    pub times: Times,
+}
+
+/// The card's times in milliseconds (docs/spec, card: "Parameters").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Times {
+    /// Debounce.
+    pub debounce_ms: u64,
+    /// Dead time of the confirm key.
+    pub dead_time_ms: u64,
+    /// Time-out of Showing.
+    pub showing_ms: u64,
+    /// Time-out of Revealed.
+    pub revealed_ms: u64,
+}
+
+/// A statement of claims that no card can meet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadClaims {
+    /// No suite.
+    #[error("the claims name no suite: add the one that the card was personalised for to \"suites\"")]
+    NoSuite,
+    /// The order is for another suite.
+    #[error("the claims name other suites than {0}, for which the card was ordered: correct \"suites\"")]
+    OtherSuite(Suite),
+    /// The order has other limits.
+    #[error("the claims have another \"confirmation\" or \"password\" than the order: take the order's")]
+    OtherLimits,
+}
+
+impl Claims {
+    /// What our own card claims, personalised as [`samples`] say, for every suite.
+    #[must_use]
+    pub fn of_our_card() -> Self {
+        use onetap_applet::{DEAD_TIME_MS, DEBOUNCE_MS, PENDING_MS, REVEALED_MS};
+        let main = Suite::default();
+        Self {
+            card: "OneTap, virtual".to_owned(),
+            extended_length: true,
+            suites: std::iter::once(main).chain(Suite::all().filter(|suite| *suite != main)).collect(),
+            confirmation: samples::confirmation(),
+            password: PasswordPolicy::default(),
+            pin_digits: samples::PIN.len(),
+            times: Times {
+                debounce_ms: DEBOUNCE_MS,
+                dead_time_ms: DEAD_TIME_MS,
+                showing_ms: PENDING_MS,
+                revealed_ms: REVEALED_MS,
+            },
+        }
+    }
+
+    /// The suite of cases that are about no suite in particular.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suites.first().copied().unwrap_or_default()
+    }
+
+    /// Most payments by the key alone, of any amount that the key confirms, before a PIN is needed.
+    #[must_use]
+    pub fn payments_by_key(&self) -> u64 {
+        let policy = &self.confirmation;
+        let by_sum = policy.key_only_sum.checked_div(policy.key_up_to).unwrap_or(0);
+        by_sum.min(policy.key_only_count.into())
+    }
+
+    /// The times, as cases wait for them.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        let Times { debounce_ms, dead_time_ms, showing_ms, revealed_ms } = self.times;
+        Timing {
+            debounce: Duration::from_millis(debounce_ms),
+            dead_time: Duration::from_millis(dead_time_ms),
+            showing: Duration::from_millis(showing_ms),
+            revealed: Duration::from_millis(revealed_ms),
+        }
+    }
+}
