@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn a_problem_names_what_helps_and_only_a_failure_leaves_the_outcome_open() {
         let body = |detail: &str| {
-            format!(r#"{{"type":"urn:onetap:problem:busy","title":"-","status":1,"detail":"{detail}"}}"#)
+            let kind = r#""type":"urn:onetap:problem:busy","title":"-","status":1"#;
+            format!(r#"{{{kind},"detail":"{detail}","instance":"urn:onetap:request:00"}}"#)
         };
         let (outcome, complaint) = verdict(429, &body("this card is used too often here"));
         assert!(outcome == Outcome::Otherwise && complaint.unwrap().contains("card-rate"));
