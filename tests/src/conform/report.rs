@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::Case;
-use crate::target::{Capability, CardUnderTest};
+use crate::target::Capability;
 
 /// What came of one case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,12 +126,6 @@ impl fmt::Display for Summary {
 }
 
 impl Report {
-    /// Of this case, against this card.
-    pub(super) fn of(case: &Case, card: &dyn CardUnderTest, verdict: Verdict) -> Self {
-        let (id, title, clause) = (case.id.clone(), case.title.clone(), case.clause.clone());
-        Self { id, title, clause, target: card.name().to_owned(), lent: card.lent().to_vec(), verdict }
-    }
-
     /// The command line that runs this case again, as a shell takes it.
     #[must_use]
     pub fn again(&self) -> String {

@@ -141,7 +141,7 @@ pub fn run_plan(plan: &Plan, card: &mut dyn CardUnderTest, tell: &mut dyn FnMut(
             (None, Some(reason)) => Verdict::NotPerformed { reason: reason.clone() },
             (None, None) => run_case(&case, card, &mut over),
         };
-        let report = Report::of(&case, card, verdict);
+        let report = report_of(&case, card, verdict);
         summary.count(&report.verdict);
         tell(&report);
     }
@@ -171,6 +171,11 @@ fn run_case(case: &Case, card: &mut dyn CardUnderTest, over: &mut Option<String>
             Verdict::Failed(Box::new(Failure { step, expected, got, log }))
         }
     }
+}
+
+fn report_of(case: &Case, card: &dyn CardUnderTest, verdict: Verdict) -> Report {
+    let (id, title, clause) = (case.id.clone(), case.title.clone(), case.clause.clone());
+    Report { id, title, clause, target: card.name().to_owned(), lent: card.lent().to_vec(), verdict }
 }
 
 /// A target that cannot bring its card to the beginning says so as a failure, for nothing was tested; unless it cannot be

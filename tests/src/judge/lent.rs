@@ -10,7 +10,6 @@ use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 use onetap_pcsc_host::{Disposition, Reader, ReaderError};
 
 use super::hands::{HandKey, Hands};
-use super::settle::settle;
 use crate::conform::{CommandBuilder, Stop, Tester};
 use crate::target::{Capability, CardUnderTest, Claims, Known, ReaderTarget, Spent, Start};
 
@@ -154,7 +153,7 @@ impl Lent {
     }
 
     fn bring_to(&mut self, start: &Start) -> Result<(), StageError> {
-        settle(self, start).map_err(|stop| match stop {
+        self.settle(start).map_err(|stop| match stop {
             Stop::NotPerformed(_) | Stop::NotApplicable(_) => StageError::Unsupported(
                 "be brought to the beginning: the PIN, or the issuer's keys to unblock it, are not lent",
             ),

@@ -10,29 +10,31 @@ use crate::target::{CardUnderTest as _, Start, samples};
 /// Most payments that one case confirms by the key, where it does not count them.
 const BY_KEY: u64 = 3;
 
-/// Idle, with room for the signatures of the case, its PIN not blocked, its counts at 0 if the case looks at them. The card
-/// then lies in the field without power.
-pub(super) fn settle(card: &mut Lent, start: &Start) -> Outcome {
-    if !card.is_in_field() {
-        // Whatever is shown is done with.
-        card.tester().press(Key::Cancel)?;
+impl Lent {
+    /// Idle, with room for the signatures of the case, its PIN not blocked, its counts at 0 if the case looks at them. The card
+    /// then lies in the field without power.
+    pub(super) fn settle(&mut self, start: &Start) -> Outcome {
+        if !self.is_in_field() {
+            // Whatever is shown is done with.
+            self.tester().press(Key::Cancel)?;
+        }
+        self.tester().come()?;
+        let status = self.tester().status()?;
+        if status.pin_blocked {
+            self.unblock().map_err(|why| match why {
+                StageError::Unsupported(why) => Stop::NotPerformed(why.to_owned()),
+                why => Stop::failed("unblock the PIN", "that it can be done", why.to_string()),
+            })?;
+            self.tester().select()?;
+        }
+        become_idle(self)?;
+        forget_unconfirmed(self, start)?;
+        if start.confirms && by_key_is_used_up(self, start) {
+            pay_by_pin(self)?;
+        }
+        self.rest();
+        Ok(())
     }
-    card.tester().come()?;
-    let status = card.tester().status()?;
-    if status.pin_blocked {
-        card.unblock().map_err(|why| match why {
-            StageError::Unsupported(why) => Stop::NotPerformed(why.to_owned()),
-            why => Stop::failed("unblock the PIN", "that it can be done", why.to_string()),
-        })?;
-        card.tester().select()?;
-    }
-    become_idle(card)?;
-    forget_unconfirmed(card, start)?;
-    if start.confirms && by_key_is_used_up(card, start) {
-        pay_by_pin(card)?;
-    }
-    card.rest();
-    Ok(())
 }
 
 /// Lets the holder cancel what waits for confirmation.
