@@ -3,7 +3,6 @@
 
 mod control;
 mod issuer;
-mod panel;
 mod place;
 mod press;
 mod run;

@@ -221,7 +221,8 @@ fn in_reader(product: &Product, options: &Run, out: &mut dyn io::Write) -> Resul
     }
     let (card, stop) = (shared(card), Stop::new());
     let field = if options.no_vpcd { Field::Panel } else { Field::Vpcd(stop.clone()) };
-    let panel = options.panel.map(|addr| serve_panel(&card, addr, field.clone(), rehearsal)).transpose()?;
+    let config = options.panel.map(|addr| PanelConfig::new(addr, field.clone(), rehearsal));
+    let panel = config.map(|config| Panel::serve(Arc::clone(&card), config)).transpose()?;
     if let Some(panel) = &panel {
         writeln!(out, "its panel: {}", panel.url())?;
     }
@@ -258,20 +259,6 @@ fn card_to_run(product: &Product, options: &Run) -> Result<(Card, Option<Rehears
     Ok((copy, Some(rehearsal)))
 }
 
-fn serve_panel(
-    card: &SharedCard,
-    addr: SocketAddr,
-    field: Field,
-    rehearsal: Option<Rehearsal>,
-) -> Result<Panel, PageError> {
-    let config = PanelConfig { addr, field, ..PanelConfig::default() };
-    let config = match rehearsal {
-        Some(rehearsal) => rehearsal.into_panel(config),
-        None => config,
-    };
-    Panel::serve(Arc::clone(card), config)
-}
-
 fn serve(
     card: &SharedCard,
     meeting: Meeting,
@@ -285,13 +272,8 @@ fn serve(
 
 /// What became of the reader, on standard error.
 fn tell(notice: Notice) {
-    let what = match notice {
-        Notice::Away => "the reader is not there; the card waits for it",
-        Notice::Here => "the reader is there",
-        Notice::Silent => "the reader is silent: another card is in its slot; this one waits for its turn",
-    };
     // Where nobody reads it, nobody misses it.
-    let _ = writeln!(io::stderr(), "{what}");
+    let _ = writeln!(io::stderr(), "{notice}");
 }
 
 /// Executes commands until the power is cut, then opens the card again.

@@ -8,6 +8,7 @@
 mod connection;
 mod stop;
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -113,6 +114,17 @@ pub enum Notice {
     Here,
     /// It has taken the connection and is silent: it has another card.
     Silent,
+}
+
+impl fmt::Display for Notice {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Away => "the reader is not there; the card waits for it",
+            Self::Here => "the reader is there",
+            Self::Silent => "the reader is silent: another card is in its slot; this one waits for its turn",
+        })
+    }
 }
 
 /// Why the card never got into the reader.

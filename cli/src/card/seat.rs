@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use onetap_applet::SharedCard;
 use onetap_applet::card::Interface;
-use onetap_applet::front::panel::{Field, Panel, Rehearsal};
+use onetap_applet::front::panel::{Field, Panel, PanelConfig, Rehearsal};
 use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
 use serde::Serialize;
 
+use super::control;
 use super::press::{lock, open, patiently, rehearse};
-use super::{control, panel};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -77,7 +77,10 @@ impl Seat {
         let stop = Stop::new();
         let field = if meeting.is_some() { Field::Vpcd(stop.clone()) } else { Field::Panel };
         let panel = match options.panel {
-            Some(first) => Some(panel::serve(&card, following(first, n)?, field.clone(), rehearsal)?),
+            Some(first) => {
+                let config = PanelConfig::new(following(first, n)?, field.clone(), rehearsal);
+                Some(Panel::serve(SharedCard::clone(&card), config)?)
+            }
             None => None,
         };
         Ok(Self { voice, card, meeting, stop, field, panel, _control: control })
@@ -146,15 +149,13 @@ impl Voice {
 
     /// What became of the reader, on standard error.
     pub(super) fn notice(&self, notice: Notice) {
-        let (word, prose) = match notice {
-            Notice::Away => ("away", "the reader is not there; the card waits for it"),
-            Notice::Here => ("here", "the reader is there"),
-            Notice::Silent => {
-                ("silent", "the reader is silent: another card is in its slot; this one waits for its turn")
-            }
+        let word = match notice {
+            Notice::Away => "away",
+            Notice::Here => "here",
+            Notice::Silent => "silent",
         };
         let value = serde_json::json!({ "image": self.image.to_string_lossy(), "reader": word }).to_string();
-        let line = if self.out.is_json() { value } else { self.lines(prose) };
+        let line = if self.out.is_json() { value } else { self.lines(&notice.to_string()) };
         // Where nobody reads it, nobody misses it.
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::field::Field;
 use super::machine::Machine;
+use super::rehearsal::Rehearsal;
 use super::stage::Stage;
 use crate::card::VirtualClock;
 
@@ -21,6 +22,16 @@ pub struct PanelConfig {
     pub machine: Option<Box<dyn Machine>>,
     /// What surrounds the card on a page of its own.
     pub stage: Option<Box<dyn Stage>>,
+}
+
+impl PanelConfig {
+    /// At `addr`; with a rehearsal, its clock, seed and snapshots are in the panel's hands.
+    #[must_use]
+    pub fn new(addr: SocketAddr, field: Field, rehearsal: Option<Rehearsal>) -> Self {
+        let config = Self { addr, field, ..Self::default() };
+        let Some(Rehearsal { clock, seed, machine }) = rehearsal else { return config };
+        Self { clock: Some(clock), seed: Some(seed), machine: Some(Box::new(machine)), ..config }
+    }
 }
 
 impl Default for PanelConfig {

@@ -6,15 +6,15 @@ use std::path::Path;
 use onetap_apdu_spec::clock::SystemClock;
 use onetap_apdu_spec::rng::SeededRng;
 
-use super::{MemoryMachine, PanelConfig};
+use super::MemoryMachine;
 use crate::card::{Card, CardError, CardTime as _, Environment, Millis, VirtualClock};
 use crate::nvm::{Image, ImageFile, ImageOptions, MemoryImage};
 
 /// What the panel needs to wind a rehearsal back and forth.
 pub struct Rehearsal {
-    clock: VirtualClock,
-    seed: u64,
-    machine: MemoryMachine,
+    pub(super) clock: VirtualClock,
+    pub(super) seed: u64,
+    pub(super) machine: MemoryMachine,
 }
 
 impl Rehearsal {
@@ -38,17 +38,6 @@ impl Rehearsal {
         let card = open(image.clone())?;
         let machine = MemoryMachine::new(image, clock.clone(), open);
         Ok((card, Self { clock, seed, machine }))
-    }
-
-    /// Puts its clock, seed and snapshots into the panel's hands.
-    #[must_use]
-    pub fn into_panel(self, config: PanelConfig) -> PanelConfig {
-        PanelConfig {
-            clock: Some(self.clock),
-            seed: Some(self.seed),
-            machine: Some(Box::new(self.machine)),
-            ..config
-        }
     }
 }
 
