@@ -34,6 +34,7 @@ pub mod embedded;
 pub mod fire;
 pub mod fuzz;
 pub mod holder;
+pub mod html;
 pub mod judge;
 pub mod kill;
 #[cfg(feature = "load")]

@@ -1,4 +1,4 @@
-//! Plots as SVG, and pages that hold all that they show: nothing on them is loaded from elsewhere.
+//! Plots as SVG.
 
 use std::ops::Range;
 
@@ -10,9 +10,6 @@ const SIZE: (u32, u32) = (720, 300);
 /// So many points of a curve are marked, more are not.
 const FEW: usize = 30;
 const FONT: &str = "sans-serif";
-const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
-    h1,h2{font-weight:600;line-height:1.2}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;\
-    vertical-align:top}svg{max-width:100%;height:auto}.missed{color:#b00020}";
 /// Of the curves, in this order; told apart by people who see few colours, too.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(90, 90, 90), RGBColor(0, 130, 100)];
@@ -142,40 +139,6 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A page of these parts, which are HTML.
-#[must_use]
-pub fn page(title: &str, parts: &[String]) -> String {
-    let (title, parts) = (escaped(title), parts.join("\n"));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\n\
-         <body><h1>{title}</h1>\n{parts}\n</body></html>\n"
-    )
-}
-
-/// A heading with a plot below it.
-#[must_use]
-pub fn section(heading: &str, plot: &str) -> String {
-    format!("<h2>{}</h2>\n{plot}", escaped(heading))
-}
-
-/// A table; the first row is its head.
-#[must_use]
-pub fn table(rows: &[Vec<String>]) -> String {
-    let row = |(number, cells): (usize, &Vec<String>)| {
-        let kind = if number == 0 { "th" } else { "td" };
-        let cells: String = cells.iter().map(|cell| format!("<{kind}>{}</{kind}>", escaped(cell))).collect();
-        format!("<tr>{cells}</tr>\n")
-    };
-    format!("<table>\n{}</table>", rows.iter().enumerate().map(row).collect::<String>())
-}
-
-/// Text that is no markup.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,13 +154,6 @@ mod tests {
         }
         assert_eq!(bars(axes, &[(1.0, 2.0, 5.0), (2.0, 4.0, 1.0)])?.matches("#005AB5").count(), 2);
         Ok(())
-    }
-
-    #[test]
-    fn a_page_loads_nothing_and_takes_no_markup_from_names() {
-        let page = page("a <b>", &[section("p99 & more", "<svg/>"), table(&[vec!["<i>".into()]])]);
-        assert!(page.contains("a &lt;b&gt;") && page.contains("p99 &amp; more") && page.contains("<svg/>"));
-        assert!(!page.contains("<i>") && !page.contains("src=") && !page.contains("href="));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use onetap_conformance::fire::Fallible;
-use onetap_conformance::plot::{Axes, Curve, curves, number, page, section, table};
+use onetap_conformance::html::{page, section, table};
+use onetap_conformance::plot::{Axes, Curve, curves, number};
 use serde::Deserialize;
 
 /// A run, as `scripts/summary.py` writes it.

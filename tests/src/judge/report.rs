@@ -7,11 +7,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::grade::Judgement;
 use crate::conform::{Report, Verdict};
-
-const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
-    h1,h2{font-weight:600;line-height:1.2}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;\
-    vertical-align:top;border-bottom:1px solid #ddd}pre{overflow-x:auto;background:#f4f4f4;padding:.5rem}\
-    .failed{color:#b00020;font-weight:600}.not-performed{color:#8a5a00}.not-applicable{color:#666}";
+use crate::html::{self, escaped};
 
 /// The run as JUnit XML: a suite for each first part of the ids. Not applicable and not performed are skipped, with the
 /// reason.
@@ -56,11 +52,7 @@ fn status(report: &Report) -> TestCaseStatus {
 /// Each run is its reports.
 #[must_use]
 pub fn page(judgement: &Judgement, runs: &[&[Report]]) -> String {
-    let mut html = String::from(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>OneTap conformance</title><style>",
-    );
-    html.push_str(STYLE);
-    html.push_str("</style><h1>Conformance</h1>");
+    let mut html = String::new();
     for line in judgement.to_string().lines() {
         let _ = write!(html, "<p>{}</p>", escaped(line));
     }
@@ -86,8 +78,7 @@ pub fn page(judgement: &Judgement, runs: &[&[Report]]) -> String {
             );
         }
     }
-    html.push_str("</html>\n");
-    html
+    html::page("OneTap conformance", &[html])
 }
 
 /// How the cases of one clause ended with one card: the worst word, and how many passed.
@@ -110,8 +101,4 @@ fn cell<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
         _ => "failed",
     };
     format!("<td class={word}>{word} <small>{passed} of {total}</small>")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,7 +1,8 @@
 //! What the clients saw as one page, with plots of the latencies and of the run over time.
 
 use super::figures::{Measured, Slice};
-use crate::plot::{Axes, Curve, PlotError, bars, curves, page, section, table};
+use crate::html::{page, section, table};
+use crate::plot::{Axes, Curve, PlotError, bars, curves};
 
 /// Latencies are counted in ranges, the end of each so many times its beginning: the eighth root of 2.
 const STEPS: u32 = 8;
