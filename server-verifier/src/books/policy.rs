@@ -32,16 +32,22 @@ impl CurrentPolicy {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).policy)
     }
 
+    /// The policy, if it was read a short while ago.
+    pub(crate) fn fresh(&self, now: Timestamp) -> Option<Arc<Policy>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (now.0.abs_diff(known.read.0) < RECHECK).then(|| Arc::clone(&known.policy))
+    }
+
     /// The policy, read again by `stored` if that was not done for a while.
     pub(crate) fn recent(
         &self,
         now: Timestamp,
         stored: impl FnOnce() -> Result<Policy, StoreError>,
     ) -> Result<Arc<Policy>, StoreError> {
-        let read = self.0.read().unwrap_or_else(PoisonError::into_inner).read;
-        if now.0.abs_diff(read.0) >= RECHECK {
-            self.set(stored()?, now);
+        if let Some(fresh) = self.fresh(now) {
+            return Ok(fresh);
         }
+        self.set(stored()?, now);
         Ok(self.known())
     }
 

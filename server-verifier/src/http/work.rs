@@ -57,7 +57,7 @@ impl OffThread {
         }
     }
 
-    /// The card that a header names: from memory at once, else from the store.
+    /// The card that a header names, and the rules: from memory at once, else from the store.
     pub(crate) async fn claimed(&self, binding: Binding) -> Result<Claimed, Problem> {
         match self.verifier.remembered(binding) {
             Some(claimed) => Ok(claimed),

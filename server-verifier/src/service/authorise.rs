@@ -15,7 +15,7 @@ use crate::rules::verify::{
     Enrolled, Malformed, NotAuthentic, Parsed, authenticate, authenticate_unopened, body_tag,
 };
 use crate::service::error::ServiceError;
-use crate::service::known::{Claimed, Known};
+use crate::service::known::{Claimed, Known, Named};
 use crate::service::{Client, Verifier};
 use crate::store::{Coming, Pending};
 
@@ -169,7 +169,7 @@ impl Verifier {
         if matches!(authentic, Err(NotAuthentic::KeyUnavailable)) {
             return Err(CryptoError::Unavailable.into());
         }
-        let policy = self.recent_policy()?;
+        let policy = &claimed.policy;
         let admitted = policy.admits(binding.suite).is_ok();
         let (authentic, account) = match (authentic, claimed.account(), admitted) {
             (Ok(authentic), Some(account), true) => (authentic, account),
@@ -213,18 +213,20 @@ impl Verifier {
         Ok(Some(ProvenCancellation { account, terminal, now, evidence }))
     }
 
-    /// The card that H names, if it is in memory. Does not block.
+    /// The card that H names and the rules, if both are in memory. Does not block.
     #[cfg(feature = "http")]
     pub(crate) fn remembered(&self, binding: Binding) -> Option<Claimed> {
-        self.cards.get(&(binding.card, binding.signing_key)).map(Claimed::Enrolled)
+        let known = self.cards.get(&(binding.card, binding.signing_key))?;
+        Some(Claimed { named: Named::Enrolled(known), policy: self.policy.fresh(self.now())? })
     }
 
-    /// The card that H names, or a stand-in. May read the store, the key file and the token.
+    /// The card that H names, or a stand-in, and the rules. May read the store, the key file and the token.
     pub(crate) fn claimed(&self, binding: Binding) -> Result<Claimed, ServiceError> {
-        Ok(match self.known_card(binding.card, binding.signing_key)? {
-            Some(known) => Claimed::Enrolled(known),
-            None => Claimed::Unknown(Box::new(self.decoy(binding)?)),
-        })
+        let named = match self.known_card(binding.card, binding.signing_key)? {
+            Some(known) => Named::Enrolled(known),
+            None => Named::Unknown(Box::new(self.decoy(binding)?)),
+        };
+        Ok(Claimed { named, policy: self.recent_policy()? })
     }
 
     /// The enrolled card with its parsed keys. What is cached never changes; the card's state is read

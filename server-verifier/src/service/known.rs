@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::Policy;
 use crate::rules::verify::Enrolled;
 
 /// An enrolled card, ready for use.
@@ -12,8 +13,14 @@ pub(crate) struct Known {
     pub(crate) card: Enrolled,
 }
 
-/// The card that a request names.
-pub(crate) enum Claimed {
+/// The card that a request names, and the operator's rules: all that judging needs of the store.
+pub(crate) struct Claimed {
+    pub(crate) named: Named,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// What the store knows of a card that a request names.
+pub(crate) enum Named {
     Enrolled(Arc<Known>),
     /// There is none: a stand-in, so that the answer takes as long.
     Unknown(Box<Enrolled>),
@@ -21,17 +28,17 @@ pub(crate) enum Claimed {
 
 impl Claimed {
     pub(crate) fn card(&self) -> &Enrolled {
-        match self {
-            Self::Enrolled(known) => &known.card,
-            Self::Unknown(decoy) => decoy,
+        match &self.named {
+            Named::Enrolled(known) => &known.card,
+            Named::Unknown(decoy) => decoy,
         }
     }
 
     /// Row of its account; none of a stand-in.
     pub(crate) fn account(&self) -> Option<i64> {
-        match self {
-            Self::Enrolled(known) => Some(known.account),
-            Self::Unknown(_) => None,
+        match &self.named {
+            Named::Enrolled(known) => Some(known.account),
+            Named::Unknown(_) => None,
         }
     }
 }

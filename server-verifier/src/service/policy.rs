@@ -16,7 +16,8 @@ impl Verifier {
         self.policy.known()
     }
 
-    /// The operator's rules, read again if that was not done for 5 seconds. Not within a transaction.
+    /// The operator's rules, read again if that was not done for 5 seconds. May read the store; not within a
+    /// transaction.
     pub(crate) fn recent_policy(&self) -> Result<Arc<Policy>, ServiceError> {
         Ok(self.policy.recent(self.now(), || self.store.read(stored))?)
     }

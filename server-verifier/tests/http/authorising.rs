@@ -205,3 +205,23 @@ fn many_guesses_over_many_connections_are_three() {
     assert!(scene.world.locked());
     scene.world.check_books();
 }
+
+/// PostgreSQL refuses to be asked by a thread of the runtime: what judging reads of the store is read elsewhere.
+#[cfg(feature = "postgres")]
+#[test]
+fn rules_that_are_due_on_postgresql_are_read_while_payments_go_on() {
+    use crate::support::{TestClock, World, environment, options};
+
+    let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::new());
+    let cluster = onetap_postgres_rig::Cluster::shared().unwrap();
+    let url = cluster.url(&cluster.database(None).unwrap());
+    let books =
+        onetap_server_verifier::Verifier::init_postgres(folder.path(), &url, options(|_| ()), environment(&clock)).unwrap();
+    let scene = Scene::around(World::around(books, clock.clone()), |_| ());
+    let mut card = scene.card(SYMMETRIC);
+    for _ in 0..3 {
+        let answer = scene.authorise(&card.tap(scene.world.payment(100)).request);
+        assert_eq!((answer.status, answer.json()["outcome"].as_str()), (200, Some("executed")));
+        clock.advance(5);
+    }
+}
