@@ -1,4 +1,4 @@
-//! `onetap card tear`: one cut of a real image file, and the sweep over new cards.
+//! `onetap card tear`: one cut of a real image file, and the sweep over copies of a card.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -81,11 +81,21 @@ fn wrong_usage_is_refused_and_tells_no_pin() {
 }
 
 #[test]
-fn the_sweep_finds_nothing_and_counts() {
+fn a_sweep_cuts_copies_everywhere_and_leaves_the_image_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let report = json(folder.path(), &["card", "tear", "--sweep"]);
-    assert_eq!(report["violations"], Value::Array(vec![]));
-    assert!(
-        report["points"].as_u64().unwrap() > 4_000 && report["recovery_points"].as_u64().unwrap() > 20_000
-    );
+    card(folder.path());
+    let image = || std::fs::read(folder.path().join("a.card")).unwrap();
+    let before = image();
+    let sweep = ["card", "tear", "--image", "a.card", "--sweep", "--"];
+    let report = json(folder.path(), &[&sweep[..], &["tap=60.00", "read", "2580", "confirm"]].concat());
+    assert_eq!(image(), before);
+    let (writes, cuts) = (report["writes"].as_u64().unwrap(), report["cuts"].as_u64().unwrap());
+    assert!(writes > 10);
+    assert_eq!(cuts, 4 * writes);
+    let woke = report["woke"].as_array().unwrap();
+    assert_eq!(woke.iter().map(|row| row["cards"].as_u64().unwrap()).sum::<u64>(), cuts);
+    // Power is lost with what was shown: before the contact, or after it with one payment that nobody confirmed, or did.
+    let states: Vec<_> = woke.iter().map(|row| (&row["state"], &row["unconfirmed"])).collect();
+    assert!(states.contains(&(&"idle".into(), &0.into())), "{states:?}");
+    assert!(states.contains(&(&"idle".into(), &1.into())), "{states:?}");
 }

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 #[allow(dead_code, reason = "the panel's tests use all of it")]
-#[path = "../../tests/browser/browser.rs"]
+#[path = "../../tests/trials/browser/browser.rs"]
 mod browser;
-#[path = "../../tests/browser/checks.rs"]
+#[path = "../../tests/trials/browser/checks.rs"]
 mod checks;
-#[path = "../../tests/browser/compare.rs"]
+#[path = "../../tests/trials/browser/compare.rs"]
 mod compare;
 mod support;
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 #[allow(dead_code, reason = "the panel's tests use all of it")]
-#[path = "../../tests/browser/browser.rs"]
+#[path = "../../tests/trials/browser/browser.rs"]
 mod browser;
 
 use std::io::{BufRead as _, BufReader};

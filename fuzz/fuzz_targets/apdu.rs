@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| onetap_conformance::fuzz::apdu(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| onetap_trials::fuzz::apdu(bytes));

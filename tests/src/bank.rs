@@ -12,7 +12,6 @@ use onetap_server_verifier::Act;
 use onetap_server_verifier::domain::client::{NewClient, Role};
 use onetap_server_verifier::http::{Config, Server, TlsFiles};
 
-use crate::fire::Fallible;
 use crate::holder::Holder;
 use crate::reader::InProcessReader;
 use crate::world::{PIN, Route, TERMINAL, World};
@@ -37,7 +36,7 @@ impl Bank {
     ///
     /// # Errors
     /// Whatever the verifier or the system says.
-    pub fn open(folder: &Path) -> Fallible<Self> {
+    pub fn open(folder: &Path) -> Result<Self, Box<dyn std::error::Error>> {
         let World { server: verifier, card, clock, payee, .. } =
             World::new(folder, Suite::default(), Route::InProcess)?;
         let new = NewClient::with_token(TERMINAL.parse()?, Role::terminal(TERMINAL.parse()?));
@@ -66,7 +65,7 @@ impl Bank {
     ///
     /// # Errors
     /// The card shows nothing to confirm.
-    pub fn holder_reads(&self) -> Fallible<String> {
+    pub fn holder_reads(&self) -> Result<String, Box<dyn std::error::Error>> {
         Ok(Holder { card: &self.card, time: &self.clock, pin: PIN }.confirm(&mut |_| ())?)
     }
 }

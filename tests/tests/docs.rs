@@ -100,7 +100,7 @@ fn make_targets(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_threat_model_names_tests_that_exist() {
     let text = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
-    let rooms = ["apdu-spec", "applet", "pcsc-host", "server-verifier", "tests", "cli"];
+    let rooms = ["apdu-spec", "applet", "pcsc-host", "server-verifier", "tests", "tests/trials", "cli"];
     let sources: String = rooms
         .iter()
         .flat_map(|room| ["src", "tests"].map(|part| root().join(room).join(part)))

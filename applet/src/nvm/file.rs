@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::header::Header;
-use super::{IMAGE_LEN, Image, NvmError};
+use super::{IMAGE_LEN, Image, MemoryImage, NvmError};
 
 /// Only the owner reads or writes: the image holds keys.
 const MODE: u32 = 0o600;
@@ -130,4 +130,17 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 /// [`NvmError::Io`] for the file at `path`.
 pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> NvmError {
     NvmError::Io { what, path: path.to_owned(), source }
+}
+
+impl MemoryImage {
+    /// A copy of the image file at `path`, which nobody else has open.
+    ///
+    /// # Errors
+    /// [`NvmError`].
+    pub fn of_file(path: &Path) -> Result<Self, NvmError> {
+        let file = ImageFile::open(path, ImageOptions { durable: true })?;
+        let mut bytes = vec![0; file.size()];
+        file.read(0, &mut bytes)?;
+        Ok(Self::from_bytes(bytes))
+    }
 }

@@ -78,20 +78,20 @@ pub(crate) enum Card {
 #[derive(Debug, Args)]
 pub(crate) struct Tear {
     /// Image file; it keeps what the cut leaves in it
-    #[arg(long, required_unless_present = "sweep")]
-    pub(crate) image: Option<PathBuf>,
+    #[arg(long)]
+    pub(crate) image: PathBuf,
     /// At which page write of the steps, from 0
     #[arg(long, value_name = "N", required_unless_present = "sweep")]
     pub(crate) at: Option<u64>,
     /// What arrives of that page
     #[arg(long, value_enum, default_value_t = How::Before, conflicts_with = "sweep")]
     pub(crate) how: How,
-    /// Instead, cut new cards everywhere: at every write of every step in every situation
-    #[arg(long, conflicts_with_all = ["image", "at", "steps"])]
+    /// Instead, cut copies of the card in memory at every write of the steps, in every way; the image stays as it is
+    #[arg(long, conflicts_with = "at")]
     pub(crate) sweep: bool,
     /// What the card does meanwhile: tap (a contact in this process; tap=12.34 for another amount), and
     /// keys as for `card press`
-    #[arg(last = true, value_name = "STEP", required_unless_present = "sweep")]
+    #[arg(last = true, value_name = "STEP", required = true)]
     pub(crate) steps: Vec<String>,
 }
 

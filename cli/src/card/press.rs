@@ -97,7 +97,7 @@ pub(super) fn press(card: &SharedCard, pressed: &[Press]) -> Reply {
     let mut shown = vec![Shown::look(&mut lock(card))];
     let mut refused = None;
     for press in pressed {
-        if let Err(why) = press_one(card, *press, &mut shown) {
+        if let Err(why) = press_one(card, *press, &RealTime, &mut shown) {
             refused = Some(why.to_string());
             break;
         }
@@ -105,7 +105,12 @@ pub(super) fn press(card: &SharedCard, pressed: &[Press]) -> Reply {
     Reply { shown, refused }
 }
 
-pub(super) fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>) -> Result<(), Failure> {
+pub(super) fn press_one(
+    card: &SharedCard,
+    press: Press,
+    time: &dyn Patience,
+    shown: &mut Vec<Shown>,
+) -> Result<(), Failure> {
     match press {
         Press::Read => loop {
             let mut card = lock(card);
@@ -118,7 +123,7 @@ pub(super) fn press_one(card: &SharedCard, press: Press, shown: &mut Vec<Shown>)
         },
         Press::Key(key) => {
             if key == Key::Confirm && !lock(card).screen().is_blank() {
-                RealTime.wait(DEAD_TIME_MS + 50);
+                time.wait(DEAD_TIME_MS + 50);
             }
             let mut card = lock(card);
             let result = card.press(key);

@@ -1,17 +1,19 @@
-//! `onetap card tear`: the power of a card in a file is cut at one write, or that of new cards at all of them.
+//! `onetap card tear`: the power of a card in a file is cut at one write, or that of copies of it at all of them.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use onetap_apdu_spec::clock::SystemClock;
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::txn::{Details, PayeeName, Reference, TransactionType};
-use onetap_applet::nvm::{Cut, How, ImageFile, TearSwitch, TearingImage};
+use onetap_applet::card::{CardTime as _, Millis, VirtualClock};
+use onetap_applet::nvm::{Cut, How, Image, ImageFile, MemoryImage, TearingImage};
 use onetap_applet::{Card, DEBOUNCE_MS, Environment, Press, SharedCard};
-use onetap_conformance::holder::Patience as _;
+use onetap_conformance::holder::Patience;
 use onetap_conformance::reader::InProcessReader;
-use onetap_conformance::tear::{Report, sweep};
 use onetap_pcsc_host::{Deadline, Draft, Terminal};
 use serde::Serialize;
 
@@ -51,17 +53,16 @@ struct Torn {
 }
 
 pub(super) fn run(options: &args::Tear, out: Output) -> Result<(), Failure> {
-    match (&options.image, options.at) {
-        (Some(image), Some(at)) => {
-            let how = match options.how {
-                args::How::Before => How::Before,
-                args::How::Half => How::Half,
-                args::How::SecondHalf => How::SecondHalf,
-                args::How::After => How::After,
-            };
-            one(image, Cut { at, how }, &parse(&options.steps)?, out)
-        }
-        _ => all(out),
+    let steps = parse(&options.steps)?;
+    let how = match options.how {
+        args::How::Before => How::Before,
+        args::How::Half => How::Half,
+        args::How::SecondHalf => How::SecondHalf,
+        args::How::After => How::After,
+    };
+    match options.at {
+        Some(at) => one(&options.image, Cut { at, how }, &steps, out),
+        None => sweep(&options.image, &steps, out),
     }
 }
 
@@ -106,26 +107,38 @@ fn one(image: &Path, cut: Cut, steps: &[Step], out: Output) -> Result<(), Failur
     out.result(&torn, format!("{what}\n{now}\n{}", torn.screen.frame))
 }
 
-/// Does the steps until the power is cut: how many page writes there were, and whether it was.
+/// Does the steps with the card in a file: how many page writes there were, and whether the power was cut.
 fn tear(path: &Path, cut: Cut, steps: &[Step]) -> Result<(u64, bool), Failure> {
     // An image of an old format becomes one of today, without being torn.
     drop(open(path)?);
-    let (image, switch) = TearingImage::new(ImageFile::open(path, DURABLE)?);
-    let card = Card::open(Box::new(image), Environment::default())?;
-    let card: SharedCard = Arc::new(Mutex::new(card));
+    play(ImageFile::open(path, DURABLE)?, Environment::default(), &RealTime, Some(cut), steps)
+}
+
+/// Does the steps until the power is cut: how many page writes there were, and whether it was.
+fn play(
+    image: impl Image + 'static,
+    env: Environment,
+    time: &dyn Patience,
+    cut: Option<Cut>,
+    steps: &[Step],
+) -> Result<(u64, bool), Failure> {
+    let (image, switch) = TearingImage::new(image);
+    let card: SharedCard = Arc::new(Mutex::new(Card::open(Box::new(image), env)?));
     let before = switch.writes();
-    switch.arm(cut);
+    if let Some(cut) = cut {
+        switch.arm(cut);
+    }
     for step in steps {
-        let done = perform(&card, step);
+        let done = perform(&card, step, time);
         if switch.torn() {
             break;
         }
         done?;
     }
-    Ok((switch.writes() - before, TearSwitch::torn(&switch)))
+    Ok((switch.writes() - before, switch.torn()))
 }
 
-fn perform(card: &SharedCard, step: &Step) -> Result<(), Failure> {
+fn perform(card: &SharedCard, step: &Step, time: &dyn Patience) -> Result<(), Failure> {
     match step {
         Step::Tap(amount) => {
             let mut reader = InProcessReader::new(Arc::clone(card));
@@ -134,10 +147,10 @@ fn perform(card: &SharedCard, step: &Step) -> Result<(), Failure> {
                 &draft(*amount)?,
                 &Deadline::after(CONTACT),
             )?;
-            RealTime.wait(DEBOUNCE_MS + 50);
+            time.wait(DEBOUNCE_MS + 50);
             Ok(())
         }
-        Step::Press(press) => press_one(card, *press, &mut Vec::new()),
+        Step::Press(press) => press_one(card, *press, time, &mut Vec::new()),
     }
 }
 
@@ -156,22 +169,88 @@ fn fixed<T, E: std::fmt::Display>(made: Result<T, E>) -> Result<T, Failure> {
     made.map_err(|why| Failure::Usage(why.to_string()))
 }
 
-/// Cuts the power of new cards everywhere.
-fn all(out: Output) -> Result<(), Failure> {
+/// What the copies woke up as, each after a cut of its own.
+#[derive(Debug, Serialize)]
+struct Swept {
+    /// Page writes of the steps.
+    writes: u64,
+    /// Times that the power was cut.
+    cuts: u64,
+    /// Each state that a copy woke up in, in the order in which they were first seen.
+    woke: Vec<Woken>,
+}
+
+/// A state that copies of the card woke up in.
+#[derive(Debug, Serialize)]
+struct Woken {
+    state: CardState,
+    unconfirmed: u8,
+    pin_blocked: bool,
+    /// How many copies did.
+    cards: u64,
+}
+
+/// Cuts the power of copies of the card at every write of the steps, in every way. The image stays as it is.
+fn sweep(path: &Path, steps: &[Step], out: Output) -> Result<(), Failure> {
+    let image = patiently(|| Ok(MemoryImage::of_file(path)?))?;
+    // A copy of an old format becomes one of today, without being torn.
+    drop(Card::open(Box::new(image.clone()), Environment::default())?);
+    let playing = |image: MemoryImage, cut| {
+        let clock = VirtualClock::at(SystemClock.now().unwrap_or(Millis(0)));
+        let env = Environment { clock: Box::new(clock.clone()), ..Environment::default() };
+        play(image, env, &clock, cut, steps)
+    };
+    let (writes, _) = playing(image.copy(), None)?;
+    let mut swept = Swept { writes, cuts: 0, woke: Vec::new() };
     let progress = Progress::begin("cutting the power");
-    let report = sweep(&mut |done, total| progress.at(done, total));
+    for at in 0..writes {
+        for how in How::ALL {
+            let copy = image.copy();
+            playing(copy.clone(), Some(Cut { at, how }))?;
+            swept.wake(copy, at, how)?;
+        }
+        progress.at(at, writes);
+    }
     drop(progress);
-    let Report { steps, writes, points, recovery_points, lost_points, violations, .. } = &report;
-    out.result(
-        &report,
-        format!(
-            "{steps} steps with {writes} page writes: the power was cut {points} times, {recovery_points} times \
-             again while the card recovered, and {lost_points} times with unsynced writes lost; {} promises broken",
-            violations.len()
-        ),
-    )?;
-    match violations.first() {
-        None => Ok(()),
-        Some(first) => Err(Failure::NotAsExpected(format!("the card broke a promise; the first: {first:?}"))),
+    out.result(&swept, swept.to_string())
+}
+
+impl Swept {
+    fn wake(&mut self, image: MemoryImage, at: u64, how: How) -> Result<(), Failure> {
+        let mut card = Card::open(Box::new(image), Environment::default()).map_err(|why| {
+            let how: &str = how.into();
+            Failure::NotAsExpected(format!("cut at write {at}, {how}, the card does not wake up: {why}"))
+        })?;
+        let status = card.status();
+        let same = |woken: &&mut Woken| {
+            (woken.state, woken.unconfirmed, woken.pin_blocked)
+                == (status.state, status.unconfirmed, status.pin_blocked)
+        };
+        self.cuts += 1;
+        match self.woke.iter_mut().find(same) {
+            Some(woken) => woken.cards += 1,
+            None => self.woke.push(Woken {
+                state: status.state,
+                unconfirmed: status.unconfirmed,
+                pin_blocked: status.pin_blocked,
+                cards: 1,
+            }),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the power was cut {} times at {} page writes; all copies woke up",
+            self.cuts, self.writes
+        )?;
+        for Woken { state, unconfirmed, pin_blocked, cards } in &self.woke {
+            let pin = if *pin_blocked { ", PIN blocked" } else { "" };
+            write!(f, "\n{cards:6} {state:?}, {unconfirmed} unconfirmed{pin}")?;
+        }
+        Ok(())
     }
 }

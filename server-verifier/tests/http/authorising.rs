@@ -210,18 +210,32 @@ fn many_guesses_over_many_connections_are_three() {
 #[cfg(feature = "postgres")]
 #[test]
 fn rules_that_are_due_on_postgresql_are_read_while_payments_go_on() {
+    use onetap_server_verifier::{Act, PolicyChange, Verifier};
+
     use crate::support::{TestClock, World, environment, options};
 
     let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::new());
     let cluster = onetap_postgres_rig::Cluster::shared().unwrap();
     let url = cluster.url(&cluster.database(None).unwrap());
-    let books =
-        onetap_server_verifier::Verifier::init_postgres(folder.path(), &url, options(|_| ()), environment(&clock)).unwrap();
+    let books = onetap_server_verifier::Verifier::init_postgres(
+        folder.path(),
+        &url,
+        options(|_| ()),
+        environment(&clock),
+    )
+    .unwrap();
     let scene = Scene::around(World::around(books, clock.clone()), |_| ());
     let mut card = scene.card(SYMMETRIC);
+    let mut pay = || scene.authorise(&card.tap(scene.world.payment(100)).request);
     for _ in 0..3 {
-        let answer = scene.authorise(&card.tap(scene.world.payment(100)).request);
+        let answer = pay();
         assert_eq!((answer.status, answer.json()["outcome"].as_str()), (200, Some("executed")));
         clock.advance(5);
     }
+    // Another process changes them.
+    let other = Verifier::open(folder.path(), environment(&clock)).unwrap();
+    let change = PolicyChange { transaction_limit: Some(99), ..PolicyChange::default() };
+    other.desk(Act::of_program("op", "fraud")).change_policy(&change).unwrap();
+    clock.advance(5);
+    assert_eq!(pay().json()["outcome"], "limit-exceeded");
 }

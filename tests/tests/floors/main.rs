@@ -8,7 +8,7 @@ use std::path::Path;
 mod reading;
 use reading::{Crate, Edges, Names};
 
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "apdu-spec",
     "applet",
     "cli",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 10] = [
     "tests/keeping-allocator",
     "tests/postgres-rig",
     "tests/recording-vfs",
+    "tests/trials",
 ];
 
 /// The server's floors, from the ground up.

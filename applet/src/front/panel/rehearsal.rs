@@ -8,7 +8,7 @@ use onetap_apdu_spec::rng::SeededRng;
 
 use super::MemoryMachine;
 use crate::card::{Card, CardError, CardTime as _, Environment, Millis, VirtualClock};
-use crate::nvm::{Image, ImageFile, ImageOptions, MemoryImage};
+use crate::nvm::{Image, MemoryImage};
 
 /// What the panel needs to wind a rehearsal back and forth.
 pub struct Rehearsal {
@@ -28,7 +28,7 @@ impl Rehearsal {
         seed: u64,
         open: impl Fn(Box<dyn Image>, Environment) -> Result<Card, CardError> + Send + 'static,
     ) -> Result<(Card, Self), CardError> {
-        let image = copy(path)?;
+        let image = MemoryImage::of_file(path)?;
         let clock = VirtualClock::at(SystemClock.now().unwrap_or(Millis(0)));
         let own = clock.clone();
         let open = move |image: MemoryImage| {
@@ -39,11 +39,4 @@ impl Rehearsal {
         let machine = MemoryMachine::new(image, clock.clone(), open);
         Ok((card, Self { clock, seed, machine }))
     }
-}
-
-fn copy(path: &Path) -> Result<MemoryImage, CardError> {
-    let file = ImageFile::open(path, ImageOptions { durable: true })?;
-    let mut bytes = vec![0; file.size()];
-    file.read(0, &mut bytes)?;
-    Ok(MemoryImage::from_bytes(bytes))
 }
