@@ -56,7 +56,7 @@ pub use rules::verify::Malformed;
 pub use service::accounts::AccountOptions;
 pub use service::audit::Audited;
 pub use service::backup::{KEEP_ANSWERS, restore};
-pub use service::cards::CardOptions;
+pub use service::cards::{CardOptions, KeysOfCard};
 pub use service::checkpoint::{Checkpoint, SignedCheckpoint};
 pub use service::desk::Desk;
 pub use service::error::ServiceError;

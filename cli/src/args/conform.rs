@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::suite::Suite;
 
 use super::Target;
@@ -84,6 +85,12 @@ pub(crate) struct Lending {
     /// The server's private key (PKCS #8, DER), if the card encrypts to it; a secret
     #[arg(long, value_name = "FILE", requires = "order")]
     pub(crate) server_key: Option<PathBuf>,
+    /// In the place of these three: the folder of the verifier at which the card is enrolled, which knows its keys
+    #[arg(long, value_name = "FOLDER", requires = "card", conflicts_with_all = ["order", "server_key"])]
+    pub(crate) verifier: Option<PathBuf>,
+    /// Which of that verifier's cards it is: 16 hex digits
+    #[arg(long, value_name = "CARD", requires = "verifier")]
+    pub(crate) card: Option<CardId>,
     /// Who holds the card: `person` at this terminal, the address of a panel, or a program that moves a robot
     #[arg(long, value_name = "HOLDER", env = "ONETAP_HOLDER", hide_env_values = true)]
     pub(crate) holder: Option<String>,

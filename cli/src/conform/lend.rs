@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onetap_apdu_spec::crypto::{CryptoError, RsaPrivate, default_provider};
-use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement, Pin};
+use onetap_apdu_spec::gp::KeySet;
+use onetap_apdu_spec::header::CardId;
+use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement, Personalisation, Pin};
 use onetap_conformance::conform::{Plan, Stop};
 use onetap_conformance::judge::{Hands, Loan, PanelHands, PersonHands, RobotHands};
 use onetap_conformance::target::{BadClaims, Claims, Known};
@@ -15,13 +17,14 @@ use zeroize::Zeroizing;
 use crate::args::Lending;
 use crate::exit::Failure;
 use crate::files;
+use crate::verifier;
 
 /// Longest private key, in bytes.
 const MAX_KEY: usize = 16 * 1024;
 /// How the address of a panel begins.
 const PANEL: &str = "http://";
 
-pub(super) fn order(path: &Path) -> Result<CardOrder, Failure> {
+pub(super) fn order_in(path: &Path) -> Result<CardOrder, Failure> {
     files::read_json(path, "a card order")
 }
 
@@ -39,23 +42,50 @@ pub(super) fn words(stop: Stop) -> String {
 
 /// All that the options name.
 pub(super) fn loan(options: &Lending) -> Result<Loan, Failure> {
-    let order = options.order.as_deref().map(order).transpose()?;
-    let claims = claims(options, order.as_ref())?;
-    let known = match (&order, &options.statement) {
-        (Some(order), Some(path)) => Some(known(order, &statement(path)?, options.server_key.as_deref())?),
-        _ => None,
-    };
+    let keys = Keys::named(options)?;
+    let claims = claims(options, keys.as_ref())?;
+    let (known, issuer) = keys.map(|keys| (keys.known, keys.issuer)).unzip();
     let pin = options.pin.as_deref().map(str::parse::<Pin>).transpose()?;
     Ok(Loan {
         claims,
         known,
         hands: options.holder.as_deref().map(holder).transpose()?,
         pin,
-        issuer: order.and_then(|order| order.management),
+        issuer: issuer.flatten(),
         signatures: options.signatures,
         case_time: Duration::from_secs(options.case_seconds),
         words: again(options),
     })
+}
+
+/// What its issuer and its verifier know of the card.
+struct Keys {
+    known: Known,
+    /// Opens the issuer's channel.
+    issuer: Option<KeySet>,
+    /// Its limits, where they are known.
+    order: Option<Personalisation>,
+}
+
+impl Keys {
+    /// From the issuer's files, or from the verifier's folder.
+    fn named(options: &Lending) -> Result<Option<Self>, Failure> {
+        if let (Some(folder), Some(card)) = (&options.verifier, options.card) {
+            return Self::enrolled(folder, card).map(Some);
+        }
+        let (Some(order), Some(path)) = (&options.order, &options.statement) else { return Ok(None) };
+        let (order, statement) = (order_in(order)?, statement(path)?);
+        let known = known(&order, &statement, options.server_key.as_deref())?;
+        Ok(Some(Self { known, issuer: order.management, order: Some(order.personalisation) }))
+    }
+
+    fn enrolled(folder: &Path, card: CardId) -> Result<Self, Failure> {
+        let keys = verifier::keys::open_to_read(folder)?.keys_of_card(card)?;
+        let known =
+            Known::new(default_provider(), keys.binding, &keys.public_key, keys.card_key, keys.server_key);
+        let known = known.map_err(|why| Failure::Usage(format!("the card's public key: {why}")))?;
+        Ok(Self { known, issuer: keys.management, order: None })
+    }
 }
 
 /// What to write to lend the same again. PIN and panel come from variables: who reads a report must not press keys.
@@ -65,20 +95,22 @@ fn again(options: &Lending) -> Vec<String> {
         ("--order", &options.order),
         ("--statement", &options.statement),
         ("--server-key", &options.server_key),
+        ("--verifier", &options.verifier),
     ];
     let mut words = Vec::new();
     for (name, path) in files {
         words.extend(path.iter().flat_map(|path| [name.to_owned(), path.to_string_lossy().into_owned()]));
     }
+    words.extend(options.card.iter().flat_map(|card| ["--card".to_owned(), card.to_string()]));
     let holder = options.holder.iter().filter(|holder| !holder.starts_with(PANEL));
     words.extend(holder.flat_map(|holder| ["--holder".to_owned(), holder.clone()]));
     words
 }
 
 /// What the specification proposes, as the order has it.
-pub(super) fn proposed(order: Option<&CardOrder>) -> Claims {
+pub(super) fn proposed(order: Option<&Personalisation>) -> Claims {
     let claims = Claims::of_our_card();
-    match order.map(|order| &order.personalisation) {
+    match order {
         Some(order) => Claims {
             suites: vec![order.binding.suite],
             confirmation: order.confirmation,
@@ -90,17 +122,21 @@ pub(super) fn proposed(order: Option<&CardOrder>) -> Claims {
 }
 
 /// Claims that say otherwise than the order are refused: each failure would be theirs.
-fn claims(options: &Lending, order: Option<&CardOrder>) -> Result<Claims, Failure> {
-    let Some(path) = &options.claims else { return Ok(proposed(order)) };
+fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
+    let order = keys.and_then(|keys| keys.order.as_ref());
+    let suite = keys.map(|keys| keys.known.suite());
+    let Some(path) = &options.claims else {
+        let proposed = proposed(order);
+        return Ok(Claims { suites: suite.map_or(proposed.suites, |suite| vec![suite]), ..proposed });
+    };
     let claims: Claims = files::read_json(path, "a statement of claims")?;
-    let bad = match order.map(|order| &order.personalisation) {
+    let other_limits = |order: &Personalisation| {
+        claims.confirmation != order.confirmation || claims.password != order.password
+    };
+    let bad = match suite {
         _ if claims.suites.is_empty() => Some(BadClaims::NoSuite),
-        Some(order) if claims.suites != [order.binding.suite] => {
-            Some(BadClaims::OtherSuite(order.binding.suite))
-        }
-        Some(order) if claims.confirmation != order.confirmation || claims.password != order.password => {
-            Some(BadClaims::OtherLimits)
-        }
+        Some(suite) if claims.suites != [suite] => Some(BadClaims::OtherSuite(suite)),
+        _ if order.is_some_and(other_limits) => Some(BadClaims::OtherLimits),
         _ => None,
     };
     match bad {

@@ -3,6 +3,8 @@
 mod lend;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onetap_conformance::conform::{self, Filter, NoSuchCase, Plan, Report, run_plan};
@@ -13,6 +15,7 @@ use serde_json::json;
 use crate::args::{self, Target};
 use crate::exit::Failure;
 use crate::files::{self, NewFile, Secrecy};
+use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::targets;
@@ -46,9 +49,9 @@ fn list(filter: &Filter, out: Output) -> Result<(), Failure> {
 
 /// Signs nothing, and changes nothing on the card.
 fn probe_card(target: &Target, order: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let order = order.map(lend::order).transpose()?;
+    let order = order.map(lend::order_in).transpose()?;
     let proposed = Claims { suites: Vec::new(), ..lend::proposed(None) };
-    let proposed = order.as_ref().map_or(proposed, |order| lend::proposed(Some(order)));
+    let proposed = order.map_or(proposed, |order| lend::proposed(Some(&order.personalisation)));
     targets::with(target, |card| {
         let claims = probe(card, proposed).map_err(|stop| Failure::NotAsExpected(lend::words(stop)))?;
         out.json_line(&claims)
@@ -93,7 +96,10 @@ impl<'o> Run<'o> {
         };
         let judgement = Judgement::new(known, !filter.is_everything());
         let within = Some(Duration::from_secs(options.minutes.saturating_mul(60)));
-        let plan = Plan { filter, seed: options.seed, within };
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        interrupt::watch(move || flag.store(true, Ordering::Relaxed))?;
+        let plan = Plan { filter, seed: options.seed, within, stop };
         let beside = options.beside.iter().map(|path| other_run(path)).collect::<Result<_, _>>()?;
         let [junit, html] = [&options.junit, &options.html]
             .map(|path| path.as_deref().map(|path| NewFile::create(path, Secrecy::Public)).transpose());
@@ -119,7 +125,9 @@ impl<'o> Run<'o> {
                 }
             }
         }
-        self.tell()
+        let interrupted = self.plan.stop.load(Ordering::Relaxed);
+        let told = self.tell();
+        if interrupted { Err(Failure::Interrupted) } else { told }
     }
 
     fn cases(&mut self, card: &mut dyn CardUnderTest) -> Result<(), Failure> {

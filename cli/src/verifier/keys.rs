@@ -44,7 +44,7 @@ pub(super) fn environment_of(db: &Path) -> Result<Environment, Failure> {
 
 /// Opens the server's folder for a command that only reads, also where nothing can be written. A database of an older
 /// schema is brought up to date first.
-pub(super) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
+pub(crate) fn open_to_read(db: &Path) -> Result<Verifier, Failure> {
     open_to_read_with(db, &from_variables())
 }
 

@@ -1,6 +1,7 @@
 //! The keys, parsed and ready for use.
 
 use std::fmt;
+use std::sync::Arc;
 
 use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
@@ -23,7 +24,7 @@ pub(crate) struct KeyRing {
 
 /// One version of the key that opens E.
 pub(crate) struct ServerKey {
-    private: Box<dyn RsaPrivate>,
+    private: Arc<dyn RsaPrivate>,
     /// SubjectPublicKeyInfo DER, for cards.
     public: Vec<u8>,
 }
@@ -39,11 +40,11 @@ impl KeyRing {
     ) -> Result<Self, KeyFileError> {
         let damaged = |_| file.damaged();
         let decryption = secrets.decryption.iter().map(|record| {
-            let private = match &record.key {
+            let private: Box<dyn RsaPrivate> = match &record.key {
                 RsaRecord::Pkcs8(Pkcs8(pkcs8)) => env.crypto.rsa_private(pkcs8).map_err(damaged)?,
                 RsaRecord::Token { label, public } => needed(token)?.rsa_private(label, public)?,
             };
-            Ok((record.id, ServerKey { public: private.public_spki(), private }))
+            Ok((record.id, ServerKey { public: private.public_spki(), private: private.into() }))
         });
         let issuer = secrets.issuer.iter().map(|record| {
             let key = match &record.key {
@@ -65,6 +66,11 @@ impl KeyRing {
     /// which says that the suite needs no such key.
     pub(crate) fn decryption(&self, id: KeyId) -> Option<&dyn RsaPrivate> {
         self.decryption.get(id).map(|key| key.private.as_ref())
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn decryption_to_keep(&self, id: KeyId) -> Option<Arc<dyn RsaPrivate>> {
+        self.decryption.get(id).map(|key| Arc::clone(&key.private))
     }
 
     /// Version and public half (SubjectPublicKeyInfo DER) for new cards.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{CryptoError, Digest, RsaBits};
+use onetap_apdu_spec::crypto::{CryptoError, Digest, Key256, RsaBits, RsaPrivate};
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
@@ -287,14 +287,57 @@ impl Verifier {
     /// # Errors
     /// [`ServiceError::NoSuchCard`], also if the issuer key that the card was made with is retired.
     pub fn management_keys(&self, card: CardId) -> Result<KeySet, ServiceError> {
-        let sql = "SELECT k.binding FROM cards c JOIN card_keys k USING (account_id, card_id)
-            WHERE c.card_id = ?1 AND k.signing_key = c.newest_key";
-        let read = |row: &Row<'_>| books::from_json::<Binding>(row.text("binding")?, "card");
-        let id = card.to_string();
-        let binding = self.store.read(|db| db.first(sql, &params![&id], read))?;
-        let issuer_key = binding.ok_or(ServiceError::NoSuchCard)?.issuer_key;
+        let issuer_key = self.store.read(|db| newest_binding(db, card))?.issuer_key;
         self.newest_ring()?.management(card, issuer_key)?.ok_or(ServiceError::NoSuchCard)
     }
+
+    /// All that it takes to judge what an enrolled card gives, as the server does. Secret: hand it to who judges the card,
+    /// and forget it.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchCard`], also if it was never enrolled, or if a key of the server that it was made with is retired.
+    pub fn keys_of_card(&self, card: CardId) -> Result<KeysOfCard, ServiceError> {
+        let enrolled = self.store.read(|db| {
+            let key = newest_binding(db, card)?.signing_key;
+            Ok::<_, ServiceError>(books::enrolled(db, card, key)?)
+        })?;
+        let enrolled = enrolled.ok_or(ServiceError::NoSuchCard)?;
+        let (ring, binding) = (self.newest_ring()?, enrolled.binding);
+        if !ring.serves(&binding) {
+            return Err(ServiceError::NoSuchCard);
+        }
+        let card_key = ring.card_key(card, binding.issuer_key)?.ok_or(ServiceError::NoSuchCard)?;
+        Ok(KeysOfCard {
+            binding,
+            public_key: enrolled.public_key,
+            card_key,
+            server_key: ring.decryption_to_keep(binding.server_key),
+            management: ring.management(card, binding.issuer_key)?,
+        })
+    }
+}
+
+/// The keys of an enrolled card, and the server's for it.
+#[derive(Debug)]
+pub struct KeysOfCard {
+    /// Suite and key versions.
+    pub binding: Binding,
+    /// The card's public key, SubjectPublicKeyInfo in DER.
+    pub public_key: Vec<u8>,
+    /// The key that the card shares with the server.
+    pub card_key: Key256,
+    /// Opens E; none where the suite does not encrypt for the server's key.
+    pub server_key: Option<Arc<dyn RsaPrivate>>,
+    /// The keys by which the issuer reaches the card (GlobalPlatform).
+    pub management: Option<KeySet>,
+}
+
+/// The binding of a card's newest key.
+fn newest_binding(db: &mut dyn Sql, card: CardId) -> Result<Binding, ServiceError> {
+    let sql = "SELECT k.binding FROM cards c JOIN card_keys k USING (account_id, card_id)
+        WHERE c.card_id = ?1 AND k.signing_key = c.newest_key";
+    let read = |row: &Row<'_>| books::from_json::<Binding>(row.text("binding")?, "card");
+    db.first(sql, &params![&card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)
 }
 
 /// The account of a card, which nobody else may change until the transaction ends.

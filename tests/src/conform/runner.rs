@@ -1,5 +1,7 @@
 //! Runs cases.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::suite::Suite;
@@ -96,6 +98,8 @@ pub struct Plan {
     pub seed: Option<u64>,
     /// When the run ends, whatever is left; no case is begun after it.
     pub within: Option<Duration>,
+    /// Set by whoever wants the run to end; no case is begun after it.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
@@ -135,6 +139,9 @@ pub fn run_plan(plan: &Plan, card: &mut dyn CardUnderTest, tell: &mut dyn FnMut(
     for case in plan.cases() {
         if over.is_none() && plan.within.is_some_and(|within| begun.elapsed() >= within) {
             over = Some("the time of the run was up".to_owned());
+        }
+        if over.is_none() && plan.stop.load(Ordering::Relaxed) {
+            over = Some("the run was interrupted".to_owned());
         }
         let verdict = match (case.not_demanded(card.claims()), &over) {
             (Some(reason), _) => Verdict::NotApplicable { reason },
