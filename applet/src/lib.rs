@@ -6,6 +6,7 @@
 //! | [`card`] | memory, clock, power, and the [`Card`] that holds all together; kinds of cards ([`card::Product`]) |
 //! | [`nvm`] | pages and a journal that a tear cannot divide |
 //! | [`runtime`] | the operating system of the card: Java Card semantics for Rust applets |
+//! | [`crypto`] | keys of applets, and what they do |
 //! | [`applets`] | two small example applets; [`tutorial`]: how to write one |
 //! | [`gp`] | the issuer security domain: GlobalPlatform |
 //! | `signing` | the signing applet in the modules of P-25, and the display controller beside it |
@@ -81,6 +82,7 @@
 
 pub mod applets;
 pub mod card;
+pub mod crypto;
 pub mod front;
 pub mod gp;
 pub mod nvm;

@@ -99,6 +99,17 @@ pub trait Applet: Any + Send {
     ) -> Result<(), StatusWord> {
         Err(StatusWord::CONDITIONS)
     }
+
+    /// Another applet, [`Context::client`], asks for an interface (`Applet.getShareableInterfaceObject`). What is given
+    /// to [`Asked::answer`] it uses before that returns; an applet that does not answer refuses.
+    fn share(&mut self, _cx: &mut Context<'_>, _asked: &mut Asked<'_>) {}
+}
+
+/// Which interface another applet asks for.
+pub struct Asked<'a> {
+    /// A boxed errand of the interface.
+    pub(super) errand: &'a mut dyn Any,
+    pub(super) answered: bool,
 }
 
 /// Code from which instances of one applet are made.
@@ -197,6 +208,8 @@ pub struct Context<'a> {
     pub(super) system: &'a mut System,
     pub(super) owner: u8,
     pub(super) channel: u8,
+    /// Whose call this is, if it is another applet's.
+    pub(super) client: Option<Aid>,
 }
 
 /// An instance and, unless it runs at this moment or cannot be loaded, its applet.
@@ -204,6 +217,8 @@ pub(super) struct Slot {
     pub(super) instance: Instance,
     pub(super) module: Module,
     pub(super) applet: Option<Box<dyn Applet>>,
+    /// It runs at this moment.
+    pub(super) running: bool,
 }
 
 /// All of the card but the APDU in hand: memory, registry, applets, channels.

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use super::applet::Context;
 use super::fault::Fault;
 use super::manager::Manager;
-use super::memory::{Field, Transient, missing};
+use super::memory::{Clear, Field, Transient, missing};
 use super::registry::Instance;
+use super::system::slot_of;
 use crate::card::Millis;
 use crate::nvm::ObjectId;
 
@@ -98,9 +99,10 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Fault::NoTransaction`], [`Fault::Nvm`]; then nothing was written. The transaction that `install` runs
-    /// in is the runtime's: it is none to an applet.
+    /// in is the runtime's, and that of a client is the client's: it is none to an applet. [`Fault::ServerFailed`],
+    /// if an applet that was called in it panicked.
     pub fn commit(&mut self) -> Result<(), Fault> {
-        if self.system.memory.is_held() { Err(Fault::NoTransaction) } else { self.system.commit() }
+        if self.system.memory.is_anothers() { Err(Fault::NoTransaction) } else { self.system.commit() }
     }
 
     /// Takes back all writes since [`Context::begin`].
@@ -108,7 +110,7 @@ impl Context<'_> {
     /// # Errors
     /// [`Fault::NoTransaction`], as for [`Context::commit`].
     pub fn abort(&mut self) -> Result<(), Fault> {
-        let ended = !self.system.memory.is_held() && self.system.abort();
+        let ended = !self.system.memory.is_anothers() && self.system.abort();
         if ended { Ok(()) } else { Err(Fault::NoTransaction) }
     }
 
@@ -145,17 +147,27 @@ impl Context<'_> {
     /// Reads a transient object.
     ///
     /// # Errors
-    /// [`Fault::NoSuchObject`], if it is of another type.
+    /// [`Fault::NoSuchObject`], if it is of another type; [`Fault::IllegalTransient`].
     pub fn transient<T: DeserializeOwned + Default>(&self, name: &Transient<T>) -> Result<T, Fault> {
+        self.admit_transient(name.clear)?;
         self.system.transient.get(self.owner, self.channel, name)
     }
 
     /// Writes a transient object.
     ///
     /// # Errors
-    /// [`Fault::NoTransientSpace`].
+    /// [`Fault::NoTransientSpace`], [`Fault::IllegalTransient`].
     pub fn set_transient<T: Serialize>(&mut self, name: &Transient<T>, value: &T) -> Result<(), Fault> {
+        self.admit_transient(name.clear)?;
         self.system.transient.set(self.owner, self.channel, name, value)
+    }
+
+    /// A server that a client calls has no CLEAR_ON_DESELECT memory unless it is selected on the channel, too: nothing
+    /// would clear it (JCRE §5.1).
+    fn admit_transient(&self, clear: Clear) -> Result<(), Fault> {
+        let selected = || self.system.channels.selected(self.channel) == Some(slot_of(self.owner));
+        let lost = clear == Clear::OnDeselect && self.client.is_some() && !selected();
+        if lost { Err(Fault::IllegalTransient) } else { Ok(()) }
     }
 
     /// The provider of cryptography.

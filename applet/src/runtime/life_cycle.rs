@@ -46,6 +46,18 @@ impl System {
         was_open
     }
 
+    /// An applet is through, or panicked: aborts the transaction that it left open. One that is its client's stays open,
+    /// but after a panic nothing of it is left, and it cannot be committed.
+    #[inline]
+    pub(super) fn abort_own(&mut self, panicked: bool) {
+        if !self.memory.is_lent() {
+            self.abort();
+        } else if panicked {
+            self.memory.spoil();
+            self.recall_life();
+        }
+    }
+
     /// Takes all life cycles as they are stored.
     #[cold]
     fn recall_life(&mut self) {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::fault::Fault;
 use crate::nvm::{COMMIT_CAPACITY, Nvm, ObjectId, PAGE_LEN, PAGE_PAYLOAD};
@@ -25,6 +25,10 @@ impl<T> Field<T> {
     #[must_use]
     pub const fn new(number: u8) -> Self {
         Self { number, value: PhantomData }
+    }
+
+    pub(crate) const fn number(&self) -> u8 {
+        self.number
     }
 }
 
@@ -67,6 +71,10 @@ impl<T> Transient<T> {
     pub const fn on_deselect(number: u8) -> Self {
         Self { number, clear: Clear::OnDeselect, value: PhantomData }
     }
+
+    pub(crate) const fn number(&self) -> u8 {
+        self.number
+    }
 }
 
 type Bytes = Zeroizing<Vec<u8>>;
@@ -78,6 +86,10 @@ pub(super) struct Memory {
     staged: Option<Vec<(ObjectId, Option<Bytes>)>>,
     /// The open transaction is the runtime's own: an applet cannot end it, nor write past it.
     held: bool,
+    /// The open transaction is that of an applet whose call runs: its server cannot end it.
+    lent: bool,
+    /// A server panicked in the open transaction: it cannot be committed.
+    spoilt: bool,
     /// Where values are encoded.
     scratch: Bytes,
 }
@@ -89,7 +101,8 @@ const ERASED: usize = 2;
 
 impl Memory {
     pub(super) fn new(nvm: Nvm) -> Self {
-        Self { nvm, staged: None, held: false, scratch: Zeroizing::new(vec![0; OBJECT_MAX]) }
+        let scratch = Zeroizing::new(vec![0; OBJECT_MAX]);
+        Self { nvm, staged: None, held: false, lent: false, spoilt: false, scratch }
     }
 
     pub(super) fn read(&self, id: ObjectId) -> Option<&[u8]> {
@@ -106,11 +119,13 @@ impl Memory {
 
     /// Writes with the transaction, if one is open.
     pub(super) fn set<T: Serialize>(&mut self, id: ObjectId, value: &T) -> Result<(), Fault> {
-        let bytes = encode(&mut self.scratch, value)?;
-        match &mut self.staged {
+        let bytes = encode(&mut self.scratch, value).ok_or(Fault::BufferFull)?;
+        let set = match &mut self.staged {
             Some(staged) => stage(staged, &self.nvm, id, Some(bytes)),
-            None => Ok(self.nvm.commit(&[(id, Some(bytes))])?),
-        }
+            None => self.nvm.commit(&[(id, Some(bytes))]).map_err(Fault::from),
+        };
+        bytes.zeroize();
+        set
     }
 
     /// Writes at once, whatever becomes of the transaction that may be open: what a PIN's try counter needs.
@@ -119,8 +134,10 @@ impl Memory {
         if self.held {
             return self.set(id, value);
         }
-        let bytes = encode(&mut self.scratch, value)?;
-        self.nvm.commit(&[(id, Some(bytes))])?;
+        let bytes = encode(&mut self.scratch, value).ok_or(Fault::BufferFull)?;
+        let set = self.nvm.commit(&[(id, Some(bytes))]);
+        bytes.zeroize();
+        set?;
         if let Some(staged) = &mut self.staged {
             staged.retain(|(at, _)| *at != id);
         }
@@ -156,8 +173,29 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn is_held(&self) -> bool {
-        self.held
+    /// True if the open transaction is not that of the applet that runs.
+    pub(super) fn is_anothers(&self) -> bool {
+        self.held || self.lent
+    }
+
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// Another applet is called: an open transaction is not its own. Gives what [`Memory::take_back`] wants.
+    pub(super) fn lend(&mut self) -> bool {
+        std::mem::replace(&mut self.lent, self.staged.is_some())
+    }
+
+    /// The call is over.
+    pub(super) fn take_back(&mut self, before: bool) {
+        self.lent = before;
+    }
+
+    /// The open transaction holds half of what a server wanted: it is forgotten, and stays open until its owner ends it.
+    pub(super) fn spoil(&mut self) {
+        self.spoilt = true;
+        self.staged.iter_mut().for_each(Vec::clear);
     }
 
     /// True if the open transaction changes an object.
@@ -168,6 +206,9 @@ impl Memory {
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
         self.held = false;
         let staged = self.staged.take().ok_or(Fault::NoTransaction)?;
+        if std::mem::take(&mut self.spoilt) {
+            return Err(Fault::ServerFailed);
+        }
         if staged.is_empty() {
             return Ok(());
         }
@@ -178,7 +219,7 @@ impl Memory {
 
     /// Forgets what the open transaction changed. True if there was one.
     pub(super) fn abort(&mut self) -> bool {
-        self.held = false;
+        (self.held, self.spoilt) = (false, false);
         self.staged.take().is_some()
     }
 
@@ -196,11 +237,10 @@ impl Memory {
     }
 }
 
-fn encode<'a, T: Serialize>(scratch: &'a mut Bytes, value: &T) -> Result<&'a [u8], Fault> {
-    match postcard::to_slice(value, scratch) {
-        Ok(bytes) => Ok(bytes),
-        Err(_) => Err(Fault::BufferFull),
-    }
+/// The value as it is stored, for the caller to wipe; `None` if there is no room for it. A vector that grows would
+/// leave parts of it behind.
+fn encode<'a, T: Serialize>(scratch: &'a mut Bytes, value: &T) -> Option<&'a mut [u8]> {
+    postcard::to_slice(value, scratch).ok()
 }
 
 fn stage(
@@ -244,6 +284,8 @@ pub(super) struct TransientMemory {
     objects: Vec<TransientObject>,
     /// Bytes that all objects together may take.
     capacity: usize,
+    /// Where values are encoded.
+    scratch: Bytes,
 }
 
 struct TransientObject {
@@ -257,7 +299,7 @@ struct TransientObject {
 
 impl TransientMemory {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { objects: Vec::new(), capacity }
+        Self { objects: Vec::new(), capacity, scratch: Zeroizing::new(vec![0; capacity]) }
     }
 
     fn position(&self, owner: u8, number: u8, clear: Clear, channel: u8) -> Option<usize> {
@@ -287,8 +329,9 @@ impl TransientMemory {
         name: &Transient<T>,
         value: &T,
     ) -> Result<(), Fault> {
-        let bytes = postcard::to_stdvec(value).map_err(|_| Fault::NoTransientSpace)?;
-        let bytes = Zeroizing::new(bytes);
+        let encoded = encode(&mut self.scratch, value).ok_or(Fault::NoTransientSpace)?;
+        let bytes = Zeroizing::new(encoded.to_vec());
+        encoded.zeroize();
         let at = self.position(owner, name.number, name.clear, channel);
         let before = at.and_then(|at| self.objects.get(at)).map_or(0, |object| object.bytes.len());
         let used: usize = self.objects.iter().map(|object| object.bytes.len()).sum();

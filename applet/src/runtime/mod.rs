@@ -5,6 +5,7 @@
 //! | `intake`, `own`, `commands`, `chain`, `outgoing` | APDUs in and out: classes, chaining, SELECT, MANAGE CHANNEL, GET RESPONSE, T=0 and T=1 |
 //! | `system`, `registry`, `channels`, `life_cycle` | which applets there are, which is selected where, who runs |
 //! | `memory`, `pin` | persistent and transient objects, transactions, PINs |
+//! | `sharing` | interfaces that one applet shares with others |
 //! | `manager` | what a security domain may do with all of these |
 
 mod applet;
@@ -22,11 +23,12 @@ mod own;
 mod pin;
 mod registry;
 mod reply;
+mod sharing;
 mod system;
 
 pub use onetap_apdu_spec::aid::{AID_MAX, AID_MIN, Aid};
 
-pub use applet::{Applet, Context, MAX_CHAIN, Module};
+pub use applet::{Applet, Asked, Context, MAX_CHAIN, Module};
 pub use fault::Fault;
 pub use intake::Runtime;
 pub use manager::Manager;
@@ -36,4 +38,5 @@ pub use outgoing::Protocol;
 pub use pin::{OwnerPin, PinRecord};
 pub use registry::{DEFAULT_SELECTED, Instance, LOCKED, PERSONALISED, SECURITY_DOMAIN, SELECTABLE};
 pub use reply::{MAX_REPLY, Reply};
+pub use sharing::{Server, Shareable};
 pub use system::Options;

@@ -48,7 +48,7 @@ fn absent(aid: Aid) -> Module {
     Module { aid, install: |_, _| Err(GONE), load: |_| Err(GONE), traits: Traits::default() }
 }
 
-fn slot_of(owner: u8) -> usize {
+pub(super) fn slot_of(owner: u8) -> usize {
     usize::from(owner).wrapping_sub(1)
 }
 
@@ -104,7 +104,7 @@ impl System {
             // What this program has no module for stays on the card, with its memory.
             let module = system.module(&instance.module).unwrap_or_else(|| absent(instance.module));
             let at = slot_of(instance.owner);
-            system.place(at, Slot { instance, module, applet: None });
+            system.place(at, Slot { instance, module, applet: None, running: false });
             system.load(at);
         }
         Ok(system)
@@ -204,8 +204,8 @@ impl System {
         life && slot.instance.is_selectable()
     }
 
-    /// Lets the applet in a slot run on a channel. Afterwards no transaction is open. After a panic the
-    /// applet is loaded anew, and the answer is 6F00.
+    /// Lets the applet in a slot run on a channel. Afterwards no transaction of its own is open. After a panic
+    /// the applet is loaded anew, and the answer is 6F00.
     pub(super) fn run<R>(
         &mut self,
         at: usize,
@@ -217,17 +217,22 @@ impl System {
         };
         let (owner, taken) = (slot.instance.owner, slot.applet.take());
         let Some(mut applet) = taken else { return Err(StatusWord::CONDITIONS) };
-        let mut cx = Context { system: self, owner, channel };
+        slot.running = true;
+        let mut cx = Context { system: self, owner, channel, client: None };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut *applet, &mut cx)));
-        self.abort();
+        self.abort_own(outcome.is_err());
+        let slot = self.slot_mut(at);
         match outcome {
             Ok(result) => {
-                if let Some(slot) = self.slot_mut(at) {
-                    slot.applet = Some(applet);
+                if let Some(slot) = slot {
+                    (slot.applet, slot.running) = (Some(applet), false);
                 }
                 result
             }
             Err(_) => {
+                if let Some(slot) = slot {
+                    slot.running = false;
+                }
                 self.load(at);
                 Err(StatusWord::INTERNAL)
             }
@@ -238,9 +243,9 @@ impl System {
     fn load(&mut self, at: usize) {
         let Some(slot) = self.slot(at) else { return };
         let (owner, load) = (slot.instance.owner, slot.module.load);
-        let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
+        let mut cx = Context { system: self, owner, channel: super::channels::BASIC, client: None };
         let applet = catch_unwind(AssertUnwindSafe(|| load(&mut cx)));
-        self.abort();
+        self.abort_own(applet.is_err());
         if let Some(slot) = self.slot_mut(at) {
             slot.applet = applet.ok().and_then(Result::ok);
         }
@@ -264,7 +269,7 @@ impl System {
         }
         let owner = self.free_owner().ok_or(StatusWord::NO_SPACE)?;
         self.memory.begin_held().map_err(StatusWord::from)?;
-        let mut cx = Context { system: self, owner, channel: super::channels::BASIC };
+        let mut cx = Context { system: self, owner, channel: super::channels::BASIC, client: None };
         let made = catch_unwind(AssertUnwindSafe(|| (module.install)(&mut cx, parameters)));
         let made = made.unwrap_or(Err(StatusWord::INTERNAL)).and_then(|applet| {
             let instance = Instance { aid, module: module.aid, state: SELECTABLE, privileges, owner };
@@ -289,7 +294,7 @@ impl System {
         applet: Box<dyn Applet>,
     ) -> Result<(), StatusWord> {
         let at = slot_of(instance.owner);
-        self.place(at, Slot { instance, module, applet: Some(applet) });
+        self.place(at, Slot { instance, module, applet: Some(applet), running: false });
         let written = self.write_registry().and_then(|()| self.memory.commit());
         if written.is_err() {
             self.vacate(at);
@@ -308,12 +313,12 @@ impl System {
         self.memory.set(REGISTRY, &registry)
     }
 
-    /// Deletes an instance and all that it stored. Refused while it is selected.
+    /// Deletes an instance and all that it stored. Refused while it is selected or runs.
     pub(super) fn delete(&mut self, aid: &Aid) -> Result<(), StatusWord> {
         let at = self.position(aid).ok_or(StatusWord::NO_SUCH_OBJECT)?;
-        if (0..onetap_apdu_spec::class::MAX_CHANNELS)
-            .any(|channel| self.channels.selected(channel) == Some(at))
-        {
+        let selected = (0..onetap_apdu_spec::class::MAX_CHANNELS)
+            .any(|channel| self.channels.selected(channel) == Some(at));
+        if selected || self.slot(at).is_some_and(|slot| slot.running) {
             return Err(StatusWord::CONDITIONS);
         }
         // Whatever the applet does now: it goes.

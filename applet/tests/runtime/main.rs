@@ -12,6 +12,7 @@
 //! | command chaining, applets with their own transport | `chaining` |
 //! | panics and errors | `faults` |
 //! | firewall | `firewall`, and what does not compile at `Context` |
+//! | interfaces that applets share | `sharing` |
 //! | life cycles | `life_cycle` |
 //! | any sequence of commands | `model`: as a small model says; `random`: bytes of any kind |
 //! | the example applets | `purse` |
@@ -33,6 +34,7 @@ mod purse;
 mod random;
 mod rig;
 mod selection;
+mod sharing;
 mod t0;
 mod transactions;
 mod transient;

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::applets::{Echo, Purse};
-use onetap_applet::runtime::{Aid, Applet, CardLifeCycle, Context, Field, Module, Reply, Transient};
+use onetap_applet::runtime::{
+    Aid, Applet, Asked, CardLifeCycle, Context, Field, Module, Reply, Server, Transient,
+};
 
 thread_local! {
     /// What the runtime called, in order. A test and its card share one thread.
@@ -30,6 +32,7 @@ pub(crate) struct Probe {
     pub(crate) on_deselect: Act,
     pub(crate) on_process: Act,
     pub(crate) on_uninstall: Act,
+    pub(crate) on_share: fn(&mut Context<'_>, &mut Asked<'_>),
     pub(crate) panics_on_reset: bool,
     /// What [`Applet::admit`] answers.
     pub(crate) admits: Result<usize, StatusWord>,
@@ -105,6 +108,7 @@ impl Default for Probe {
             on_deselect: nothing,
             on_process: nothing,
             on_uninstall: nothing,
+            on_share: |_, _| (),
             panics_on_reset: false,
             admits: Ok(usize::MAX),
         }
@@ -128,6 +132,10 @@ impl Applet for Probe {
             b"ignores a refused abort" => assert!(cx.abort().is_err()),
             b"aborts" => cx.abort()?,
             b"begins" => cx.begin()?,
+            b"calls" => {
+                let server: Server<crate::sharing::DeskInterface> = Server::new(crate::rig::aid(2));
+                cx.call::<_, _, StatusWord>(&server, |_| Ok(()))?;
+            }
             b"writes now" => cx.set_now(&OTHER, &8)?,
             b"fills the buffer" => {
                 for number in 10..=100 {
@@ -198,6 +206,10 @@ impl Applet for Probe {
 
     fn admit(&mut self, _: &mut Context<'_>, _: &CommandApdu<'_>) -> Result<usize, StatusWord> {
         self.admits
+    }
+
+    fn share(&mut self, cx: &mut Context<'_>, asked: &mut Asked<'_>) {
+        (self.on_share)(cx, asked);
     }
 }
 
