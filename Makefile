@@ -1,7 +1,7 @@
 # Every command a person or the CI types; anything longer than a few lines is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak mutations package docs deny clean
+.PHONY: help demo test bench soak mutations mutants package docs deny clean
 
 # The interpreter that apt's python3-cryptography belongs to.
 export PYTHON ?= /usr/bin/python3
@@ -28,6 +28,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_CONTRACT=$(CURDIR)/target/contract/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
 	scripts/mutations --check
+	scripts/mutants --check
 
 bench: ## benchmarks; summary in target/bench/summary.json, all runs so far in target/bench/index.html
 	scripts/setup test
@@ -42,6 +43,11 @@ soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)
 mutations: ## take each defence of the threat model out, see its test fail (ROWS="TM-40 ..." takes out those only, ROWS=--resume goes on)
 	scripts/setup test
 	$(PCSCD) scripts/mutations $(ROWS)
+
+mutants: ## change the card's core everywhere, see the conformance suite notice (MORE="--file ... --shard 1/8" goes to cargo mutants)
+	scripts/setup test
+	scripts/setup mutants
+	scripts/mutants $(if $(MORE),-- $(MORE))
 
 package: ## the Debian package and the container image, in target/package, tried in a bare Debian
 	scripts/setup package

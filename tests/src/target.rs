@@ -18,7 +18,7 @@ pub mod samples;
 mod vpcd;
 
 pub use claims::{BadClaims, Claims, Times};
-pub use in_process::{CannotMake, InProcess};
+pub use in_process::{CannotMake, InProcess, SampleKeys};
 pub use known::{Known, Tap, owed_tag, value_of};
 pub use reader::ReaderTarget;
 pub use vpcd::Vpcd;

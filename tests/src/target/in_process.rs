@@ -5,12 +5,11 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onetap_apdu_spec::command::CardState;
-use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, RsaPrivate, default_provider};
-use onetap_apdu_spec::header::{Binding, CardId, ServerId};
-use onetap_apdu_spec::password::{Password, PasswordPolicy};
+use onetap_apdu_spec::crypto::{CryptoError, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
-use onetap_apdu_spec::rng::{OsRng, Rng as _};
-use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
+use onetap_apdu_spec::rng::OsRng;
+use onetap_apdu_spec::suite::Suite;
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
@@ -56,16 +55,31 @@ struct Made {
     known: Arc<Known>,
 }
 
-/// Two RSA keys for all cards of this process: making one takes longer than a whole case.
-struct Keys {
-    signing: Zeroizing<Vec<u8>>,
-    server: Zeroizing<Vec<u8>>,
+/// Two RSA keys for all cards of this process: making one takes longer than a whole case. PKCS #8.
+pub struct SampleKeys {
+    /// What the cards sign with.
+    pub signing: Zeroizing<Vec<u8>>,
+    /// What the server opens E with.
+    pub server: Zeroizing<Vec<u8>>,
 }
 
-static KEYS: LazyLock<Result<Keys, CryptoError>> = LazyLock::new(|| {
+static KEYS: LazyLock<Result<SampleKeys, CryptoError>> = LazyLock::new(|| {
     let crypto = default_provider();
-    Ok(Keys { signing: crypto.generate_rsa(RsaBits::B2048)?, server: crypto.generate_rsa(RsaBits::B2048)? })
+    Ok(SampleKeys {
+        signing: crypto.generate_rsa(RsaBits::B2048)?,
+        server: crypto.generate_rsa(RsaBits::B2048)?,
+    })
 });
+
+impl SampleKeys {
+    /// The keys, made when they are first wanted.
+    ///
+    /// # Errors
+    /// [`CryptoError`].
+    pub fn made() -> Result<&'static Self, CryptoError> {
+        KEYS.as_ref().map_err(|why| *why)
+    }
+}
 
 impl InProcess {
     /// A card of the default suite.
@@ -81,8 +95,9 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn with(suite: Suite) -> Result<Self, CannotMake> {
-        let server_key: Arc<dyn RsaPrivate> = Arc::from(default_provider().rsa_private(&keys()?.server)?);
-        let order = order(suite, &*server_key);
+        let server_key: Arc<dyn RsaPrivate> =
+            Arc::from(default_provider().rsa_private(&SampleKeys::made()?.server)?);
+        let order = samples::order(suite, &*server_key);
         Ok(Self::of(Made::new(order, Some(server_key))?))
     }
 
@@ -121,10 +136,6 @@ impl InProcess {
     }
 }
 
-fn keys() -> Result<&'static Keys, CryptoError> {
-    KEYS.as_ref().map_err(|why| *why)
-}
-
 impl Made {
     fn new(order: Personalisation, server_key: Option<Arc<dyn RsaPrivate>>) -> Result<Self, CannotMake> {
         let crypto = default_provider();
@@ -139,39 +150,13 @@ impl Made {
         let (card, statement) = Card::personalise_with_key(
             order,
             samples::PIN.parse()?,
-            &keys()?.signing,
+            &SampleKeys::made()?.signing,
             Box::new(MemoryImage::default()),
             env,
         )?;
         let known = Known::new(crypto, binding, &statement.public_key, card_key, server_key)?;
         Ok(Self { card: Arc::new(Mutex::new(card)), clock, statement, known: Arc::new(known) })
     }
-}
-
-fn order(suite: Suite, server_key: &dyn RsaPrivate) -> Personalisation {
-    let rsa = suite.encryption() == EncryptionMethod::RsaOaep;
-    let binding = Binding {
-        server: ServerId(*b"CONFSERV"),
-        card: CardId(random()),
-        suite,
-        signing_key: 1,
-        server_key: u16::from(rsa),
-        issuer_key: 1,
-    };
-    Personalisation {
-        binding,
-        rsa_bits: RsaBits::B2048,
-        card_key: Key256::new(random()),
-        server_public_key: if rsa { server_key.public_spki() } else { Vec::new() },
-        password: PasswordPolicy::default(),
-        confirmation: samples::confirmation(),
-    }
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    OsRng.fill(&mut bytes);
-    bytes
 }
 
 impl Stage for InProcess {

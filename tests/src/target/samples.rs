@@ -3,9 +3,14 @@
 use std::fmt::Debug;
 
 use onetap_apdu_spec::account::Alias;
+use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate};
+use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::objects;
-use onetap_apdu_spec::personal::ConfirmationPolicy;
+use onetap_apdu_spec::password::PasswordPolicy;
+use onetap_apdu_spec::personal::{ConfirmationPolicy, Personalisation};
+use onetap_apdu_spec::rng::{OsRng, Rng as _};
+use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::tlv::{self, Tag, Template};
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 use time::macros::datetime;
@@ -39,6 +44,34 @@ pub fn confirmation() -> ConfirmationPolicy {
         key_only_count: KEY_ONLY_COUNT,
         key_only_sum: KEY_ONLY_SUM,
     }
+}
+
+/// What an operator orders for a card of this suite, whose E the key opens.
+#[must_use]
+pub fn order(suite: Suite, server_key: &dyn RsaPrivate) -> Personalisation {
+    let rsa = suite.encryption() == EncryptionMethod::RsaOaep;
+    let binding = Binding {
+        server: ServerId(*b"CONFSERV"),
+        card: CardId(random()),
+        suite,
+        signing_key: 1,
+        server_key: u16::from(rsa),
+        issuer_key: 1,
+    };
+    Personalisation {
+        binding,
+        rsa_bits: RsaBits::B2048,
+        card_key: Key256::new(random()),
+        server_public_key: if rsa { server_key.public_spki() } else { Vec::new() },
+        password: PasswordPolicy::default(),
+        confirmation: confirmation(),
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    OsRng.fill(&mut bytes);
+    bytes
 }
 
 /// A payment of 12.34 EUR, which the key alone confirms.

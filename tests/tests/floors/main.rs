@@ -8,7 +8,7 @@ use std::path::Path;
 mod reading;
 use reading::{Crate, Edges, Names};
 
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "apdu-spec",
     "applet",
     "cli",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 11] = [
     "pcsc-host",
     "server-verifier",
     "tests",
+    "tests/card-process",
     "tests/keeping-allocator",
     "tests/postgres-rig",
     "tests/recording-vfs",

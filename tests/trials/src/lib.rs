@@ -10,6 +10,7 @@
 //! | [`fire`] | the verifier under load, killed, and behind a network that fails |
 //! | [`crowd`] | strangers at the verifier's door, and honest clients among them |
 //! | [`losses`] | payments lost between terminal and server, and resolved |
+//! | [`process`] | a card in another process, for the judge of mutants |
 //! | [`rig`] | a card at hand for these: memory, clock, keys |
 
 #[cfg(feature = "service")]
@@ -23,5 +24,6 @@ pub mod kill;
 #[cfg(feature = "service")]
 pub mod losses;
 pub mod model;
+pub mod process;
 pub mod rig;
 pub mod tear;
