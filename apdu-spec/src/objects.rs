@@ -96,7 +96,7 @@ pub const DATA_OBJECTS: &[DataObject] = &[
     row(DETAILS, "details (optional)", "utf8, 1 … 140 columns", OWN),
     row(SIGNATURE_MESSAGE, "signature message (template)", "DF22, 5F3D", OWN),
     row(HEADER, "header H", "b 39", OWN),
-    row(SIGNATURE, "digital signature", "b 256, 384 or 512", "ISO/IEC 7816-6"),
+    row(SIGNATURE, "digital signature", "b 256, 384 or 512; 64 with ecdsa", "ISO/IEC 7816-6"),
     row(ENCRYPTED_PASSWORD, "encrypted joint password E", "b, by encryption method", OWN),
     row(ENCRYPTED_PASSWORD_DIGEST, "digest of E, D(E)", "b, by digest method", OWN),
     row(PASSWORD_DIGEST, "keyed digest of the joint password, D(pw)", "b, by digest method", OWN),

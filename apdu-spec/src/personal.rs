@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::{Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
+use crate::crypto::{Crypto, CryptoError, Key256, SigningKey, SigningKeyType};
 use crate::gp::KeySet;
 use crate::header::Binding;
 use crate::money::CurrencyCode;
@@ -18,9 +18,10 @@ use crate::suite::SignatureAlgorithm;
 pub struct Personalisation {
     /// Server, card, suite and key ids: fixed for the life of the card.
     pub binding: Binding,
-    /// Size of the signing key that the card makes for itself.
+    /// What kind of signing key the card makes for itself: the bits of its RSA modulus, 0 where the suite signs with ECDSA.
+    #[serde(rename = "rsa_bits")]
     #[cfg_attr(feature = "openapi", schema(value_type = u16))]
-    pub rsa_bits: RsaBits,
+    pub key_type: SigningKeyType,
     /// The card key (see [`crate::keys::CardKeys`]).
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
     pub card_key: Key256,
@@ -111,8 +112,8 @@ pub struct EnrolmentStatement {
     #[serde(with = "hex::serde")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub public_key: Vec<u8>,
-    /// RSASSA-PKCS1-v1_5 with SHA-256 over domain tag, binding and public key (docs/spec,
-    /// personalisation).
+    /// RSASSA-PKCS1-v1_5 with SHA-256, or ECDSA where the suite signs with it, over domain tag, binding and public key
+    /// (docs/spec, personalisation).
     #[serde(with = "hex::serde")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub signature: Vec<u8>,
@@ -123,10 +124,10 @@ impl EnrolmentStatement {
     ///
     /// # Errors
     /// [`CryptoError`] if signing fails.
-    pub fn make(binding: Binding, key: &dyn RsaPrivate) -> Result<Self, CryptoError> {
+    pub fn make(binding: Binding, key: &dyn SigningKey) -> Result<Self, CryptoError> {
         let public_key = key.public_spki();
         let message = Self::signed_bytes(&binding, &public_key);
-        Ok(Self { binding, signature: key.sign(SignatureAlgorithm::Pkcs1Sha256, &message)?, public_key })
+        Ok(Self { binding, signature: key.sign(Self::algorithm(&binding), &message)?, public_key })
     }
 
     /// Checked by the server before it enrols the key.
@@ -135,8 +136,18 @@ impl EnrolmentStatement {
     /// [`CryptoError::BadKey`], [`CryptoError::BadSignature`].
     pub fn verify(&self, crypto: &dyn Crypto) -> Result<(), CryptoError> {
         let message = Self::signed_bytes(&self.binding, &self.public_key);
-        let key = crypto.rsa_public(&self.public_key)?;
-        key.verify(SignatureAlgorithm::Pkcs1Sha256, &message, &self.signature)
+        let algorithm = Self::algorithm(&self.binding);
+        crypto.verifying_key(algorithm, &self.public_key)?.verify(algorithm, &message, &self.signature)
+    }
+
+    /// PKCS1 for every RSA key, whatever the suite signs with.
+    fn algorithm(binding: &Binding) -> SignatureAlgorithm {
+        match binding.suite.signature() {
+            SignatureAlgorithm::Pkcs1Sha256 | SignatureAlgorithm::PssSha256 => {
+                SignatureAlgorithm::Pkcs1Sha256
+            }
+            SignatureAlgorithm::EcdsaP256Sha256 => SignatureAlgorithm::EcdsaP256Sha256,
+        }
     }
 
     /// `OneTapEn`, version, server id, suite, card id, key ids, public key. The domain tag keeps it

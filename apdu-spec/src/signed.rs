@@ -5,7 +5,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::crypto::Crypto;
+use crate::crypto::{Crypto, SigningKeyType};
 use crate::digest::{Digester, Subject};
 use crate::header::{BadHeader, Header};
 use crate::keys::CardKeys;
@@ -104,8 +104,8 @@ pub enum SignatureMessageError {
     /// See [`BadHeader`].
     #[error(transparent)]
     Header(#[from] BadHeader),
-    /// Not as long as an RSA modulus of 2048, 3072 or 4096 bits.
-    #[error("a signature of {0} bytes; 256, 384 or 512 are possible")]
+    /// Not as long as a signature by the algorithm in H may be.
+    #[error("a signature of {0} bytes; 64 are possible with ecdsa, 256, 384 or 512 with pkcs1 and pss")]
     SignatureLength(usize),
 }
 
@@ -128,9 +128,12 @@ impl SignatureMessage {
         let [header, signature] = template
             .into_exactly([objects::HEADER, objects::SIGNATURE])
             .ok_or(SignatureMessageError::Objects)?;
-        if !matches!(signature.len(), 256 | 384 | 512) {
+        let header = Header::parse(&header)?;
+        let algorithm = header.binding.suite.signature();
+        let fits = |key: SigningKeyType| key.signs_by(algorithm) && key.signature_len() == signature.len();
+        if !SigningKeyType::ALL.into_iter().any(fits) {
             return Err(SignatureMessageError::SignatureLength(signature.len()));
         }
-        Ok(Self { header: Header::parse(&header)?, signature })
+        Ok(Self { header, signature })
     }
 }

@@ -61,6 +61,8 @@ pub enum SignatureAlgorithm {
     Pkcs1Sha256,
     /// RSASSA-PSS with SHA-256, MGF1-SHA-256, salt of 32 bytes.
     PssSha256,
+    /// ECDSA on the curve P-256 with SHA-256, S as r ‖ s.
+    EcdsaP256Sha256,
 }
 
 /// What travels to the server besides S (P-17).
@@ -333,6 +335,7 @@ code_and_name!(EncryptionMethod {
 code_and_name!(SignatureAlgorithm {
     Pkcs1Sha256 = 0x01, "pkcs1";
     PssSha256 = 0x02, "pss";
+    EcdsaP256Sha256 = 0x03, "ecdsa";
 });
 
 impl fmt::Display for Suite {
@@ -418,12 +421,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_86_workable_suites_of_which_some_are_dangerous() {
+    fn there_are_129_workable_suites_of_which_some_are_dangerous() {
         let all: Vec<_> = Suite::all().collect();
         // Per signature algorithm: A1 1, A2 5, A3 5×2, A3 without random 5×2, A4 5, B1 2, B2 5×2.
-        assert_eq!(all.len(), 2 * 43);
+        assert_eq!(all.len(), 3 * 43);
         // A1 1, A2 unkeyed 1 and bare 2, A3 2×2, A3 without random 2×2, A4 2, B2 2×2.
-        assert_eq!(all.iter().filter(|s| s.danger().is_some()).count(), 2 * 18);
+        assert_eq!(all.iter().filter(|s| s.danger().is_some()).count(), 3 * 18);
     }
 
     #[test]

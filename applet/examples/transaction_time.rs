@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::apdu::Form;
 use onetap_apdu_spec::command::{AID, Name};
-use onetap_apdu_spec::crypto::{Key256, RsaBits, default_provider};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::objects;
@@ -146,7 +146,7 @@ fn order(server_public_key: Vec<u8>) -> Result<Personalisation, Box<dyn Error>> 
             server_key: 1,
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::Rsa(RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key,
         password: PasswordPolicy::default(),

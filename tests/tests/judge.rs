@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate, SigningKeyType, default_provider};
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::password::PasswordPolicy;
@@ -145,7 +145,7 @@ fn order(server_key: &dyn RsaPrivate) -> Personalisation {
     };
     Personalisation {
         binding,
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::Rsa(RsaBits::B2048),
         card_key: Key256::new([9; 32]),
         server_public_key: server_key.public_spki(),
         password: PasswordPolicy::default(),

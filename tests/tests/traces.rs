@@ -21,11 +21,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/traces")
 }
 
-/// What must be there: a payment with every safe suite and with one suite of each profile, and the other scenarios.
+/// Suites that sign with ECDSA, with either encryption.
+const ECDSA: [&str; 2] = ["a3+sha256+aes-cbc-cmac+ecdsa", "b2+sha256+rsa-oaep+ecdsa"];
+
+/// What must be there: a payment with every safe suite with pkcs1, with one suite of each profile and with two that sign with
+/// ECDSA, and the other scenarios.
 fn wanted() -> BTreeMap<String, (Scenario, Suite)> {
     let safe = Suite::all()
         .filter(|suite| suite.danger().is_none() && suite.signature() == SignatureAlgorithm::Pkcs1Sha256);
-    let payments = safe.chain(representatives()).map(|suite| (Scenario::Payment, suite));
+    let ecdsa = ECDSA.into_iter().map(|suite| suite.parse().unwrap());
+    let payments = safe.chain(representatives()).chain(ecdsa).map(|suite| (Scenario::Payment, suite));
     let others = Scenario::ALL.into_iter().map(|scenario| (scenario, Suite::default()));
     payments
         .chain(others)

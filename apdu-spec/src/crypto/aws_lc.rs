@@ -1,5 +1,7 @@
 //! The fast provider, on AWS-LC through `aws-lc-rs`.
 
+mod ecdsa;
+
 use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
     PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
@@ -19,7 +21,10 @@ use aws_lc_rs::{cmac, digest};
 use zeroize::Zeroizing;
 
 use super::public_key::check_public;
-use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use super::{
+    AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKey,
+    SigningKeyType, VerifyingKey,
+};
 use crate::suite::SignatureAlgorithm;
 
 /// The fast provider: assembly for the common processors, constant time.
@@ -92,6 +97,18 @@ impl Crypto for AwsLc {
 
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
         Ok(Box::new(PublicKey::parse(spki)?))
+    }
+
+    fn generate_p256(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        ecdsa::generate()
+    }
+
+    fn p256_private(&self, pkcs8: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        Ok(Box::new(ecdsa::PrivateKey::parse(pkcs8)?))
+    }
+
+    fn p256_public(&self, spki: &[u8]) -> Result<Box<dyn VerifyingKey>, CryptoError> {
+        Ok(Box::new(ecdsa::PublicKey::parse(spki)?))
     }
 }
 
@@ -182,11 +199,12 @@ impl PrivateKey {
     }
 }
 
-impl RsaPrivate for PrivateKey {
+impl SigningKey for PrivateKey {
     fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let encoding: &'static RsaSignatureEncoding = match algorithm {
             SignatureAlgorithm::Pkcs1Sha256 => &RSA_PKCS1_SHA256,
             SignatureAlgorithm::PssSha256 => &RSA_PSS_SHA256,
+            SignatureAlgorithm::EcdsaP256Sha256 => return Err(CryptoError::BadKey),
         };
         let mut signature = vec![0; self.signing.public_modulus_len()];
         self.signing
@@ -195,6 +213,12 @@ impl RsaPrivate for PrivateKey {
         Ok(signature)
     }
 
+    fn public_spki(&self) -> Vec<u8> {
+        self.spki.clone()
+    }
+}
+
+impl RsaPrivate for PrivateKey {
     fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let mut buffer = Zeroizing::new(vec![0; self.decrypting.min_output_size()]);
         let plaintext_len = self
@@ -205,10 +229,6 @@ impl RsaPrivate for PrivateKey {
         buffer.truncate(plaintext_len);
         Ok(buffer)
     }
-
-    fn public_spki(&self) -> Vec<u8> {
-        self.spki.clone()
-    }
 }
 
 /// A public key, parsed once for each of its three uses.
@@ -217,21 +237,22 @@ struct PublicKey {
     pkcs1: ParsedPublicKey,
     pss: ParsedPublicKey,
     encrypting: OaepPublicEncryptingKey,
+    bits: RsaBits,
 }
 
 impl PublicKey {
     fn parse(spki: &[u8]) -> Result<Self, CryptoError> {
-        check_public(spki)?;
+        let bits = check_public(spki)?;
         let key = PublicEncryptingKey::from_der(spki).map_err(|_| CryptoError::BadKey)?;
         let pkcs1 =
             ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki).map_err(|_| CryptoError::BadKey)?;
         let pss = ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).map_err(|_| CryptoError::BadKey)?;
         let encrypting = OaepPublicEncryptingKey::new(key).map_err(|_| CryptoError::BadKey)?;
-        Ok(Self { pkcs1, pss, encrypting })
+        Ok(Self { pkcs1, pss, encrypting, bits })
     }
 }
 
-impl RsaPublic for PublicKey {
+impl VerifyingKey for PublicKey {
     fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -241,11 +262,18 @@ impl RsaPublic for PublicKey {
         match algorithm {
             SignatureAlgorithm::Pkcs1Sha256 => &self.pkcs1,
             SignatureAlgorithm::PssSha256 => &self.pss,
+            SignatureAlgorithm::EcdsaP256Sha256 => return Err(CryptoError::BadSignature),
         }
         .verify_sig(message, signature)
         .map_err(|_| CryptoError::BadSignature)
     }
 
+    fn key_type(&self) -> SigningKeyType {
+        SigningKeyType::Rsa(self.bits)
+    }
+}
+
+impl RsaPublic for PublicKey {
     fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         if plaintext.len() > self.encrypting.max_plaintext_size(&OAEP_SHA256_MGF1SHA256) {
             return Err(CryptoError::TooLong);
@@ -255,9 +283,5 @@ impl RsaPublic for PublicKey {
             .encrypt(&OAEP_SHA256_MGF1SHA256, plaintext, &mut ciphertext, None)
             .map_err(|_| CryptoError::Provider)?;
         Ok(ciphertext)
-    }
-
-    fn modulus_len(&self) -> usize {
-        self.encrypting.key_size_bytes()
     }
 }

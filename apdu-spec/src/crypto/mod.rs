@@ -7,6 +7,8 @@
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+mod key_type;
+mod p256;
 mod public_key;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
@@ -18,6 +20,7 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "aws-lc")]
 pub use aws_lc::AwsLc;
+pub use key_type::{RsaBits, SigningKeyType};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
 pub use secret::{AesBits, AesKey, Block, Digest, Key256};
@@ -28,9 +31,11 @@ use crate::suite::SignatureAlgorithm;
 /// does not say how (no padding oracle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
-    /// The bytes are no key: not the one DER encoding, another size than those of [`RsaBits`], another exponent than
-    /// 65537 (REQ-S-18).
-    #[error("not an RSA key of 2048, 3072 or 4096 bits with exponent 65537 in DER; make another key")]
+    /// The bytes are no key of the wanted kind: not the one DER encoding; RSA of another size than those of [`RsaBits`] or with
+    /// another exponent than 65537 (REQ-S-18); no point of P-256 (REQ-S-21).
+    #[error(
+        "not an RSA key of 2048, 3072 or 4096 bits with exponent 65537, or not one of P-256, in DER; make another key"
+    )]
     BadKey,
     /// The modulus is known to be factored easily (REQ-S-19, REQ-S-20).
     #[error(
@@ -57,46 +62,12 @@ pub enum CryptoError {
     Unavailable,
 }
 
-/// Modulus sizes that a card may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "u16", into = "u16")]
-pub enum RsaBits {
-    /// 2048 bits, the default.
-    B2048,
-    /// 3072 bits.
-    B3072,
-    /// 4096 bits.
-    B4096,
-}
-
-impl From<RsaBits> for u16 {
-    fn from(bits: RsaBits) -> u16 {
-        match bits {
-            RsaBits::B2048 => 2048,
-            RsaBits::B3072 => 3072,
-            RsaBits::B4096 => 4096,
-        }
-    }
-}
-
-impl TryFrom<u16> for RsaBits {
-    type Error = CryptoError;
-    fn try_from(bits: u16) -> Result<Self, CryptoError> {
-        match bits {
-            2048 => Ok(Self::B2048),
-            3072 => Ok(Self::B3072),
-            4096 => Ok(Self::B4096),
-            _ => Err(CryptoError::BadKey),
-        }
-    }
-}
-
 /// One provider of the primitives. Messages come as parts that are processed one after another, as
 /// if concatenated; framing them is the caller's duty.
 ///
-/// Randomness inside RSA (OAEP seeds, PSS salts, key generation) comes from the provider's own
-/// generator, which the operating system seeds. All randomness of the protocol itself comes through
-/// [`crate::rng::Rng`].
+/// Randomness inside RSA (OAEP seeds, PSS salts) and ECDSA (the secret number of each signature), and that of key generation
+/// comes from the provider's own generator, which the operating system seeds. All randomness of the protocol itself comes
+/// through [`crate::rng::Rng`].
 pub trait Crypto: Debug + Send + Sync {
     /// Short name for logs and benchmarks, such as `aws-lc`.
     fn name(&self) -> &'static str;
@@ -144,46 +115,106 @@ pub trait Crypto: Debug + Send + Sync {
     /// [`CryptoError::Provider`] if the generator failed.
     fn generate_rsa(&self, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
 
-    /// Parses a private key once, for many operations. Its public half must be one that [`Crypto::rsa_public`] takes.
+    /// Parses an RSA private key once, for many operations. Its public half must be one that [`Crypto::rsa_public`] takes.
     ///
     /// # Errors
     /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
     fn rsa_private(&self, pkcs8: &[u8]) -> Result<Box<dyn RsaPrivate>, CryptoError>;
 
-    /// Parses a public key once, for many operations: the one way from bytes to a key of a card or a server, at
+    /// Parses an RSA public key once, for many operations: the one way from bytes to such a key of a card or a server, at
     /// enrolment, in the card and whenever a stored one is used. Checks REQ-S-18 to REQ-S-20.
     ///
     /// # Errors
     /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError>;
+
+    /// Makes a key of P-256 and returns it as PKCS#8 DER (RFC 5958, RFC 5915) with its public half. A test double that fakes RSA
+    /// only need not write this one and the next two.
+    ///
+    /// # Errors
+    /// [`CryptoError::Provider`] if the generator failed.
+    fn generate_p256(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        default_provider().generate_p256()
+    }
+
+    /// Parses a private key of P-256 once, for many signatures.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`], also if the public half that it brings along is another one's.
+    fn p256_private(&self, pkcs8: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        default_provider().p256_private(pkcs8)
+    }
+
+    /// Parses a public key of P-256 once, for many signatures. Checks REQ-S-21.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`].
+    fn p256_public(&self, spki: &[u8]) -> Result<Box<dyn VerifyingKey>, CryptoError> {
+        default_provider().p256_public(spki)
+    }
+
+    /// Makes a card's signing key and returns it as PKCS#8 DER.
+    ///
+    /// # Errors
+    /// [`CryptoError::Provider`] if the generator failed.
+    fn generate_key(&self, key: SigningKeyType) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        match key {
+            SigningKeyType::Rsa(bits) => self.generate_rsa(bits),
+            SigningKeyType::P256 => self.generate_p256(),
+        }
+    }
+
+    /// Parses a private key that signs by `algorithm`.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
+    fn signing_key(
+        &self,
+        algorithm: SignatureAlgorithm,
+        pkcs8: &[u8],
+    ) -> Result<Box<dyn SigningKey>, CryptoError> {
+        match algorithm {
+            SignatureAlgorithm::Pkcs1Sha256 | SignatureAlgorithm::PssSha256 => Ok(self.rsa_private(pkcs8)?),
+            SignatureAlgorithm::EcdsaP256Sha256 => self.p256_private(pkcs8),
+        }
+    }
+
+    /// Parses a public key that verifies by `algorithm`: the one way from bytes to the key of a card.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`], [`CryptoError::WeakKey`].
+    fn verifying_key(
+        &self,
+        algorithm: SignatureAlgorithm,
+        spki: &[u8],
+    ) -> Result<Box<dyn VerifyingKey>, CryptoError> {
+        match algorithm {
+            SignatureAlgorithm::Pkcs1Sha256 | SignatureAlgorithm::PssSha256 => Ok(self.rsa_public(spki)?),
+            SignatureAlgorithm::EcdsaP256Sha256 => self.p256_public(spki),
+        }
+    }
 }
 
-/// An RSA private key held by a provider (RFC 8017).
-pub trait RsaPrivate: Debug + Send + Sync {
-    /// Signs `message` (hashed inside with SHA-256): RSASSA-PKCS1-v1_5, or PSS with MGF1-SHA-256
-    /// and a salt of 32 bytes. The signature is as long as the modulus.
+/// A private key that signs, held by a provider.
+pub trait SigningKey: Debug + Send + Sync {
+    /// Signs `message` (hashed inside with SHA-256): RSASSA-PKCS1-v1_5, or PSS with MGF1-SHA-256 and a salt of 32 bytes
+    /// (RFC 8017), or ECDSA with S as r ‖ s of 32 bytes each (FIPS 186-5 §6.4). As long as
+    /// [`SigningKeyType::signature_len`] says.
     ///
     /// # Errors
-    /// [`CryptoError::Provider`].
+    /// [`CryptoError::BadKey`] if the key does not sign by `algorithm`; [`CryptoError::Provider`].
     fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
-
-    /// RSAES-OAEP decryption with SHA-256, MGF1-SHA-256 and the empty label.
-    ///
-    /// # Errors
-    /// [`CryptoError::BadCiphertext`], however it failed; [`CryptoError::Unavailable`] if the key is in
-    /// an HSM that does not answer.
-    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
 
     /// The public half as SubjectPublicKeyInfo DER.
     fn public_spki(&self) -> Vec<u8>;
 }
 
-/// An RSA public key held by a provider (RFC 8017).
-pub trait RsaPublic: Debug + Send + Sync {
-    /// Verifies a signature made by [`RsaPrivate::sign`].
+/// A public key that verifies, held by a provider.
+pub trait VerifyingKey: Debug + Send + Sync {
+    /// Verifies a signature made by [`SigningKey::sign`]. Of ECDSA both s and n − s verify (REQ-S-22).
     ///
     /// # Errors
-    /// [`CryptoError::BadSignature`].
+    /// [`CryptoError::BadSignature`], also if the key does not verify by `algorithm`.
     fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -191,14 +222,27 @@ pub trait RsaPublic: Debug + Send + Sync {
         signature: &[u8],
     ) -> Result<(), CryptoError>;
 
-    /// RSAES-OAEP encryption with SHA-256, MGF1-SHA-256 and the empty label.
+    /// What kind of key it is.
+    fn key_type(&self) -> SigningKeyType;
+}
+
+/// An RSA private key held by a provider (RFC 8017).
+pub trait RsaPrivate: SigningKey {
+    /// RSAES-OAEP decryption with SHA-256, MGF1-SHA-256 and the empty label.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadCiphertext`], however it failed; [`CryptoError::Unavailable`] if the key is in
+    /// an HSM that does not answer.
+    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+}
+
+/// An RSA public key held by a provider (RFC 8017).
+pub trait RsaPublic: VerifyingKey {
+    /// RSAES-OAEP encryption with SHA-256, MGF1-SHA-256 and the empty label: as long as the modulus.
     ///
     /// # Errors
     /// [`CryptoError::TooLong`] if the plaintext exceeds modulus length − 66 bytes.
     fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError>;
-
-    /// Modulus length in bytes, which is also that of signatures and ciphertexts.
-    fn modulus_len(&self) -> usize;
 }
 
 /// The provider that programs use: AWS-LC where it is compiled in, else RustCrypto.

@@ -1,5 +1,7 @@
 //! The pure-Rust provider, on the crates of the RustCrypto project.
 
+mod ecdsa;
+
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::array::Array;
 use cbc::cipher::block_padding::Pkcs7;
@@ -8,13 +10,16 @@ use cmac::{Cmac, KeyInit, Mac};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
-use rsa::traits::{PaddingScheme, PublicKeyParts};
+use rsa::traits::PaddingScheme;
 use rsa::{Oaep, Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::public_key::check_public;
-use super::{AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use super::{
+    AesBits, AesKey, Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKey,
+    SigningKeyType, VerifyingKey,
+};
 use crate::suite::SignatureAlgorithm;
 
 /// The pure-Rust provider: portable and readable, the reference for [`AwsLc`](super::AwsLc).
@@ -106,9 +111,21 @@ impl Crypto for RustCrypto {
     }
 
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
-        check_public(spki)?;
+        let bits = check_public(spki)?;
         let key = RsaPublicKey::from_public_key_der(spki).map_err(|_| CryptoError::BadKey)?;
-        Ok(Box::new(PublicKey(key)))
+        Ok(Box::new(PublicKey { key, bits }))
+    }
+
+    fn generate_p256(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        ecdsa::generate()
+    }
+
+    fn p256_private(&self, pkcs8: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        Ok(Box::new(ecdsa::PrivateKey::parse(pkcs8)?))
+    }
+
+    fn p256_public(&self, spki: &[u8]) -> Result<Box<dyn VerifyingKey>, CryptoError> {
+        Ok(Box::new(ecdsa::PublicKey::parse(spki)?))
     }
 }
 
@@ -137,21 +154,15 @@ struct PrivateKey {
     spki: Vec<u8>,
 }
 
-impl RsaPrivate for PrivateKey {
+impl SigningKey for PrivateKey {
     fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let digest = Sha256::digest(message);
         match algorithm {
             SignatureAlgorithm::Pkcs1Sha256 => self.key.sign(pkcs1_sha256(), &digest),
             SignatureAlgorithm::PssSha256 => self.key.sign(pss_sha256(), &digest),
+            SignatureAlgorithm::EcdsaP256Sha256 => return Err(CryptoError::BadKey),
         }
         .map_err(|_| CryptoError::Provider)
-    }
-
-    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        self.key
-            .decrypt(oaep_sha256(), ciphertext)
-            .map(Zeroizing::new)
-            .map_err(|_| CryptoError::BadCiphertext)
     }
 
     fn public_spki(&self) -> Vec<u8> {
@@ -159,11 +170,23 @@ impl RsaPrivate for PrivateKey {
     }
 }
 
+impl RsaPrivate for PrivateKey {
+    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        self.key
+            .decrypt(oaep_sha256(), ciphertext)
+            .map(Zeroizing::new)
+            .map_err(|_| CryptoError::BadCiphertext)
+    }
+}
+
 /// A public key, parsed.
 #[derive(Debug)]
-struct PublicKey(RsaPublicKey);
+struct PublicKey {
+    key: RsaPublicKey,
+    bits: RsaBits,
+}
 
-impl RsaPublic for PublicKey {
+impl VerifyingKey for PublicKey {
     fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -172,21 +195,24 @@ impl RsaPublic for PublicKey {
     ) -> Result<(), CryptoError> {
         let digest = Sha256::digest(message);
         match algorithm {
-            SignatureAlgorithm::Pkcs1Sha256 => self.0.verify(pkcs1_sha256(), &digest, signature),
-            SignatureAlgorithm::PssSha256 => self.0.verify(pss_sha256(), &digest, signature),
+            SignatureAlgorithm::Pkcs1Sha256 => self.key.verify(pkcs1_sha256(), &digest, signature),
+            SignatureAlgorithm::PssSha256 => self.key.verify(pss_sha256(), &digest, signature),
+            SignatureAlgorithm::EcdsaP256Sha256 => return Err(CryptoError::BadSignature),
         }
         .map_err(|_| CryptoError::BadSignature)
     }
 
+    fn key_type(&self) -> SigningKeyType {
+        SigningKeyType::Rsa(self.bits)
+    }
+}
+
+impl RsaPublic for PublicKey {
     fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        oaep_sha256().encrypt(&mut SysRng, &self.0, plaintext).map_err(|error| match error {
+        oaep_sha256().encrypt(&mut SysRng, &self.key, plaintext).map_err(|error| match error {
             rsa::Error::MessageTooLong => CryptoError::TooLong,
             _ => CryptoError::Provider,
         })
-    }
-
-    fn modulus_len(&self) -> usize {
-        self.0.size()
     }
 }
 

@@ -5,7 +5,7 @@
 //! | FF30 | personalisation order (template) | DF30 … DF36, in this order |
 //! | FF31 | PIN unblock order (template) | DF36 |
 //! | DF30 | binding | b 26: server id, suite, card id, ids of signing, server and issuer key |
-//! | DF31 | size of the signing key in bits | b 2 |
+//! | DF31 | bits of the RSA modulus of the signing key; 0 where the suite signs with ECDSA | b 2 |
 //! | DF32 | card key | sealed, b 48 |
 //! | DF33 | the server's encryption key | SubjectPublicKeyInfo DER; empty if the suite has none |
 //! | DF34 | password policy | b 2: classes (bit 1 digits, 2 letters, 3 symbols), length |
@@ -21,7 +21,7 @@ use iso7816_tlv::ber;
 
 use super::store_data::MAX_PAYLOAD;
 use super::{DataKey, take_object};
-use crate::crypto::{Key256, RsaBits};
+use crate::crypto::{Key256, SigningKeyType};
 use crate::header::{Binding, CardId, KeyId, ServerId};
 use crate::money::CurrencyCode;
 use crate::objects;
@@ -36,7 +36,7 @@ pub const PERSONALISATION: Tag = Tag(0xFF30);
 pub const PIN_UNBLOCK: Tag = Tag(0xFF31);
 /// Binding.
 pub const BINDING: Tag = Tag(0xDF30);
-/// Size of the signing key.
+/// Bits of the signing key's RSA modulus, or 0.
 pub const RSA_BITS: Tag = Tag(0xDF31);
 /// Card key, sealed.
 pub const CARD_KEY: Tag = Tag(0xDF32);
@@ -95,7 +95,7 @@ const ORDER_OBJECTS: [Tag; 7] =
 
 fn encode_personalisation(order: &Personalisation, pin: &Pin, data_key: &DataKey) -> Vec<u8> {
     let mut inner = tlv::object(BINDING, &binding_bytes(&order.binding));
-    tlv::write(RSA_BITS, &u16::from(order.rsa_bits).to_be_bytes(), &mut inner);
+    tlv::write(RSA_BITS, &u16::from(order.key_type).to_be_bytes(), &mut inner);
     tlv::write(CARD_KEY, &data_key.seal(order.card_key.expose()), &mut inner);
     tlv::write(SERVER_PUBLIC_KEY, &order.server_public_key, &mut inner);
     tlv::write(PASSWORD_POLICY, &password_bytes(&order.password), &mut inner);
@@ -110,7 +110,7 @@ fn read_personalisation(template: Template, data_key: &DataKey) -> Option<(Perso
     let card_key = data_key.open(&card_key).ok()?;
     let order = Personalisation {
         binding: read_binding(&binding)?,
-        rsa_bits: RsaBits::try_from(u16::from_be_bytes(bits.try_into().ok()?)).ok()?,
+        key_type: SigningKeyType::try_from(u16::from_be_bytes(bits.try_into().ok()?)).ok()?,
         card_key: Key256::new(card_key.as_slice().try_into().ok()?),
         server_public_key,
         password: read_password(&password)?,

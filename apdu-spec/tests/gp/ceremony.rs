@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 
-use onetap_apdu_spec::crypto::{AesBits, AwsLc, Key256, RsaBits};
+use onetap_apdu_spec::crypto::{AesBits, AwsLc, Key256, RsaBits, SigningKeyType};
 use onetap_apdu_spec::gp::ceremony::{CeremonyError, Issue, Issuer, personalise};
 use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::gp::order::{self, Order};
@@ -32,7 +32,7 @@ fn personal_order() -> Personalisation {
             server_key: 2,
             issuer_key: 3,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::Rsa(RsaBits::B2048),
         card_key: Key256::new([0xC4; 32]),
         server_public_key: vec![0x30; 294],
         password: PasswordPolicy::new(Alphabet { digits: true, letters: false, symbols: true }, 7).unwrap(),

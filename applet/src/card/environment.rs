@@ -1,7 +1,7 @@
 //! What a card gets from the world.
 
 use onetap_apdu_spec::clock::SystemClock;
-use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, default_provider};
+use onetap_apdu_spec::crypto::{Crypto, CryptoError, SigningKeyType, default_provider};
 use onetap_apdu_spec::rng::{OsRng, Rng};
 use zeroize::Zeroizing;
 
@@ -15,13 +15,13 @@ pub struct Environment {
     pub rng: Box<dyn Rng>,
     /// The time that the card's battery keeps.
     pub clock: Box<dyn CardTime>,
-    /// Where RSA keys come from.
+    /// Where signing keys come from.
     pub keys: Box<dyn KeyMaker>,
 }
 
 impl Default for Environment {
-    /// The real ones: the fast provider, the operating system's randomness, the machine's clock, RSA keys
-    /// made anew.
+    /// The real ones: the fast provider, the operating system's randomness, the machine's clock, signing
+    /// keys made anew.
     fn default() -> Self {
         Self {
             crypto: default_provider(),
@@ -32,13 +32,13 @@ impl Default for Environment {
     }
 }
 
-/// Makes the card's RSA keys.
+/// Makes the card's signing keys.
 pub trait KeyMaker: Send {
-    /// An RSA private key, PKCS#8.
+    /// A private key, PKCS#8.
     ///
     /// # Errors
     /// [`CryptoError`].
-    fn rsa(&mut self, crypto: &dyn Crypto, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+    fn make(&mut self, crypto: &dyn Crypto, key: SigningKeyType) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
 }
 
 /// Each key is made when it is asked for, as on a card for real use.
@@ -46,8 +46,8 @@ pub trait KeyMaker: Send {
 pub struct NewKeys;
 
 impl KeyMaker for NewKeys {
-    fn rsa(&mut self, crypto: &dyn Crypto, bits: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        crypto.generate_rsa(bits)
+    fn make(&mut self, crypto: &dyn Crypto, key: SigningKeyType) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        crypto.generate_key(key)
     }
 }
 
@@ -55,7 +55,7 @@ impl KeyMaker for NewKeys {
 pub struct PreparedKey(pub Zeroizing<Vec<u8>>);
 
 impl KeyMaker for PreparedKey {
-    fn rsa(&mut self, _: &dyn Crypto, _: RsaBits) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    fn make(&mut self, _: &dyn Crypto, _: SigningKeyType) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         Ok(self.0.clone())
     }
 }

@@ -24,7 +24,7 @@ use crate::signing::{self, NAME, SigningApplet};
 
 impl Card {
     /// Makes a card in empty memory and does the issuer's part too: all over its APDUs, as with any card. It
-    /// makes its own RSA key, which takes a moment. `management` are the keys by which its issuer will reach
+    /// makes its own signing key, which takes a moment. `management` are the keys by which its issuer will reach
     /// it; without, it gets keys that nobody knows, and nobody can manage it any more.
     ///
     /// # Errors

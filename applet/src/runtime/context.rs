@@ -186,16 +186,16 @@ impl Context<'_> {
         (self.system.env.crypto, &mut *self.system.env.rng)
     }
 
-    /// Makes an RSA key pair (PKCS#8) on the card.
+    /// Makes a key pair to sign with (PKCS#8) on the card.
     ///
     /// # Errors
     /// [`Fault::Crypto`].
-    pub fn make_rsa_key(
+    pub fn make_signing_key(
         &mut self,
-        bits: onetap_apdu_spec::crypto::RsaBits,
+        key: onetap_apdu_spec::crypto::SigningKeyType,
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
         let crypto = self.system.env.crypto;
-        Ok(self.system.env.keys.rsa(crypto, bits)?)
+        Ok(self.system.env.keys.make(crypto, key)?)
     }
 
     /// The card's battery-backed clock; `None` after the battery was lost.

@@ -2,7 +2,7 @@
 
 use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaPublic};
 use onetap_apdu_spec::personal::Personalisation;
-use onetap_apdu_spec::suite::EncryptionMethod;
+use onetap_apdu_spec::suite::{EncryptionMethod, SignatureAlgorithm};
 
 use crate::runtime::Fault;
 
@@ -28,10 +28,13 @@ pub enum OrderError {
     #[error("the signing key has {given} bits, the order says {ordered}")]
     KeySize {
         /// Bits of the key.
-        given: usize,
+        given: u16,
         /// Bits ordered.
         ordered: u16,
     },
+    /// The suite signs with another kind of key.
+    #[error("this profile signs by {0}: rsa_bits is 0 for ecdsa, and 2048, 3072 or 4096 for pkcs1 and pss")]
+    KeyType(SignatureAlgorithm),
     /// Thresholds the wrong way round.
     #[error("what the key alone confirms (key_up_to) must not exceed what the PIN confirms (pin_up_to)")]
     Thresholds,
@@ -63,6 +66,9 @@ fn check(order: &Personalisation) -> Result<(), OrderError> {
         if id == 0 {
             return Err(OrderError::KeyId(name));
         }
+    }
+    if !order.key_type.signs_by(binding.suite.signature()) {
+        return Err(OrderError::KeyType(binding.suite.signature()));
     }
     let needed = binding.suite.encryption() == EncryptionMethod::RsaOaep;
     let given = (binding.server_key != 0, !order.server_public_key.is_empty());

@@ -1,6 +1,5 @@
 //! Makes a card: what only the card knows, and the statement of its public key.
 
-use onetap_apdu_spec::crypto::RsaBits;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 
 use super::memory::{Issued, Memory};
@@ -18,9 +17,14 @@ pub(super) fn personalise(
     pin: &Pin,
 ) -> Result<(Signer, EnrolmentStatement), IssueError> {
     check_order(cx.crypto(), &order)?;
-    let signing_key = cx.make_rsa_key(order.rsa_bits)?;
-    let key = SigningKey::parse(cx.crypto(), &signing_key).map_err(OrderError::SigningKey)?;
-    check_size(&key, order.rsa_bits)?;
+    let signing_key = cx.make_signing_key(order.key_type)?;
+    let key = SigningKey::parse(cx.crypto(), order.binding.suite, &signing_key);
+    let key = key.map_err(OrderError::SigningKey)?;
+    if key.key_type() != order.key_type {
+        return Err(
+            OrderError::KeySize { given: key.key_type().into(), ordered: order.key_type.into() }.into()
+        );
+    }
     let statement = EnrolmentStatement::make(order.binding, key.private())?;
     let storage = StorageKeys::draw(cx.rng());
     let issued = Issued { order, signing_key: Bytes(signing_key.to_vec()), storage };
@@ -30,9 +34,4 @@ pub(super) fn personalise(
         Memory::create(cx, &issued)
     })?;
     Ok((Signer::new(cx, memory, issued)?, statement))
-}
-
-fn check_size(key: &SigningKey, bits: RsaBits) -> Result<(), OrderError> {
-    let (given, ordered) = (key.bits(), u16::from(bits));
-    if given == usize::from(ordered) { Ok(()) } else { Err(OrderError::KeySize { given, ordered }) }
 }

@@ -1,17 +1,17 @@
 //! Signature: signs what the profile composes, and checks S before it goes out, so that a fault in the computation cannot give the key away.
 
-use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::crypto::{self, Crypto, CryptoError, SigningKeyType, VerifyingKey};
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::signed::{SignatureMessage, SignedParts};
-use onetap_apdu_spec::suite::Owed;
+use onetap_apdu_spec::suite::{Owed, Suite};
 
 /// The signing key, both halves parsed once.
 #[derive(Debug)]
 pub(crate) struct SigningKey {
-    private: Box<dyn RsaPrivate>,
-    public: Box<dyn RsaPublic>,
+    private: Box<dyn crypto::SigningKey>,
+    public: Box<dyn VerifyingKey>,
 }
 
 /// What goes to the terminal.
@@ -23,21 +23,21 @@ pub(crate) struct Output {
 }
 
 impl SigningKey {
-    /// Parses PKCS#8.
-    pub(crate) fn parse(crypto: &dyn Crypto, pkcs8: &[u8]) -> Result<Self, CryptoError> {
-        let private = crypto.rsa_private(pkcs8)?;
-        let public = crypto.rsa_public(&private.public_spki())?;
+    /// Parses PKCS#8, for the algorithm of `suite`.
+    pub(crate) fn parse(crypto: &dyn Crypto, suite: Suite, pkcs8: &[u8]) -> Result<Self, CryptoError> {
+        let private = crypto.signing_key(suite.signature(), pkcs8)?;
+        let public = crypto.verifying_key(suite.signature(), &private.public_spki())?;
         Ok(Self { private, public })
     }
 
     /// The private half.
-    pub(crate) fn private(&self) -> &dyn RsaPrivate {
+    pub(crate) fn private(&self) -> &dyn crypto::SigningKey {
         &*self.private
     }
 
-    /// Length of the modulus in bits.
-    pub(crate) fn bits(&self) -> usize {
-        self.public.modulus_len() * 8
+    /// What kind of key it is.
+    pub(crate) fn key_type(&self) -> SigningKeyType {
+        self.public.key_type()
     }
 
     /// Signs one transaction.

@@ -34,7 +34,7 @@ impl Signer {
     /// Parses the keys once. What is pending waits for the holder: no contact outlives the process.
     pub(super) fn new(cx: &mut Context<'_>, memory: Memory, issued: Issued) -> Result<Self, IssueError> {
         let crypto = cx.crypto();
-        let signing_key = SigningKey::parse(crypto, &issued.signing_key.0)?;
+        let signing_key = SigningKey::parse(crypto, issued.order.binding.suite, &issued.signing_key.0)?;
         let server_key = server_key(crypto, &issued.order)?;
         let keys = CardKeys::new(crypto, issued.order.card_key.clone());
         let state = memory.pending().map_or(State::Idle, |pending| State::Showing(Arc::clone(pending), None));

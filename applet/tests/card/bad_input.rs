@@ -2,10 +2,10 @@
 //! make no card.
 
 use onetap_apdu_spec::command::{AID, CardState, Name};
-use onetap_apdu_spec::crypto::RsaBits;
+use onetap_apdu_spec::crypto::{RsaBits, SigningKeyType};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::personal::Personalisation;
-use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::{Card, CardError, OrderError};
 
@@ -155,12 +155,20 @@ fn orders_that_make_no_card_are_refused_by_name() {
         OrderError::ServerKeyNotUsed
     );
     assert_eq!(refuse(|o| o.confirmation.key_up_to = u64::MAX), OrderError::Thresholds);
+    assert_eq!(
+        refuse(|o| o.binding.suite = "a3+sha256+rsa-oaep+ecdsa".parse().unwrap()),
+        OrderError::KeyType(SignatureAlgorithm::EcdsaP256Sha256)
+    );
+    assert_eq!(
+        refuse(|o| o.key_type = SigningKeyType::P256),
+        OrderError::KeyType(SignatureAlgorithm::Pkcs1Sha256)
+    );
 }
 
 /// What only the card can find wrong, it says with a status word, and it is not issued.
 #[test]
 fn an_order_for_another_size_of_key_is_refused_by_the_card() {
-    let order = Personalisation { rsa_bits: RsaBits::B3072, ..order(Suite::default()) };
+    let order = Personalisation { key_type: SigningKeyType::Rsa(RsaBits::B3072), ..order(Suite::default()) };
     let env = environment(&onetap_applet::card::VirtualClock::at(START));
     let nvm = Box::new(TestNvm::default());
     let card = Card::personalise_with_key(order, PIN.parse().unwrap(), CARD_KEY, nvm, env);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use onetap_apdu_spec::command::{CardState, Name};
-use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::crypto::{
+    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKey,
+};
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::card::VirtualClock;
@@ -26,8 +28,11 @@ struct Faulty {
     commits_at_signature: Arc<AtomicUsize>,
 }
 
+const RSA: &str = "a3+sha256+rsa-oaep+pkcs1";
+const ECDSA: &str = "a3+sha256+rsa-oaep+ecdsa";
+
 #[derive(Debug)]
-struct FaultyKey(Box<dyn RsaPrivate>, Faulty);
+struct FaultyKey(Box<dyn SigningKey>, Faulty);
 
 impl Crypto for Faulty {
     fn name(&self) -> &'static str {
@@ -59,29 +64,36 @@ impl Crypto for Faulty {
     fn rsa_public(&self, spki: &[u8]) -> Result<Box<dyn RsaPublic>, CryptoError> {
         crypto().rsa_public(spki)
     }
+    fn p256_private(&self, pkcs8: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        Ok(Box::new(FaultyKey(crypto().p256_private(pkcs8)?, self.clone())))
+    }
 }
 
-impl RsaPrivate for FaultyKey {
+impl SigningKey for FaultyKey {
     fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         self.1.commits_at_signature.store(self.1.commits.load(Ordering::SeqCst), Ordering::SeqCst);
         let mut signature = self.0.sign(algorithm, message)?;
         match self.1.fault.load(Ordering::SeqCst) {
-            WRONG_BIT => signature[100] ^= 1,
+            WRONG_BIT => signature[50] ^= 1,
             PANIC => panic!("a fault on purpose"),
             _ => {}
         }
         Ok(signature)
-    }
-    fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        self.0.decrypt_oaep(ciphertext)
     }
     fn public_spki(&self) -> Vec<u8> {
         self.0.public_spki()
     }
 }
 
-fn faulty() -> (Rig, Faulty) {
-    let mut rig = Rig::new();
+/// A card's key decrypts nothing.
+impl RsaPrivate for FaultyKey {
+    fn decrypt_oaep(&self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        Err(CryptoError::BadCiphertext)
+    }
+}
+
+fn faulty(suite: &str) -> (Rig, Faulty) {
+    let mut rig = Rig::suite(suite.parse().unwrap());
     let faulty = Faulty { commits: Arc::clone(&rig.nvm.commits), ..Faulty::default() };
     let clock: VirtualClock = rig.clock.clone();
     let env = Environment {
@@ -94,22 +106,24 @@ fn faulty() -> (Rig, Faulty) {
     (rig, faulty)
 }
 
-/// A fault in one half of a CRT signature gives the key away to whoever gets it.
+/// A fault in one half of a CRT signature, or in the arithmetic of a curve, gives the key away to whoever gets it.
 #[test]
 fn attack_crt_fault() {
-    let (mut rig, faulty) = faulty();
-    rig.load("12.34");
-    faulty.fault.store(WRONG_BIT, Ordering::SeqCst);
-    let response = rig.send(Name::GetSignature, None, &[]);
-    assert_eq!((response.data.len(), response.sw), (0, StatusWord::INTERNAL));
-    assert_eq!(rig.card.state(), CardState::Idle);
-    faulty.fault.store(SOUND, Ordering::SeqCst);
-    rig.tap("12.34");
+    for suite in [RSA, ECDSA] {
+        let (mut rig, faulty) = faulty(suite);
+        rig.load("12.34");
+        faulty.fault.store(WRONG_BIT, Ordering::SeqCst);
+        let response = rig.send(Name::GetSignature, None, &[]);
+        assert_eq!((response.data.len(), response.sw), (0, StatusWord::INTERNAL), "{suite}");
+        assert_eq!(rig.card.state(), CardState::Idle);
+        faulty.fault.store(SOUND, Ordering::SeqCst);
+        rig.tap("12.34");
+    }
 }
 
 #[test]
 fn after_a_panic_a_counter_value_that_was_taken_stays_taken() {
-    let (mut rig, faulty) = faulty();
+    let (mut rig, faulty) = faulty(RSA);
     rig.load("12.34");
     let alias = rig.alias();
     faulty.fault.store(PANIC, Ordering::SeqCst);
@@ -121,9 +135,11 @@ fn after_a_panic_a_counter_value_that_was_taken_stays_taken() {
 
 #[test]
 fn c_is_persisted_before_anything_is_signed_with_it() {
-    let (mut rig, faulty) = faulty();
-    rig.load("12.34");
-    let before = rig.nvm.count();
-    assert_eq!(rig.sw(Name::GetSignature, &[]), StatusWord::OK);
-    assert_eq!(faulty.commits_at_signature.load(Ordering::SeqCst), before + 1);
+    for suite in [RSA, ECDSA] {
+        let (mut rig, faulty) = faulty(suite);
+        rig.load("12.34");
+        let before = rig.nvm.count();
+        assert_eq!(rig.sw(Name::GetSignature, &[]), StatusWord::OK);
+        assert_eq!(faulty.commits_at_signature.load(Ordering::SeqCst), before + 1, "{suite}");
+    }
 }

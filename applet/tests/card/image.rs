@@ -59,6 +59,7 @@ fn images_of_every_format_load_and_become_ones_of_today() {
         ("v1/showing", CardState::Showing),
         ("v2/idle", CardState::Idle),
         ("v2/showing", CardState::Showing),
+        ("v2/p-256", CardState::Showing),
     ];
     for (name, state) in names {
         let (_folder, path) = path();

@@ -115,12 +115,14 @@ fn p_05_p_06_passwords_are_drawn_anew_for_each_transaction() {
 fn the_card_generates_its_own_key() {
     use onetap_applet::card::VirtualClock;
     use onetap_applet::nvm::MemoryImage;
-    let order = crate::rig::order(Suite::default());
-    let env = crate::rig::environment(&VirtualClock::at(crate::rig::START));
-    let nvm = MemoryImage::default();
-    let (_, statement) =
-        onetap_applet::Card::personalise(order, crate::rig::PIN.parse().unwrap(), Box::new(nvm), env)
-            .unwrap();
-    statement.verify(crypto()).unwrap();
-    assert_ne!(statement.public_key, Rig::new().statement.public_key);
+    for suite in [Suite::default(), "a3+sha256+aes-cbc-cmac+ecdsa".parse().unwrap()] {
+        let order = crate::rig::order(suite);
+        let env = crate::rig::environment(&VirtualClock::at(crate::rig::START));
+        let nvm = MemoryImage::default();
+        let (_, statement) =
+            onetap_applet::Card::personalise(order, crate::rig::PIN.parse().unwrap(), Box::new(nvm), env)
+                .unwrap();
+        statement.verify(crypto()).unwrap();
+        assert_ne!(statement.public_key, Rig::suite(suite).statement.public_key);
+    }
 }

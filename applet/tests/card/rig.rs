@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use onetap_apdu_spec::apdu::{CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::command::{AID, CardState, Name};
-use onetap_apdu_spec::crypto::{Crypto, Key256, RsaBits, RsaPrivate, RsaPublic, default_provider};
+use onetap_apdu_spec::crypto::{
+    Crypto, Key256, RsaBits, RsaPrivate, SigningKeyType, VerifyingKey, default_provider,
+};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::keys::CardKeys;
 use onetap_apdu_spec::money::Amount;
@@ -23,6 +25,7 @@ use onetap_applet::nvm::{Image, MemoryImage, NvmError};
 use onetap_applet::{Card, CardError, DEAD_TIME_MS, DEBOUNCE_MS, Environment, Key};
 
 pub(crate) const CARD_KEY: &[u8] = include_bytes!("../data/card-key.pk8");
+pub(crate) const P256_KEY: &[u8] = include_bytes!("../data/card-key-p256.pk8");
 pub(crate) const SERVER_KEY: &[u8] = include_bytes!("../data/server-key.pk8");
 pub(crate) const PIN: &str = "2468";
 pub(crate) const START: Millis = Millis(1_000_000);
@@ -122,7 +125,7 @@ pub(crate) fn order(suite: Suite) -> Personalisation {
             server_key: u16::from(rsa),
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key: if rsa { SERVER.public_spki() } else { Vec::new() },
         password: PasswordPolicy::default(),
@@ -133,6 +136,14 @@ pub(crate) fn order(suite: Suite) -> Personalisation {
             key_only_count: 3,
             key_only_sum: 10_000,
         },
+    }
+}
+
+/// The key of test cards, PKCS#8.
+pub(crate) fn signing_key(key: SigningKeyType) -> &'static [u8] {
+    match key {
+        SigningKeyType::Rsa(_) => CARD_KEY,
+        SigningKeyType::P256 => P256_KEY,
     }
 }
 
@@ -167,7 +178,7 @@ impl Rig {
         let (card, statement) = Card::personalise_with_key(
             order.clone(),
             PIN.parse().unwrap(),
-            CARD_KEY,
+            signing_key(order.key_type),
             Box::new(nvm.clone()),
             environment(&clock),
         )
@@ -296,8 +307,9 @@ impl Rig {
         self.password()
     }
 
-    pub(crate) fn public(&self) -> Box<dyn RsaPublic> {
-        crypto().rsa_public(&self.statement.public_key).unwrap()
+    pub(crate) fn public(&self) -> Box<dyn VerifyingKey> {
+        let algorithm = self.order.binding.suite.signature();
+        crypto().verifying_key(algorithm, &self.statement.public_key).unwrap()
     }
 }
 

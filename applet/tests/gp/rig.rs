@@ -1,7 +1,7 @@
 //! A card as its manufacturer made it, memory that can be torn, and an issuer.
 
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
-use onetap_apdu_spec::crypto::{Key256, RsaBits, default_provider};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType, default_provider};
 use onetap_apdu_spec::gp::ceremony::{CeremonyError, Issue, Issuer, personalise};
 use onetap_apdu_spec::gp::put_key::PutKey;
 use onetap_apdu_spec::gp::scp03::{
@@ -52,7 +52,7 @@ pub(crate) fn order() -> Personalisation {
             server_key: 0,
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::Rsa(RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key: Vec::new(),
         password: PasswordPolicy::default(),

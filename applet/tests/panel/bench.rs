@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::apdu::{Form, ResponseApdu};
 use onetap_apdu_spec::command::{AID, Name};
-use onetap_apdu_spec::crypto::{Key256, RsaBits};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::objects;
@@ -79,7 +79,7 @@ fn order() -> Personalisation {
     let (card, suite): (_, Suite) = (CardId(*b"card0001"), "a3+sha256+aes-cbc-cmac+pkcs1".parse().unwrap());
     Personalisation {
         binding: Binding { server, card, suite, signing_key: 1, server_key: 0, issuer_key: 1 },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key: Vec::new(),
         password: PasswordPolicy::default(),

@@ -365,7 +365,7 @@ impl Changes {
             let unmarked = vec![Cell::Null, Cell::Null, Cell::Null, Cell::Null, 0_i64.into()];
             self.insert(&CARDS, [ordered, unmarked].concat());
         }
-        let (binding, bits) = (to_json(&order.binding)?, u16::from(order.rsa_bits));
+        let (binding, bits) = (to_json(&order.binding)?, u16::from(order.key_type));
         self.insert(&CARD_KEYS, vec![account, id, key, binding.into(), bits.into(), Cell::Null]);
         Ok(())
     }

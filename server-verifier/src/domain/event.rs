@@ -1,7 +1,7 @@
 //! What the log tells.
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{Digest, RsaBits};
+use onetap_apdu_spec::crypto::{Digest, SigningKeyType};
 use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::service::{Answer, Receipt, SystemName, TransactionId};
@@ -261,8 +261,9 @@ pub struct Opened {
 pub struct Ordered {
     /// What personalisation fixes.
     pub binding: Binding,
-    /// Size of the key that the card makes.
-    pub rsa_bits: RsaBits,
+    /// What kind of key the card makes: the bits of its RSA modulus, 0 for P-256.
+    #[serde(rename = "rsa_bits")]
+    pub key_type: SigningKeyType,
     /// Whether the card is new, and not made anew.
     pub new: bool,
 }

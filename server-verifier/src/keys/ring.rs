@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Key256, RsaBits, RsaPrivate};
+use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Key256, RsaBits, RsaPrivate, SigningKeyType};
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::header::{Binding, CardId, KeyId, ServerId};
 use onetap_apdu_spec::keys::MasterKey;
+use onetap_apdu_spec::suite::SignatureAlgorithm;
 
 use super::error::{KeyFileError, TokenError};
 use super::file::{IssuerRecord, KeyFile, Pkcs8, RsaRecord, Secrets, Versioned};
@@ -20,6 +21,8 @@ pub(crate) struct KeyRing {
     server: ServerId,
     decryption: Versions<ServerKey>,
     issuer: Versions<Box<dyn MasterKey>>,
+    /// A public key of P-256 whose private half is gone, SubjectPublicKeyInfo DER.
+    nobodys_p256: Vec<u8>,
 }
 
 /// One version of the key that opens E.
@@ -59,6 +62,7 @@ impl KeyRing {
             server,
             decryption: Versions::new(decryption).ok_or_else(|| file.damaged())?,
             issuer: Versions::new(issuer).ok_or_else(|| file.damaged())?,
+            nobodys_p256: env.crypto.p256_private(&env.crypto.generate_p256()?)?.public_spki(),
         })
     }
 
@@ -115,6 +119,15 @@ impl KeyRing {
         master.card_key(self.server, card, id)
     }
 
+    /// What stands in for the public key of a card that there is not: nobody signs under the one that decrypts, and nobody has
+    /// the other's private half.
+    pub(crate) fn stand_in_public(&self, algorithm: SignatureAlgorithm) -> &[u8] {
+        match algorithm {
+            SignatureAlgorithm::Pkcs1Sha256 | SignatureAlgorithm::PssSha256 => self.newest_server_key().1,
+            SignatureAlgorithm::EcdsaP256Sha256 => &self.nobodys_p256,
+        }
+    }
+
     /// The keys by which the issuer reaches a card that it made with this version (GlobalPlatform); none
     /// once the version is retired.
     ///
@@ -127,8 +140,10 @@ impl KeyRing {
 
     /// Size of the newest RSA key.
     pub(super) fn bits(&self, crypto: &dyn Crypto) -> Result<RsaBits, CryptoError> {
-        let bytes = crypto.rsa_public(self.newest_server_key().1)?.modulus_len();
-        u16::try_from(8 * bytes).map_err(|_| CryptoError::BadKey)?.try_into()
+        match crypto.rsa_public(self.newest_server_key().1)?.key_type() {
+            SigningKeyType::Rsa(bits) => Ok(bits),
+            SigningKeyType::P256 => Err(CryptoError::BadKey),
+        }
     }
 
     /// What may be shown of the versions.

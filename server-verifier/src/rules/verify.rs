@@ -6,7 +6,7 @@
 //! judge: [`authenticate_unopened`] is all that it takes. Only this module
 //! can make a [`Verified`], and nothing moves money without one (P-18).
 
-use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaPrivate, VerifyingKey};
 use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::{Envelope, OpenError};
 use onetap_apdu_spec::header::{Binding, Header};
@@ -15,7 +15,7 @@ use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::service::{AuthorisationRequest, Cancellation, PasswordObject};
 use onetap_apdu_spec::signed::{SignatureMessage, SignatureMessageError, signed_bytes};
-use onetap_apdu_spec::suite::{Danger, Owed, Profile};
+use onetap_apdu_spec::suite::{Danger, Owed, Profile, SignatureAlgorithm};
 use onetap_apdu_spec::txn::{TransactionError, TransactionMessage};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -116,7 +116,7 @@ impl<'a> Parsed<'a> {
 #[derive(Debug)]
 pub struct Enrolled {
     binding: Binding,
-    public_key: Box<dyn RsaPublic>,
+    public_key: Box<dyn VerifyingKey>,
     keys: CardKeys,
 }
 
@@ -131,8 +131,14 @@ impl Enrolled {
         public_key: &[u8],
         card_key: Key256,
     ) -> Result<Self, CryptoError> {
-        let public_key = crypto.rsa_public(public_key)?;
+        let public_key = crypto.verifying_key(binding.suite.signature(), public_key)?;
         Ok(Self { binding, public_key, keys: CardKeys::new(crypto, card_key) })
+    }
+
+    /// Whether its key is of the kind that signs by `algorithm`. With one of another kind nothing verifies, at once.
+    #[must_use]
+    pub fn signs_by(&self, algorithm: SignatureAlgorithm) -> bool {
+        self.public_key.key_type().signs_by(algorithm)
     }
 }
 

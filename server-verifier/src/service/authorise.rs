@@ -216,15 +216,17 @@ impl Verifier {
     /// The card that H names and the rules, if both are in memory. Does not block.
     #[cfg(feature = "http")]
     pub(crate) fn remembered(&self, binding: Binding) -> Option<Claimed> {
-        let known = self.cards.get(&(binding.card, binding.signing_key))?;
+        let known = self.cards.get(&(binding.card, binding.signing_key));
+        let known = known.filter(|known| known.card.signs_by(binding.suite.signature()))?;
         Some(Claimed { named: Named::Enrolled(known), policy: self.policy.fresh(self.now())? })
     }
 
-    /// The card that H names, or a stand-in, and the rules. May read the store, the key file and the token.
+    /// The card that H names, or a stand-in, and the rules. A stand-in also where H names an algorithm that takes another kind of
+    /// key than the card's, as that would fail at once. May read the store, the key file and the token.
     pub(crate) fn claimed(&self, binding: Binding) -> Result<Claimed, ServiceError> {
         let named = match self.known_card(binding.card, binding.signing_key)? {
-            Some(known) => Named::Enrolled(known),
-            None => Named::Unknown(Box::new(self.decoy(binding)?)),
+            Some(known) if known.card.signs_by(binding.suite.signature()) => Named::Enrolled(known),
+            _ => Named::Unknown(Box::new(self.decoy(binding)?)),
         };
         Ok(Claimed { named, policy: self.recent_policy()? })
     }
@@ -263,10 +265,11 @@ impl Verifier {
     }
 
     /// Stands in for a card that is not enrolled, so that the answer takes about as long as for one that is:
-    /// no signature verifies under the server's own key.
+    /// no signature verifies under its key.
     fn decoy(&self, binding: Binding) -> Result<Enrolled, CryptoError> {
         let ring = self.keys.ring();
         let card_key = ring.stand_in_key(binding.card)?;
-        Enrolled::new(self.env.crypto, binding, ring.newest_server_key().1, card_key)
+        let public_key = ring.stand_in_public(binding.suite.signature());
+        Enrolled::new(self.env.crypto, binding, public_key, card_key)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{CryptoError, Digest, Key256, RsaBits, RsaPrivate};
+use onetap_apdu_spec::crypto::{CryptoError, Digest, Key256, RsaBits, RsaPrivate, SigningKeyType};
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::header::{Binding, CardId, KeyId};
 use onetap_apdu_spec::money::Currency;
@@ -28,7 +28,7 @@ const FIRST: KeyId = 1;
 pub struct CardOptions {
     /// What it signs.
     pub suite: Suite,
-    /// Size of the key that it makes.
+    /// Size of the key that it makes, where that is an RSA key.
     pub rsa_bits: RsaBits,
     /// How it draws joint passwords.
     pub password: PasswordPolicy,
@@ -55,7 +55,12 @@ impl CardOptions {
             },
         }
     }
+
+    fn key_type(&self) -> SigningKeyType {
+        SigningKeyType::of(self.suite.signature(), self.rsa_bits)
+    }
 }
+
 impl Desk<'_> {
     /// Orders a card for an account. The order holds the card's keys: hand it to the card and forget it.
     ///
@@ -136,7 +141,7 @@ impl Desk<'_> {
             return Err(ServiceError::KeyRetired);
         }
         let Binding { card, suite, signing_key, .. } = binding;
-        let order = Some(Ordered { binding, rsa_bits: options.rsa_bits, new: signing_key == FIRST });
+        let order = Some(Ordered { binding, key_type: options.key_type(), new: signing_key == FIRST });
         self.tell(db, account.id, now, &Event::CardOrdered { card, suite, signing_key, order })?;
         Ok(())
     }
@@ -157,14 +162,13 @@ impl Desk<'_> {
         if self.verifier.keys.own(&statement.public_key) {
             return Err(ServiceError::ServersKey);
         }
-        let modulus_bits = crypto.rsa_public(&statement.public_key)?.modulus_len() * 8;
-        let Binding { card, signing_key, .. } = statement.binding;
+        let Binding { card, signing_key, suite, .. } = statement.binding;
+        let key_type = crypto.verifying_key(suite.signature(), &statement.public_key)?.key_type();
         let now = self.now();
         self.write(|db| {
             let account = account_of_card(db, card)?;
             let state = card_state(db, account.id, card)?;
-            let (binding, bits) = ordered_key(db, account.id, card, signing_key)?;
-            if binding != statement.binding || bits != modulus_bits {
+            if ordered_key(db, account.id, card, signing_key)? != (statement.binding, key_type) {
                 return Err(ServiceError::StatementMismatch);
             }
             let older_until = match state {
@@ -174,7 +178,7 @@ impl Desk<'_> {
                     Some(Timestamp(now.0.saturating_add(self.verifier.policy().key_overlap)))
                 }
             };
-            let enrolled = enrolled_digest(crypto, &binding, &statement.public_key)?;
+            let enrolled = enrolled_digest(crypto, &statement.binding, &statement.public_key)?;
             let public_key = statement.public_key.clone();
             let event = Event::CardActivated { card, signing_key, enrolled, older_until, public_key };
             self.tell(db, account.id, now, &event)?;
@@ -239,7 +243,7 @@ impl Verifier {
     /// [`ServiceError::KeyRetired`] if the server's keys are other ones by now.
     #[cfg(feature = "http")]
     pub(crate) fn order_again(&self, entry: crate::domain::EntryId) -> Result<CardOrder, ServiceError> {
-        let Ordered { binding, rsa_bits, .. } = self.store.read(|db| {
+        let Ordered { binding, key_type, .. } = self.store.read(|db| {
             for sequence in [entry.sequence, entry.sequence + 1] {
                 if let Some(Event::CardOrdered { order: Some(order), .. }) =
                     books::event_at(db, entry.account, sequence)?
@@ -254,11 +258,11 @@ impl Verifier {
             return Err(ServiceError::KeyRetired);
         }
         let account = self.number_of(entry.account)?.ok_or(ServiceError::NoSuchAccount)?;
-        let options = CardOptions {
-            suite: binding.suite,
-            rsa_bits,
-            ..CardOptions::new(self.account(&account)?.currency)
-        };
+        let mut options =
+            CardOptions { suite: binding.suite, ..CardOptions::new(self.account(&account)?.currency) };
+        if let SigningKeyType::Rsa(bits) = key_type {
+            options.rsa_bits = bits;
+        }
         self.order(&ring, binding, &options)
     }
 
@@ -273,7 +277,7 @@ impl Verifier {
         let uses_rsa = binding.server_key != 0;
         let personalisation = Personalisation {
             binding,
-            rsa_bits: options.rsa_bits,
+            key_type: options.key_type(),
             card_key,
             server_public_key: if uses_rsa { ring.newest_server_key().1.to_vec() } else { Vec::new() },
             password: options.password,
@@ -352,24 +356,27 @@ fn card_state(db: &mut dyn Sql, account: i64, card: CardId) -> Result<CardState,
     db.first(sql, &params![account, &card.to_string()], read)?.ok_or(ServiceError::NoSuchCard)
 }
 
-/// Binding and modulus bits of a key that waits to be activated.
+/// Binding and kind of a key that waits to be activated.
 fn ordered_key(
     db: &mut dyn Sql,
     account: i64,
     card: CardId,
     signing_key: KeyId,
-) -> Result<(Binding, usize), ServiceError> {
+) -> Result<(Binding, SigningKeyType), ServiceError> {
     let sql = "SELECT binding, rsa_bits, public_key FROM card_keys
         WHERE account_id = ?1 AND card_id = ?2 AND signing_key = ?3";
     let card = card.to_string();
     let row = db.first(sql, &params![account, &card, u32::from(signing_key)], |row| {
-        let bits = usize::try_from(row.int("rsa_bits")?).unwrap_or(0);
-        Ok((books::from_json(row.text("binding")?, "card")?, bits, row.opt_bytes("public_key")?.is_some()))
+        let binding = books::from_json(row.text("binding")?, "card")?;
+        Ok((binding, row.int("rsa_bits")?, row.opt_bytes("public_key")?.is_some()))
     })?;
     match row {
         None => Err(ServiceError::StatementMismatch),
         Some((_, _, true)) => Err(ServiceError::CardNotOrdered),
-        Some((binding, bits, false)) => Ok((binding, bits)),
+        Some((binding, bits, false)) => {
+            let key_type = u16::try_from(bits).ok().and_then(|bits| bits.try_into().ok());
+            Ok((binding, key_type.ok_or(StoreError::BadRow { what: "card" })?))
+        }
     }
 }
 

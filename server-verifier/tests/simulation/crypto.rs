@@ -2,7 +2,10 @@
 //! one and good for nothing else. What is proven elsewhere about the real ones is taken for granted here; what
 //! depends on which key, message and signature belong together still fails when they do not.
 
-use onetap_apdu_spec::crypto::{Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::crypto::{
+    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKey, SigningKeyType,
+    VerifyingKey,
+};
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 use zeroize::Zeroizing;
 
@@ -121,13 +124,9 @@ impl Key {
     }
 }
 
-impl RsaPrivate for Key {
+impl SigningKey for Key {
     fn sign(&self, _: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Ok(self.signature(message).to_vec())
-    }
-
-    fn decrypt_oaep(&self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        Err(CryptoError::BadCiphertext)
     }
 
     fn public_spki(&self) -> Vec<u8> {
@@ -135,16 +134,24 @@ impl RsaPrivate for Key {
     }
 }
 
-impl RsaPublic for Key {
+impl RsaPrivate for Key {
+    fn decrypt_oaep(&self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        Err(CryptoError::BadCiphertext)
+    }
+}
+
+impl VerifyingKey for Key {
     fn verify(&self, _: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         if signature == self.signature(message) { Ok(()) } else { Err(CryptoError::BadSignature) }
     }
 
+    fn key_type(&self) -> SigningKeyType {
+        SigningKeyType::Rsa(RsaBits::B2048)
+    }
+}
+
+impl RsaPublic for Key {
     fn encrypt_oaep(&self, _: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Err(CryptoError::TooLong)
-    }
-
-    fn modulus_len(&self) -> usize {
-        MODULUS
     }
 }

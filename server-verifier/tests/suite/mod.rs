@@ -5,6 +5,7 @@ mod bank;
 mod books;
 mod cancelling;
 mod card_keys;
+mod ecdsa;
 mod lockout;
 mod model;
 mod moving;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{RsaPrivate, RsaPublic, default_provider};
+use onetap_apdu_spec::crypto::{RsaPublic, SigningKey, SigningKeyType, default_provider};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
@@ -193,7 +193,7 @@ pub fn password(text: &str) -> Password {
 pub struct Card {
     pub order: Personalisation,
     pub keys: CardKeys,
-    pub key: Box<dyn RsaPrivate>,
+    pub key: Box<dyn SigningKey>,
     server: Option<Box<dyn RsaPublic>>,
     pub counter: u32,
 }
@@ -216,10 +216,14 @@ impl Tap {
 impl Card {
     pub fn make(order: Personalisation) -> Self {
         let crypto = default_provider();
-        // One key for all cards of a test run: making one takes longer than all else.
+        // One RSA key for all cards of a test run: making one takes longer than all else.
         static KEY: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-        let pkcs8 = KEY.get_or_init(|| crypto.generate_rsa(order.rsa_bits).unwrap().to_vec());
-        let key = crypto.rsa_private(pkcs8).unwrap();
+        let make = || crypto.generate_key(order.key_type).unwrap().to_vec();
+        let pkcs8 = match order.key_type {
+            SigningKeyType::Rsa(_) => KEY.get_or_init(make).clone(),
+            SigningKeyType::P256 => make(),
+        };
+        let key = crypto.signing_key(order.binding.suite.signature(), &pkcs8).unwrap();
         let server = (!order.server_public_key.is_empty())
             .then(|| crypto.rsa_public(&order.server_public_key).unwrap());
         let keys = CardKeys::new(crypto, order.card_key.clone());

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use onetap_apdu_spec::command::CardState;
-use onetap_apdu_spec::suite::Suite;
+use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use serde::Serialize;
 
 use super::precondition::Precondition;
@@ -35,6 +35,8 @@ pub struct Case {
     pub extended: bool,
     /// Whether it is about the object that a suite owes besides S.
     pub owed: bool,
+    /// Whether it is about ECDSA: played with the first suite of the claims that signs by it.
+    pub ecdsa: bool,
     #[serde(skip)]
     run: Run,
 }
@@ -64,6 +66,7 @@ impl Case {
             counts_at_zero: false,
             extended: false,
             owed: false,
+            ecdsa: false,
             run: Box::new(run),
         }
     }
@@ -115,6 +118,21 @@ impl Case {
         Self { owed: true, ..self }
     }
 
+    /// Is about ECDSA.
+    pub(super) fn about_ecdsa(self) -> Self {
+        Self { ecdsa: true, ..self }
+    }
+
+    /// What the card must have been personalised for.
+    fn suite_of(&self, claims: &Claims) -> Option<Suite> {
+        let ecdsa = |suite: &Suite| suite.signature() == SignatureAlgorithm::EcdsaP256Sha256;
+        match self.suite {
+            None if self.ecdsa => claims.suites.iter().copied().find(ecdsa),
+            None => Some(claims.suite()),
+            suite => suite,
+        }
+    }
+
     /// Why `claims` do not demand it; `None` if they do.
     #[must_use]
     pub fn not_demanded(&self, claims: &Claims) -> Option<String> {
@@ -124,16 +142,19 @@ impl Case {
         if self.extended && !claims.extended_length {
             return Some("the card does not claim extended length".into());
         }
-        if self.owed && self.suite.unwrap_or(claims.suite()).owed().is_none() {
-            return Some("the card's suite owes nothing besides S".into());
+        match self.suite_of(claims) {
+            None => Some("the card claims no suite that signs with ecdsa".into()),
+            Some(suite) if self.owed && suite.owed().is_none() => {
+                Some("the card's suite owes nothing besides S".into())
+            }
+            Some(_) => None,
         }
-        None
     }
 
     /// The card that it begins with.
     pub(super) fn wanted(&self, claims: &Claims) -> Start {
         Start {
-            suite: self.suite.unwrap_or(claims.suite()),
+            suite: self.suite_of(claims).unwrap_or(claims.suite()),
             signatures: self.signatures,
             counts_at_zero: self.counts_at_zero,
             confirms: self.needs.contains(&Capability::Holder),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onetap_apdu_spec::command::CardState;
-use onetap_apdu_spec::crypto::{CryptoError, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, RsaPrivate, SigningKeyType, default_provider};
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
@@ -22,6 +22,7 @@ use super::{Capability, CardUnderTest, Claims, Known, Spent, Start, samples};
 /// Our card with a virtual clock.
 pub struct InProcess {
     made: Made,
+    crypto: &'static dyn Crypto,
     pin_at: usize,
     claims: Claims,
     spent: Spent,
@@ -55,21 +56,15 @@ struct Made {
     known: Arc<Known>,
 }
 
-/// Two RSA keys for all cards of this process: making one takes longer than a whole case. PKCS #8.
+/// Keys for all cards of this process: making one of RSA takes longer than a whole case. PKCS #8.
 pub struct SampleKeys {
-    /// What the cards sign with.
-    pub signing: Zeroizing<Vec<u8>>,
+    rsa: Zeroizing<Vec<u8>>,
+    p256: Zeroizing<Vec<u8>>,
     /// What the server opens E with.
     pub server: Zeroizing<Vec<u8>>,
 }
 
-static KEYS: LazyLock<Result<SampleKeys, CryptoError>> = LazyLock::new(|| {
-    let crypto = default_provider();
-    Ok(SampleKeys {
-        signing: crypto.generate_rsa(RsaBits::B2048)?,
-        server: crypto.generate_rsa(RsaBits::B2048)?,
-    })
-});
+static KEYS: LazyLock<Result<SampleKeys, CryptoError>> = LazyLock::new(SampleKeys::make);
 
 impl SampleKeys {
     /// The keys, made when they are first wanted.
@@ -78,6 +73,21 @@ impl SampleKeys {
     /// [`CryptoError`].
     pub fn made() -> Result<&'static Self, CryptoError> {
         KEYS.as_ref().map_err(|why| *why)
+    }
+
+    fn make() -> Result<Self, CryptoError> {
+        let crypto = default_provider();
+        let rsa = || crypto.generate_rsa(RsaBits::B2048);
+        Ok(Self { rsa: rsa()?, p256: crypto.generate_p256()?, server: rsa()? })
+    }
+
+    /// What the cards sign with.
+    #[must_use]
+    pub fn signing(&self, key: SigningKeyType) -> &[u8] {
+        match key {
+            SigningKeyType::Rsa(_) => &self.rsa,
+            SigningKeyType::P256 => &self.p256,
+        }
     }
 }
 
@@ -95,10 +105,18 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn with(suite: Suite) -> Result<Self, CannotMake> {
+        Self::computing(suite, default_provider())
+    }
+
+    /// A card of this suite that computes with another provider, such as a faulty one.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn computing(suite: Suite, crypto: &'static dyn Crypto) -> Result<Self, CannotMake> {
         let server_key: Arc<dyn RsaPrivate> =
             Arc::from(default_provider().rsa_private(&SampleKeys::made()?.server)?);
         let order = samples::order(suite, &*server_key);
-        Ok(Self::of(Made::new(order, Some(server_key))?))
+        Ok(Self::of(Made::new(order, Some(server_key), crypto)?, crypto))
     }
 
     /// A card that an operator ordered, whose private key stays with the operator.
@@ -106,11 +124,12 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn ordered(order: Personalisation) -> Result<Self, CannotMake> {
-        Ok(Self::of(Made::new(order, None)?))
+        let crypto = default_provider();
+        Ok(Self::of(Made::new(order, None, crypto)?, crypto))
     }
 
-    fn of(made: Made) -> Self {
-        Self { made, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
+    fn of(made: Made, crypto: &'static dyn Crypto) -> Self {
+        Self { made, crypto, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
     }
 
     /// The card itself, for other front doors.
@@ -137,8 +156,11 @@ impl InProcess {
 }
 
 impl Made {
-    fn new(order: Personalisation, server_key: Option<Arc<dyn RsaPrivate>>) -> Result<Self, CannotMake> {
-        let crypto = default_provider();
+    fn new(
+        order: Personalisation,
+        server_key: Option<Arc<dyn RsaPrivate>>,
+        crypto: &'static dyn Crypto,
+    ) -> Result<Self, CannotMake> {
         let clock = VirtualClock::at(Millis(0));
         let env = Environment {
             crypto,
@@ -146,15 +168,15 @@ impl Made {
             clock: Box::new(clock.clone()),
             ..Environment::default()
         };
-        let (binding, card_key) = (order.binding, order.card_key.clone());
+        let (binding, card_key, key_type) = (order.binding, order.card_key.clone(), order.key_type);
         let (card, statement) = Card::personalise_with_key(
             order,
             samples::PIN.parse()?,
-            &SampleKeys::made()?.signing,
+            SampleKeys::made()?.signing(key_type),
             Box::new(MemoryImage::default()),
             env,
         )?;
-        let known = Known::new(crypto, binding, &statement.public_key, card_key, server_key)?;
+        let known = Known::new(default_provider(), binding, &statement.public_key, card_key, server_key)?;
         Ok(Self { card: Arc::new(Mutex::new(card)), clock, statement, known: Arc::new(known) })
     }
 }
@@ -240,7 +262,7 @@ impl CardUnderTest for InProcess {
     }
 
     fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
-        *self = Self::with(wanted.suite)?;
+        *self = Self::computing(wanted.suite, self.crypto)?;
         Ok(())
     }
 

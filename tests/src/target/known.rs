@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::Alias;
-use onetap_apdu_spec::crypto::{Crypto, CryptoError, Key256, RsaPrivate, RsaPublic};
+use onetap_apdu_spec::crypto::{Crypto, CryptoError, Key256, RsaPrivate, VerifyingKey};
 use onetap_apdu_spec::digest::{Digester, Subject};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::{Binding, Header};
@@ -32,7 +32,7 @@ pub struct Tap {
 pub struct Known {
     crypto: &'static dyn Crypto,
     binding: Binding,
-    public_key: Box<dyn RsaPublic>,
+    public_key: Box<dyn VerifyingKey>,
     keys: CardKeys,
     server_key: Option<Arc<dyn RsaPrivate>>,
 }
@@ -50,7 +50,7 @@ impl Known {
         card_key: Key256,
         server_key: Option<Arc<dyn RsaPrivate>>,
     ) -> Result<Self, CryptoError> {
-        let public_key = crypto.rsa_public(public_key)?;
+        let public_key = crypto.verifying_key(binding.suite.signature(), public_key)?;
         Ok(Self { crypto, binding, public_key, keys: CardKeys::new(crypto, card_key), server_key })
     }
 

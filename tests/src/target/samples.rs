@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use onetap_apdu_spec::account::Alias;
-use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate, SigningKeyType};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::{Amount, Currency};
 use onetap_apdu_spec::objects;
@@ -60,7 +60,7 @@ pub fn order(suite: Suite, server_key: &dyn RsaPrivate) -> Personalisation {
     };
     Personalisation {
         binding,
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new(random()),
         server_public_key: if rsa { server_key.public_spki() } else { Vec::new() },
         password: PasswordPolicy::default(),

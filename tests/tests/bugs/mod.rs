@@ -8,19 +8,22 @@ use std::time::Duration;
 use onetap_apdu_spec::account::AccountError;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::{AID, Name, fci};
+use onetap_apdu_spec::crypto::{Crypto, default_provider};
 use onetap_apdu_spec::money::MoneyError;
 use onetap_apdu_spec::password::Password;
+use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::text::TextError;
 use onetap_apdu_spec::txn::{FieldError, TransactionError, TransactionMessage};
 use onetap_conformance::conform::CommandBuilder;
-use onetap_conformance::target::{Capability, CardUnderTest, Claims, Known, Spent, Start};
+use onetap_conformance::target::{Capability, CardUnderTest, Claims, InProcess, Known, Spent, Start};
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::decode::command_row;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 
 mod commands;
 mod content;
+mod ecdsa;
 mod holder;
 mod rubbish;
 
@@ -28,7 +31,7 @@ pub(crate) use rubbish::RUBBISH;
 
 /// All bugs.
 pub(crate) fn all() -> impl Iterator<Item = &'static Bug> {
-    [commands::BUGS, content::BUGS, holder::BUGS, rubbish::BUGS].into_iter().flatten()
+    [commands::BUGS, content::BUGS, ecdsa::BUGS, holder::BUGS, rubbish::BUGS].into_iter().flatten()
 }
 
 /// The right card and what a bug remembers.
@@ -45,6 +48,7 @@ pub(crate) struct Bug {
     pub(crate) name: &'static str,
     /// Ids of the cases that must fail.
     pub(crate) caught_by: &'static [&'static str],
+    crypto: fn() -> &'static dyn Crypto,
     transmit: fn(&mut Inside, &[u8]) -> Vec<u8>,
     key: fn(&mut Inside, Key),
     screen: fn(&mut Inside) -> Screen,
@@ -58,6 +62,7 @@ pub(crate) struct Bug {
 pub(crate) const NONE: Bug = Bug {
     name: "none",
     caught_by: &[],
+    crypto: default_provider,
     transmit: send,
     key: press,
     screen: look,
@@ -141,8 +146,8 @@ pub(crate) struct Buggy {
 }
 
 impl Buggy {
-    pub(crate) fn new(card: impl CardUnderTest + 'static, bug: &'static Bug) -> Self {
-        let card = Box::new(card);
+    pub(crate) fn new(bug: &'static Bug) -> Self {
+        let card = Box::new(InProcess::computing(Suite::default(), (bug.crypto)()).unwrap());
         Self { inside: Inside { card, bytes: None, secret: None, flag: false, count: 0 }, bug }
     }
 }

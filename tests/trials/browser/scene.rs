@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onetap_apdu_spec::crypto::{Key256, RsaBits, default_provider};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::password::PasswordPolicy;
@@ -88,7 +88,7 @@ fn order() -> Personalisation {
     let (server, card) = (ServerId(*b"testbank"), CardId(*b"card0001"));
     Personalisation {
         binding: Binding { server, card, suite, signing_key: 1, server_key: 0, issuer_key: 1 },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key: Vec::new(),
         password: PasswordPolicy::default(),

@@ -92,7 +92,7 @@ impl Lines<'_> {
             Arc::from(crypto.rsa_private(&keys.server).map_err(|why| other(&why))?);
         let order = samples::order(suite, &*server_key);
         let line =
-            json!({ "personalisation": order, "pin": samples::PIN, "key": hex::encode(&keys.signing) });
+            json!({ "personalisation": order, "pin": samples::PIN, "key": hex::encode(keys.signing(order.key_type)) });
         let statement: EnrolmentStatement =
             serde_json::from_str(&self.ask(&format!("new {line}"))?).map_err(|why| other(&why))?;
         if statement.binding != order.binding {

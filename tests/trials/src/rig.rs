@@ -9,7 +9,8 @@ use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{Form, ResponseApdu};
 use onetap_apdu_spec::command::{AID, CardState, Name};
 use onetap_apdu_spec::crypto::{
-    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, default_provider,
+    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKeyType,
+    default_provider,
 };
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::keys::CardKeys;
@@ -183,7 +184,7 @@ pub fn order(suite: Suite) -> Personalisation {
             server_key: u16::from(rsa),
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new(CARD_KEY),
         server_public_key: if rsa { vec![2] } else { Vec::new() },
         password: PasswordPolicy::default(),

@@ -11,7 +11,7 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use onetap_apdu_spec::crypto::{Block, CryptoError, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::crypto::{Block, CryptoError, RsaBits, RsaPrivate, SigningKey, default_provider};
 use onetap_apdu_spec::keys::MasterKey;
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 use subtle::ConstantTimeEq as _;
@@ -262,12 +262,18 @@ impl TokenRsa {
     }
 }
 
-impl RsaPrivate for TokenRsa {
+impl SigningKey for TokenRsa {
     /// The key decrypts only: one key, one purpose.
     fn sign(&self, _: SignatureAlgorithm, _: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Err(CryptoError::Provider)
     }
 
+    fn public_spki(&self) -> Vec<u8> {
+        self.public.spki.clone()
+    }
+}
+
+impl RsaPrivate for TokenRsa {
     fn decrypt_oaep(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         // Modules differ in what they say to a number that is too large.
         if ciphertext.len() != self.public.modulus.len() || ciphertext >= &self.public.modulus[..] {
@@ -284,10 +290,6 @@ impl RsaPrivate for TokenRsa {
             // Whatever else a token says is not about E: nothing may be decided on it.
             _ => CryptoError::Unavailable,
         })
-    }
-
-    fn public_spki(&self) -> Vec<u8> {
-        self.public.spki.clone()
     }
 }
 

@@ -66,17 +66,20 @@ fn password(t: &mut Tester<'_>) -> Outcome {
     judged("judge the joint password", t.known()?.password_valid(&tap, &password))
 }
 
-fn header(tap: &Tap) -> Result<Header, Stop> {
+fn message(tap: &Tap) -> Result<SignatureMessage, Stop> {
     SignatureMessage::parse(&tap.signature_message)
-        .map(|message| message.header)
         .map_err(|why| Stop::failed("read the signature message", "a signature message", why.to_string()))
+}
+
+fn header(tap: &Tap) -> Result<Header, Stop> {
+    message(tap).map(|message| message.header)
 }
 
 /// Most signatures of a case; most make one.
 fn signatures(id: &str) -> u32 {
     match id {
         "alias/stays" => 0,
-        "counter/increments" => 4,
+        "counter/increments" | "nonce/no-r-twice" => 4,
         "counter/not-by-put-txn" | "fresh/signatures-differ" => 2,
         "alias/derived" => 4,
         "fresh/passwords-differ" => 3,
@@ -151,6 +154,13 @@ fn written() -> Vec<Case> {
             "P-05, P-10, REQ-S-12",
             signatures_differ,
         ),
+        holder(
+            "nonce/no-r-twice",
+            "ECDSA: no two signatures have the same r, which would give the key away",
+            "REQ-S-23",
+            no_r_twice,
+        )
+        .about_ecdsa(),
         holder(
             "fresh/passwords-differ",
             "each transaction has a joint password of its own",
@@ -297,6 +307,17 @@ fn signatures_differ(t: &mut Tester<'_>) -> Outcome {
         && first.object != second.object
         && first.transaction != second.transaction;
     t.check("compare both taps", differ, "other T, S and E", "something that is the same")
+}
+
+fn no_r_twice(t: &mut Tester<'_>) -> Outcome {
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let tap = tap_and_cancel(t)?;
+        let r = message(&tap)?.signature.into_iter().take(32).collect::<Vec<_>>();
+        t.check("compare with those before", !seen.contains(&r), "another r", "one of those before")?;
+        seen.push(r);
+    }
+    Ok(())
 }
 
 fn passwords_differ(t: &mut Tester<'_>) -> Outcome {

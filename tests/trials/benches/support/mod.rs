@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, default_provider};
+use onetap_apdu_spec::crypto::{CryptoError, Key256, RsaBits, SigningKeyType, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::password::PasswordPolicy;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
@@ -44,20 +44,30 @@ pub(crate) fn virtual_readers() -> Fallible<[String; 2]> {
     Ok(names.try_into().map_err(|names| format!("not two virtual readers: {names:?}"))?)
 }
 
-/// One RSA key for all cards, one for the server: making one takes longer than measuring a suite.
+/// One RSA key for all cards, one for the server: making one takes longer than measuring a suite. And one of P-256.
 struct Keys {
-    signing: Zeroizing<Vec<u8>>,
+    rsa: Zeroizing<Vec<u8>>,
+    p256: Zeroizing<Vec<u8>>,
     server: Zeroizing<Vec<u8>>,
 }
 
 static KEYS: LazyLock<Result<Keys, CryptoError>> = LazyLock::new(|| {
     let generate = || default_provider().generate_rsa(RsaBits::B2048);
-    Ok(Keys { signing: generate()?, server: generate()? })
+    Ok(Keys { rsa: generate()?, p256: default_provider().generate_p256()?, server: generate()? })
 });
 
 /// The server's private key, PKCS#8.
 pub(crate) fn server_key() -> Fallible<&'static [u8]> {
     Ok(&KEYS.as_ref()?.server)
+}
+
+/// The cards' private key of this kind, PKCS#8.
+fn signing_key(key: SigningKeyType) -> Fallible<&'static [u8]> {
+    let keys = KEYS.as_ref()?;
+    Ok(match key {
+        SigningKeyType::Rsa(_) => &keys.rsa,
+        SigningKeyType::P256 => &keys.p256,
+    })
 }
 
 /// A card and its holder.
@@ -78,7 +88,7 @@ impl Payer {
         let (card, statement) = Card::personalise_with_key(
             order.clone(),
             samples::PIN.parse()?,
-            &KEYS.as_ref()?.signing,
+            signing_key(order.key_type)?,
             Box::new(nvm),
             env,
         )?;
@@ -143,7 +153,7 @@ fn order(suite: Suite) -> Fallible<Personalisation> {
             server_key: u16::from(rsa),
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key,
         password: PasswordPolicy::default(),

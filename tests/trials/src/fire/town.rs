@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use onetap_apdu_spec::account::AccountNumber;
-use onetap_apdu_spec::crypto::{RsaBits, RsaPrivate, RsaPublic, default_provider};
+use onetap_apdu_spec::crypto::{RsaBits, RsaPublic, SigningKey, SigningKeyType, default_provider};
 use onetap_apdu_spec::envelope::Envelope;
 use onetap_apdu_spec::header::Header;
 use onetap_apdu_spec::keys::CardKeys;
@@ -38,7 +38,7 @@ pub struct Holder {
     name: String,
     card: Personalisation,
     keys: CardKeys,
-    signing: Arc<dyn RsaPrivate>,
+    signing: Arc<dyn SigningKey>,
     server: Option<Arc<dyn RsaPublic>>,
     counter: u32,
 }
@@ -85,7 +85,8 @@ impl Town {
         before: &mut dyn FnMut(usize) -> Fallible<()>,
     ) -> Fallible<Self> {
         let crypto = default_provider();
-        let signing: Arc<dyn RsaPrivate> = crypto.rsa_private(&crypto.generate_rsa(RsaBits::B2048)?)?.into();
+        let key = crypto.generate_key(SigningKeyType::of(suite.signature(), RsaBits::B2048))?;
+        let signing: Arc<dyn SigningKey> = crypto.signing_key(suite.signature(), &key)?.into();
         let names = (0..terminals).map(|number| Ok(format!("TERM{number:04}").parse()?));
         let terminals = names.collect::<Fallible<Vec<TerminalId>>>()?;
         for terminal in &terminals {
@@ -179,7 +180,7 @@ impl Holder {
         verifier: &Verifier,
         suite: Suite,
         number: usize,
-        signing: &Arc<dyn RsaPrivate>,
+        signing: &Arc<dyn SigningKey>,
     ) -> Fallible<Self> {
         let name = format!("Holder {number}");
         let account = verifier.desk(Act::of_program("test", "set-up")).open_account(&AccountOptions {

@@ -7,7 +7,7 @@ use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, CardState, CardStatus, MAX_UNCONFIRMED, Name, recognise};
-use onetap_apdu_spec::crypto::{Key256, RsaBits};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType};
 use onetap_apdu_spec::gp::GpCommand;
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::objects;
@@ -122,7 +122,7 @@ fn image(suite: Suite) -> Option<Vec<u8>> {
             server_key: u16::from(rsa),
             issuer_key: 1,
         },
-        rsa_bits: RsaBits::B2048,
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
         server_public_key: if rsa { vec![2] } else { Vec::new() },
         password: PasswordPolicy::default(),

@@ -2,13 +2,11 @@
 //! faster. What the card does with keys is tested elsewhere; here it is what it does with input.
 
 use onetap_apdu_spec::crypto::{
-    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, default_provider,
+    Block, Crypto, CryptoError, Digest, Key256, RsaBits, RsaPrivate, RsaPublic, SigningKey, SigningKeyType,
+    VerifyingKey, default_provider,
 };
 use onetap_apdu_spec::suite::SignatureAlgorithm;
 use zeroize::Zeroizing;
-
-/// Bytes of a modulus of 2048 bits.
-const MODULUS: usize = 256;
 
 /// The provider.
 #[derive(Debug, Clone, Copy)]
@@ -62,13 +60,9 @@ fn stretch(label: u8, input: &[u8]) -> Vec<u8> {
     (0..8_u8).flat_map(|i| default_provider().sha256(&[&[label, i], input])).collect()
 }
 
-impl RsaPrivate for StandInKey {
+impl SigningKey for StandInKey {
     fn sign(&self, _: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Ok(stretch(b'S', message))
-    }
-
-    fn decrypt_oaep(&self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        Err(CryptoError::BadCiphertext)
     }
 
     fn public_spki(&self) -> Vec<u8> {
@@ -76,16 +70,24 @@ impl RsaPrivate for StandInKey {
     }
 }
 
-impl RsaPublic for StandInKey {
+impl RsaPrivate for StandInKey {
+    fn decrypt_oaep(&self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        Err(CryptoError::BadCiphertext)
+    }
+}
+
+impl VerifyingKey for StandInKey {
     fn verify(&self, _: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         if signature == stretch(b'S', message) { Ok(()) } else { Err(CryptoError::BadSignature) }
     }
 
+    fn key_type(&self) -> SigningKeyType {
+        SigningKeyType::Rsa(RsaBits::B2048)
+    }
+}
+
+impl RsaPublic for StandInKey {
     fn encrypt_oaep(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Ok(stretch(b'E', plaintext))
-    }
-
-    fn modulus_len(&self) -> usize {
-        MODULUS
     }
 }
