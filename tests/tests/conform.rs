@@ -40,7 +40,7 @@ fn our_card_conforms() {
 fn every_bug_is_caught() {
     let mut missed = Vec::new();
     for bug in bugs::all() {
-        let mut card = Buggy::new(bug);
+        let mut card = Buggy::in_process(bug);
         conform::run(&Filter::new(bug.caught_by).unwrap(), &mut card, &mut |report| {
             if !matches!(report.verdict, Verdict::Failed(_)) {
                 missed.push(format!("{}: {report}", bug.name));
@@ -54,7 +54,7 @@ fn every_bug_is_caught() {
 /// Zero signatures, a wrong header, a counter that stands still, no limit of eight, in every suite.
 #[test]
 fn a_card_of_rubbish_fails_wherever_something_is_signed() {
-    let mut card = Buggy::new(&bugs::RUBBISH);
+    let mut card = Buggy::in_process(&bugs::RUBBISH);
     let mut passed = Vec::new();
     let summary = conform::run(&Filter::default(), &mut card, &mut |report| {
         let signs = report.id.starts_with("signature/") || report.id.starts_with("password/");
@@ -68,7 +68,7 @@ fn a_card_of_rubbish_fails_wherever_something_is_signed() {
 #[test]
 fn a_failure_tells_the_whole_story() {
     let bug = bugs::all().find(|bug| bug.caught_by.contains(&"alias/rotates")).unwrap();
-    let mut card = Buggy::new(bug);
+    let mut card = Buggy::in_process(bug);
     let mut told = Vec::new();
     conform::run(&Filter::new(&["alias/rotates"]).unwrap(), &mut card, &mut |report| {
         assert!(serde_json::to_string(report).unwrap().contains("\"verdict\":\"failed\""));
@@ -113,7 +113,7 @@ fn a_filter_that_fits_nothing_is_refused() {
 #[test]
 fn the_wrapper_without_a_bug_conforms() {
     let caught: Vec<_> = bugs::all().flat_map(|bug| bug.caught_by).copied().collect();
-    let mut card = Buggy::new(&bugs::NONE);
+    let mut card = Buggy::in_process(&bugs::NONE);
     let summary = conform::run(&Filter::new(&caught).unwrap(), &mut card, &mut |report| {
         assert_eq!(report.verdict, Verdict::Passed, "{report}");
     });

@@ -30,6 +30,7 @@ use onetap_conformance::target::{CardUnderTest, Claims, Known, samples};
 use onetap_pcsc_host::Deadline;
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 
+#[allow(dead_code, reason = "what computes wrong is tried in this process")]
 mod bugs;
 
 use bugs::Buggy;
@@ -184,7 +185,8 @@ fn with_everything_lent_every_case_that_the_claims_demand_is_performed_through_a
     assert!(card.give_back().is_ok());
     for report in reports.iter().filter(|report| matches!(report.verdict, Verdict::NotApplicable { .. })) {
         let foreign = report.id.starts_with("signature/") || report.id.starts_with("password/");
-        let other = ["owed/nothing", "display/dark-in-revealed"].contains(&report.id.as_str());
+        let other =
+            ["owed/nothing", "nonce/no-r-twice", "display/dark-in-revealed"].contains(&report.id.as_str());
         assert!(foreign || other || report.id.ends_with("/in-revealed"), "{report}");
     }
 }
@@ -194,8 +196,9 @@ fn with_everything_lent_every_case_that_the_claims_demand_is_performed_through_a
 fn every_named_defect_is_caught_through_a_reader() {
     let Some(bench) = Bench::new(Leaving::Field) else { return };
     let (mut caught, mut missed) = (0, Vec::new());
-    // About a suite that this card does not have.
-    for bug in bugs::all().filter(|bug| bug.caught_by != ["owed/nothing"]) {
+    // Some are about a suite that this card does not have.
+    let foreign = |id: &&str| *id == "owed/nothing" || *id == "nonce/no-r-twice" || id.ends_with("+ecdsa");
+    for bug in bugs::all().filter(|bug| !bug.caught_by.iter().all(foreign)) {
         let mut card = Buggy::new(bench.lent(bench.loan()), bug);
         let plan = Plan { filter: Filter::new(bug.caught_by).unwrap(), ..Plan::default() };
         let (judgement, summary, reports, _) = judge(&plan, &mut card);

@@ -23,6 +23,9 @@ fn with_signature(request: &AuthorisationRequest, change: impl Fn(&[u8]) -> Vec<
     AuthorisationRequest { signature_message, ..request.clone() }
 }
 
+/// Makes another S of one.
+type Change = fn(&[u8]) -> Vec<u8>;
+
 /// r ‖ n − s, which anybody can make of r ‖ s.
 fn mirrored(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(32);
@@ -105,7 +108,7 @@ fn signatures_that_are_none_are_refused_and_cost_no_try() {
     let world = world();
     let mut card = world.card(SUITE);
     let tap = card.tap(world.payment(100));
-    let changes: [fn(&[u8]) -> Vec<u8>; 7] = [
+    let changes: [Change; 7] = [
         |_| vec![0; 64],
         |s| [&[0; 32], &s[32..]].concat(),
         |s| [&s[..32], &[0; 32]].concat(),
@@ -117,7 +120,7 @@ fn signatures_that_are_none_are_refused_and_cost_no_try() {
     for (at, change) in changes.into_iter().enumerate() {
         assert_eq!(world.send(&with_signature(&tap.request, change)), Outcome::Refused, "{at}");
     }
-    let forms: [fn(&[u8]) -> Vec<u8>; 4] = [
+    let forms: [Change; 4] = [
         |s| s[1..].to_vec(),
         |s| [&[0], s].concat(),
         |s| [&[0x30, 68, 2, 32], &s[..32], &[2, 32], &s[32..]].concat(),

@@ -146,8 +146,13 @@ pub(crate) struct Buggy {
 }
 
 impl Buggy {
-    pub(crate) fn new(bug: &'static Bug) -> Self {
-        let card = Box::new(InProcess::computing(Suite::default(), (bug.crypto)()).unwrap());
+    /// Our card in this process.
+    pub(crate) fn in_process(bug: &'static Bug) -> Self {
+        Self::new(InProcess::computing(Suite::default(), (bug.crypto)()).unwrap(), bug)
+    }
+
+    pub(crate) fn new(card: impl CardUnderTest + 'static, bug: &'static Bug) -> Self {
+        let card = Box::new(card);
         Self { inside: Inside { card, bytes: None, secret: None, flag: false, count: 0 }, bug }
     }
 }
