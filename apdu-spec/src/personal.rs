@@ -137,7 +137,8 @@ impl EnrolmentStatement {
     pub fn verify(&self, crypto: &dyn Crypto) -> Result<(), CryptoError> {
         let message = Self::signed_bytes(&self.binding, &self.public_key);
         let algorithm = Self::algorithm(&self.binding);
-        crypto.verifying_key(algorithm, &self.public_key)?.verify(algorithm, &message, &self.signature)
+        let key = crypto.verifying_key(algorithm, &self.public_key)?;
+        key.verify(algorithm, &message, &self.signature)
     }
 
     /// PKCS1 for every RSA key, whatever the suite signs with.

@@ -1,6 +1,6 @@
 //! Measures whole transactions on the card, in process, with the image in a file: SELECT to the end of
 //! the contact, then the holder's keys; beside it the bare signature. `cargo run --release --example
-//! transaction_time -- DIRECTORY`.
+//! transaction_time -- DIRECTORY [SUITE]`.
 #![allow(clippy::print_stdout, clippy::large_stack_arrays, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::apdu::Form;
 use onetap_apdu_spec::command::{AID, Name};
-use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType, default_provider};
+use onetap_apdu_spec::crypto::{Key256, RsaBits, RsaPrivate, SigningKeyType, default_provider};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::money::Amount;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::password::PasswordPolicy;
 use onetap_apdu_spec::personal::{ConfirmationPolicy, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
-use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
+use onetap_apdu_spec::suite::{EncryptionMethod, Suite};
 use onetap_apdu_spec::text::DisplayText;
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 use onetap_applet::card::{Millis, VirtualClock};
@@ -32,16 +32,17 @@ const STEPS: [&str; 7] =
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let path = Path::new(&folder).join("transaction-time.card");
-    let result = measure(&path);
+    let suite = std::env::args().nth(2).map(|suite| suite.parse()).transpose()?;
+    let result = measure(&path, suite.unwrap_or_default());
     std::fs::remove_file(&path)?;
     result
 }
 
-fn measure(path: &Path) -> Result<(), Box<dyn Error>> {
+fn measure(path: &Path, suite: Suite) -> Result<(), Box<dyn Error>> {
     let crypto = default_provider();
-    let server = crypto.rsa_private(&crypto.generate_rsa(RsaBits::B2048)?)?;
-    let key_bytes = crypto.generate_rsa(RsaBits::B2048)?;
-    let key = crypto.rsa_private(&key_bytes)?;
+    let order = order(suite, &*crypto.rsa_private(&crypto.generate_rsa(RsaBits::B2048)?)?)?;
+    let key_bytes = crypto.generate_key(order.key_type)?;
+    let key = crypto.signing_key(suite.signature(), &key_bytes)?;
     let clock = VirtualClock::at(Millis(1));
     let env = Environment {
         crypto,
@@ -50,7 +51,6 @@ fn measure(path: &Path) -> Result<(), Box<dyn Error>> {
         ..Environment::default()
     };
     let nvm = Box::new(ImageFile::create(path, ImageOptions::default())?);
-    let order = order(server.public_spki())?;
     let (card, _) = Card::personalise_with_key(order, "2468".parse()?, &key_bytes, nvm, env)?;
     let card: SharedCard = Arc::new(Mutex::new(card));
     let mut bare = Vec::new();
@@ -58,7 +58,7 @@ fn measure(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut whole = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        key.sign(SignatureAlgorithm::Pkcs1Sha256, b"a message to sign")?;
+        key.sign(suite.signature(), b"a message to sign")?;
         bare.push(start.elapsed());
         let times = transaction(&card, &clock)?;
         whole.push(times.iter().sum());
@@ -136,19 +136,20 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn order(server_public_key: Vec<u8>) -> Result<Personalisation, Box<dyn Error>> {
+fn order(suite: Suite, server: &dyn RsaPrivate) -> Result<Personalisation, Box<dyn Error>> {
+    let rsa = suite.encryption() == EncryptionMethod::RsaOaep;
     Ok(Personalisation {
         binding: Binding {
             server: ServerId(*b"testbank"),
             card: CardId(*b"card0001"),
-            suite: Suite::default(),
+            suite,
             signing_key: 1,
-            server_key: 1,
+            server_key: u16::from(rsa),
             issuer_key: 1,
         },
-        key_type: SigningKeyType::Rsa(RsaBits::B2048),
+        key_type: SigningKeyType::of(suite.signature(), RsaBits::B2048),
         card_key: Key256::new([7; 32]),
-        server_public_key,
+        server_public_key: if rsa { server.public_spki() } else { Vec::new() },
         password: PasswordPolicy::default(),
         confirmation: ConfirmationPolicy {
             currency: "EUR".parse()?,

@@ -72,7 +72,7 @@ items! {
     runtime::Context::call => |cx: &mut Context<'_>, server: &Server<NothingInterface>| {
         cx.call(server, |_| Ok::<(), Fault>(()))
     };
-    runtime::Context::make_rsa_key => Context::make_rsa_key;
+    runtime::Context::make_signing_key => Context::make_signing_key;
     runtime::Context::rng => Context::rng;
     runtime::Context::now => Context::now;
     runtime::Context::set_life_cycle => Context::set_life_cycle;

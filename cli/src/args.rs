@@ -156,7 +156,7 @@ pub(crate) enum Verifier {
         /// Order a card for this account
         #[arg(long, conflicts_with = "statement", required_unless_present = "statement")]
         account: Option<AccountNumber>,
-        /// Signing profile with its methods
+        /// Signing profile with its methods; the last says what key the card makes: pkcs1 or pss RSA-2048, ecdsa P-256
         #[arg(long, value_name = "SUITE", default_value_t = Suite::default())]
         profile: Suite,
         /// Where to write the order, which holds the card key (standard output if left out)

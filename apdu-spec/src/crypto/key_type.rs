@@ -1,6 +1,6 @@
 //! Which keys a card may sign with.
 
-use super::CryptoError;
+use super::error::CryptoError;
 use crate::suite::SignatureAlgorithm;
 
 /// Modulus sizes that a card may have.

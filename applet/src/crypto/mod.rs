@@ -11,7 +11,7 @@
 //! | [`Reason`] | why a call was refused: [`Fault::CryptoException`](crate::runtime::Fault::CryptoException) |
 //!
 //! Random numbers are the context's, [`Context::rng`](crate::runtime::Context::rng); RSA keys are
-//! [`Context::make_rsa_key`](crate::runtime::Context::make_rsa_key)'s. A key is a constant of its applet:
+//! [`Context::make_signing_key`](crate::runtime::Context::make_signing_key)'s. A key is a constant of its applet:
 //!
 //! ```
 //! use onetap_apdu_spec::crypto::AesBits;

@@ -91,8 +91,7 @@ impl Lines<'_> {
         let server_key: Arc<dyn RsaPrivate> =
             Arc::from(crypto.rsa_private(&keys.server).map_err(|why| other(&why))?);
         let order = samples::order(suite, &*server_key);
-        let line =
-            json!({ "personalisation": order, "pin": samples::PIN, "key": hex::encode(keys.signing(order.key_type)) });
+        let line = json!({ "personalisation": order, "pin": samples::PIN, "key": hex::encode(keys.signing(order.key_type)) });
         let statement: EnrolmentStatement =
             serde_json::from_str(&self.ask(&format!("new {line}"))?).map_err(|why| other(&why))?;
         if statement.binding != order.binding {

@@ -17,7 +17,10 @@ fn card() -> PathBuf {
 fn every_case_is_performed_and_passed() {
     let judged = Command::new(env!("CARGO_BIN_EXE_onetap-judge")).arg(card()).output().unwrap();
     let said = String::from_utf8(judged.stdout).unwrap();
-    assert!(judged.status.success() && said.contains(" 0 failed") && said.contains(" 0 not performed"), "{said}");
+    assert!(
+        judged.status.success() && said.contains(" 0 failed") && said.contains(" 0 not performed"),
+        "{said}"
+    );
 }
 
 /// A card that says nothing, one that ends, and one that is not there.

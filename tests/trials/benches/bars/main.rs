@@ -1,4 +1,4 @@
-//! The bars of issues 2 and 3 ("Must reach"), each beside its peer in the same run, by turns, so that a noisy
+//! The bars of issues 2, 3 and 12 ("Must reach"), each beside its peer in the same run, by turns, so that a noisy
 //! machine disturbs both alike. Writes `bench/bars.json` into the target folder; `scripts/bench` makes the
 //! summary of it.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
@@ -20,10 +20,10 @@ mod support;
 use std::path::Path;
 use std::time::Instant;
 
-use onetap_apdu_spec::crypto::{RsaBits, default_provider};
-use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
+use onetap_apdu_spec::crypto::{RsaBits, SigningKeyType, default_provider};
+use onetap_apdu_spec::suite::Suite;
 use onetap_pcsc_host::{Deadline, Reader as _};
-use peer::openssl_rsa_2048;
+use peer::{openssl_p256, openssl_rsa_2048};
 use row::{Row, median};
 use support::{Fallible, LONG, Payer, session};
 
@@ -31,6 +31,8 @@ use support::{Fallible, LONG, Payer, session};
 const ROUNDS: usize = 9;
 /// Transactions in a round.
 const TRANSACTIONS: usize = 500;
+/// The suite whose ECDSA is measured: no RSA in it.
+const ECDSA: &str = "a3+sha256+aes-cbc-cmac+ecdsa";
 
 fn main() -> Fallible<()> {
     if child::is_child()? {
@@ -40,7 +42,8 @@ fn main() -> Fallible<()> {
     onetap_trials::kill::child();
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = tempfile::tempdir_in(scratch)?;
-    let mut rows = in_process(folder.path())?;
+    let mut rows = rsa(folder.path())?;
+    rows.extend(ecdsa(folder.path())?);
     rows.extend(pcsc::measure(&subfolder(folder.path(), "pcsc")?)?);
     rows.extend(card::measure(&subfolder(folder.path(), "card")?)?);
     rows.extend(lockout::measure(&subfolder(folder.path(), "lockout")?)?);
@@ -66,32 +69,65 @@ fn seconds<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<f64, E> {
     result.map(|_| time.as_secs_f64())
 }
 
-/// Whole transactions and the provider's own bare signature, in each round beside OpenSSL's.
-fn in_process(folder: &Path) -> Fallible<Vec<Row>> {
-    let crypto = default_provider();
-    let key = crypto.rsa_private(&crypto.generate_rsa(RsaBits::B2048)?)?;
-    let payer = Payer::new(folder, Suite::default())?;
-    let mut reader = payer.reader();
-    let mut contact = reader.connect(&Deadline::after(LONG))?;
-    let (mut whole, mut bare, mut peers) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let (mut whole_times, mut bare_times) = (Vec::new(), Vec::new());
-        for _ in 0..TRANSACTIONS {
-            payer.again()?;
-            whole_times.push(seconds(|| session(&mut contact))?);
-            bare_times.push(seconds(|| key.sign(SignatureAlgorithm::Pkcs1Sha256, b"message"))?);
+/// What a suite's signature takes, a median in seconds for each round.
+struct Rounds {
+    /// Whole transactions.
+    whole: Vec<f64>,
+    /// The provider's bare signature.
+    bare: Vec<f64>,
+    /// OpenSSL's, in the same round.
+    peers: Vec<f64>,
+}
+
+impl Rounds {
+    fn measure(folder: &Path, suite: Suite, peer: fn() -> Fallible<f64>) -> Fallible<Self> {
+        let (crypto, algorithm) = (default_provider(), suite.signature());
+        let key = crypto.generate_key(SigningKeyType::of(algorithm, RsaBits::B2048))?;
+        let key = crypto.signing_key(algorithm, &key)?;
+        let payer = Payer::new(folder, suite)?;
+        let mut reader = payer.reader();
+        let mut contact = reader.connect(&Deadline::after(LONG))?;
+        let mut rounds = Self { whole: Vec::new(), bare: Vec::new(), peers: Vec::new() };
+        for _ in 0..ROUNDS {
+            let (mut whole, mut bare) = (Vec::new(), Vec::new());
+            for _ in 0..TRANSACTIONS {
+                payer.again()?;
+                whole.push(seconds(|| session(&mut contact))?);
+                bare.push(seconds(|| key.sign(algorithm, b"message"))?);
+            }
+            rounds.whole.push(median(whole));
+            rounds.bare.push(median(bare));
+            rounds.peers.push(peer()?);
         }
-        whole.push(median(whole_times));
-        bare.push(median(bare_times));
-        peers.push(openssl_rsa_2048()?);
+        Ok(rounds)
     }
-    let by_peer = |times: &[f64]| median(times.iter().zip(&peers).map(|(time, peer)| time / peer).collect());
-    let (whole_ratio, bare_ratio) = (by_peer(&whole), by_peer(&bare));
-    let (whole, bare, peer) = (median(whole), median(bare), median(peers.clone()));
-    let row =
-        |name, time: f64, ratio| Row::new(name, time * 1e6, "OpenSSL RSA-2048 signature", peer * 1e6, ratio);
+
+    /// The row of some of these times, in microseconds, beside what the peer's time allows.
+    fn row(&self, name: &'static str, times: &[f64], peer: &'static str, allowed: fn(f64) -> f64) -> Row {
+        let allowed: Vec<f64> = self.peers.iter().map(|peer| allowed(*peer)).collect();
+        let ratio = median(times.iter().zip(&allowed).map(|(time, allowed)| time / allowed).collect());
+        Row::new(name, median(times.to_vec()) * 1e6, peer, median(allowed) * 1e6, ratio)
+    }
+}
+
+/// The default suite, beside OpenSSL's RSA-2048.
+fn rsa(folder: &Path) -> Fallible<Vec<Row>> {
+    let rounds = Rounds::measure(folder, Suite::default(), openssl_rsa_2048)?;
+    let row = |name, times| rounds.row(name, times, "OpenSSL RSA-2048 signature", |peer| peer);
     Ok(vec![
-        row("signing transaction in-process", whole, whole_ratio).at_most(1.25),
-        row("of which the bare signature of our provider", bare, bare_ratio),
+        row("signing transaction in-process", &rounds.whole).at_most(1.25),
+        row("of which the bare signature of our provider", &rounds.bare),
     ])
+}
+
+/// A suite without RSA, beside OpenSSL's P-256.
+fn ecdsa(folder: &Path) -> Fallible<Vec<Row>> {
+    let rounds = Rounds::measure(folder, ECDSA.parse()?, openssl_p256)?;
+    let (whole, bare) = (&rounds.whole, &rounds.bare);
+    let limit = "1.5 OpenSSL P-256 signatures and 30 µs";
+    let rows = [
+        rounds.row("ECDSA transaction in-process", whole, limit, |peer| 1.5 * peer + 30e-6).at_most(1.0),
+        rounds.row("of which the bare ECDSA signature", bare, "OpenSSL P-256 signature", |peer| peer),
+    ];
+    Ok(rows.map(|row| row.of_issue(12)).into())
 }

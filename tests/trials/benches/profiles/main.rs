@@ -23,7 +23,7 @@ use onetap_server_verifier::rules::verify::{Enrolled, Judged, Parsed, authentica
 use support::{Fallible, LONG, Payer, WAIT, has_pcscd, server_key, session, virtual_readers};
 
 /// One suite for each profile and method.
-const SIGNED: [&str; 8] = [
+const SIGNED: [&str; 10] = [
     "danger-a1+pkcs1",
     "a2+sha256-cmac+pkcs1",
     "a3+sha256+rsa-oaep+pkcs1",
@@ -32,6 +32,8 @@ const SIGNED: [&str; 8] = [
     "a4+sha256+aes-cbc-cmac+pkcs1",
     "b1+rsa-oaep+pkcs1",
     "b2+sha256+aes-cbc-cmac+pkcs1",
+    "a3+sha256+aes-cbc-cmac+ecdsa",
+    "a3+sha256+rsa-oaep+ecdsa",
 ];
 
 fn main() -> Fallible<()> {
@@ -50,7 +52,8 @@ fn main() -> Fallible<()> {
         sign_through_pcsc(&mut criterion, folder.path())?;
     }
     let pkcs1 = |suite: &Suite| suite.signature() == SignatureAlgorithm::Pkcs1Sha256;
-    for suite in Suite::all().filter(pkcs1).chain(["a3+sha256+rsa-oaep+pss".parse()?]) {
+    let others = ["a3+sha256+rsa-oaep+pss".parse()?, "a3+sha256+aes-cbc-cmac+ecdsa".parse()?];
+    for suite in Suite::all().filter(pkcs1).chain(others) {
         verify(&mut criterion, suite)?;
     }
     authorise(&mut criterion, folder.path())?;
