@@ -38,10 +38,13 @@ impl Screen {
         Self { lines: lines.to_vec(), page, pages }
     }
 
-    /// One page of text, each line wrapped by column; what is more than [`LINES`] is not shown.
+    /// One page of an applet's text, each line wrapped by column; what is more than [`LINES`] is not shown. For a character
+    /// that the display has no glyph for stands `?`, so that no text steers the terminal that shows it.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        let lines: Vec<_> = text.lines().flat_map(wrap).take(LINES).collect();
+        let glyph = |c| if glyph_width(c).is_some() { c } else { '?' };
+        let shown = |line: &str| wrap(&line.chars().map(glyph).collect::<String>());
+        let lines: Vec<_> = text.lines().flat_map(shown).take(LINES).collect();
         Self::page(&lines, 1, 1)
     }
 
@@ -224,6 +227,12 @@ mod tests {
             prop_assert!(lines.iter().all(|line| columns(line) <= COLUMNS));
             prop_assert_eq!(lines.concat(), text);
         }
+    }
+
+    #[test]
+    fn an_applets_text_of_any_script_is_shown_and_steers_no_terminal() {
+        let screen = Screen::text("Łódź 咖啡店 Чайка\n\u{1b}[2J\u{202E}▸ To\r\nǅ\u{301}");
+        assert_eq!(screen.lines(), ["Łódź 咖啡店 Чайка", "?[2J?? To", "??"]);
     }
 
     /// The whole of T stands on the pages, in order, whatever its texts; no page is fuller than the display.
