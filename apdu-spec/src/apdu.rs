@@ -13,6 +13,12 @@ pub const MAX_EXTENDED_LE: u32 = 65_536;
 /// CLA bit 5: this is not the last command of a chain (ISO/IEC 7816-4 §5.3.3).
 pub const CLA_CHAINING: u8 = 0x10;
 
+/// Commands of ISO/IEC 7816-4 whose data field holds what only its holder knows: VERIFY, CHANGE REFERENCE DATA, DISABLE and
+/// ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER.
+const OF_REFERENCE_DATA: [u8; 8] = [0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2C, 0x2D];
+/// CLA bit 8: the instruction is not ISO's.
+const CLA_PROPRIETARY: u8 = 0x80;
+
 /// The byte string is none of the seven forms of a command APDU. The card answers 6700.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a command APDU: the length fields do not fit the {0} bytes given")]
@@ -54,6 +60,12 @@ impl<'a> CommandApdu<'a> {
         let (&[cla, ins, p1, p2], body) = bytes.split_first_chunk::<4>().ok_or(malformed)?;
         let (data, ne) = split_body(body).ok_or(malformed)?;
         Ok(Self { cla, ins, p1, p2, data, ne })
+    }
+
+    /// True if the data field may be a holder's secret, such as a PIN: it does not belong in a log.
+    #[must_use]
+    pub fn holds_reference_data(&self) -> bool {
+        self.cla & CLA_PROPRIETARY == 0 && OF_REFERENCE_DATA.contains(&self.ins) && !self.data.is_empty()
     }
 
     /// Writes the command in `form`.

@@ -13,13 +13,16 @@ mod service;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
 use onetap_conformance::traces::Scenario;
+use onetap_pcsc_host::trace::LogFormat;
 use onetap_server_verifier::Shard;
+use strum::VariantNames as _;
 
 pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
@@ -342,6 +345,17 @@ pub(crate) enum Trace {
         /// What happens: payment, lockout, tamper or wrong-order
         #[arg(long, default_value = "payment")]
         scenario: Scenario,
+        /// New file to write (standard output if left out)
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Read the log of another program as a trace
+    Import {
+        /// Which program wrote it
+        #[arg(long, value_name = "PROGRAM", value_parser = PossibleValuesParser::new(LogFormat::VARIANTS).try_map(|name| name.parse::<LogFormat>()))]
+        from: LogFormat,
+        /// The log; - stands for standard input
+        log: PathBuf,
         /// New file to write (standard output if left out)
         #[arg(long)]
         out: Option<PathBuf>,

@@ -44,16 +44,19 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     text.map_err(|source| Failure::file("read", path, source))
 }
 
+/// The file; `-` stands for standard input.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn io::Read>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    Ok(Box::new(File::open(path).map_err(|source| Failure::file("read", path, source))?))
+}
+
 /// The file's bytes, unless there are more than `most`; `-` stands for standard input.
 pub(crate) fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
     let failed = |source| Failure::file("read", path, source);
-    let from: Box<dyn io::Read> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(path).map_err(failed)?)
-    };
     let mut bytes = Vec::new();
-    from.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    open(path)?.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > most { Err(failed(io::ErrorKind::FileTooLarge.into())) } else { Ok(bytes) }
 }
 

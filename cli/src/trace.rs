@@ -1,10 +1,11 @@
 //! `onetap trace`: record, replay and read traces.
 
+use std::io::{BufWriter, stdout};
 use std::path::Path;
 
 use onetap_apdu_spec::foreign::json_shown;
 use onetap_conformance::traces::{self, Place};
-use onetap_pcsc_host::trace::Trace;
+use onetap_pcsc_host::trace::{self, Header, ImportError, Imported, LogFormat, Recorder, Trace};
 use serde_json::json;
 
 use crate::args::{self, Target};
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
                 format!("{events} events"),
             )
         }
+        args::Trace::Import { from, log, out: path } => import(*from, log, path.as_deref(), out),
         args::Trace::Replay { files, target } => {
             let place = place(target)?;
             files.iter().try_for_each(|file| replay(file, &place, out))
@@ -40,6 +42,31 @@ pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
             if out.is_json() { out.raw(&json_shown(&lines)) } else { out.raw(&trace.show()) }
         }
     }
+}
+
+/// Writes the trace while it reads the log, which may be of any size.
+fn import(format: LogFormat, log: &Path, path: Option<&Path>, out: Output) -> Result<(), Failure> {
+    let from = files::open(log)?;
+    let header =
+        Header { recorded_by: Some(format.to_string()), ..Header::new(format!("a log of {format}")) };
+    let failed = |why: ImportError| Failure::NotAsExpected(format!("{}: {why}", log.display()));
+    let Some(path) = path else {
+        let recorder = Recorder::new(BufWriter::new(stdout().lock()), &header);
+        trace::import(format, from, &recorder).map_err(failed)?;
+        return recorder.finish().map(drop).map_err(|source| Failure::file("write", Path::new("-"), source));
+    };
+    let file = files::NewFile::create(path, files::Secrecy::Public)?;
+    let found = file.fill(|file| {
+        let recorder = Recorder::new(BufWriter::new(file), &header);
+        let found = trace::import(format, from, &recorder).map_err(failed)?;
+        recorder.finish().map_err(|source| Failure::file("write", path, source))?;
+        Ok(found)
+    })?;
+    let Imported { lines, exchanges } = found;
+    out.result(
+        &json!({ "trace": path.to_string_lossy(), "lines": lines, "exchanges": exchanges }),
+        format!("{exchanges} commands with their responses, of {lines} lines"),
+    )
 }
 
 fn place(target: &Target) -> Result<Place, Failure> {

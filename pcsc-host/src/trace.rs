@@ -38,6 +38,7 @@ use onetap_apdu_spec::foreign::{Shown, unframed};
 use serde::Deserialize;
 
 mod event;
+mod import;
 mod pattern;
 mod record;
 mod replay;
@@ -45,6 +46,7 @@ mod screen;
 mod show;
 
 pub use event::{Event, Header, Key, PutTxn, SCHEMA, ServerStep};
+pub use import::{ImportError, Imported, LogFormat, Wrong, import};
 pub use pattern::{BytePattern, Captures, ResponsePattern, SwPattern};
 pub use record::{Recorder, RecordingReader};
 pub use replay::{Divergence, Evidence, Predicates, Stage, StageError, replay};

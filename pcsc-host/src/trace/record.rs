@@ -50,6 +50,17 @@ impl<W: Write> Recorder<W> {
         self.event(&Event::FieldOut {});
     }
 
+    /// The card comes, or is reset where it is, as somebody else saw it; of its answer to reset what is known.
+    pub(super) fn power(&self, again: bool, atr: Option<&Atr>) {
+        let atr = atr.map_or_else(BytePattern::default, |atr| BytePattern::exactly(atr.bytes()));
+        self.event(&if again { Event::Reset { atr } } else { Event::FieldIn { atr } });
+    }
+
+    /// A command and its response, as somebody else saw them.
+    pub(super) fn exchange(&self, command: &[u8], response: &[u8]) {
+        lock(&self.0).exchange(command, &Ok(response.to_vec()));
+    }
+
     /// The holder presses a key.
     pub fn key(&self, key: Key) {
         self.event(&Event::Key(key));
@@ -144,8 +155,20 @@ fn command_event(command: &[u8], apdu: Option<&CommandApdu<'_>>, name: Option<Na
     });
     match message {
         Some(message) => Event::PutTxn(Box::new(PutTxn::from(message.transaction()))),
-        None => Event::Command(BytePattern::exactly(command)),
+        None => Event::Command(match apdu.filter(|apdu| apdu.holds_reference_data()) {
+            Some(apdu) => without_data(command, apdu.data.len()),
+            None => BytePattern::exactly(command),
+        }),
     }
+}
+
+/// All but the data field, in its place so many bytes that stay open.
+fn without_data(command: &[u8], data: usize) -> BytePattern {
+    // After an extended length stand two bytes of Le, if any; after a short one a single one.
+    let is_extended = command.get(4) == Some(&0);
+    let before = if is_extended { 7 } else { 5 };
+    let [header, le] = [command.get(..before), command.get(before + data..)].map(Option::unwrap_or_default);
+    BytePattern::exactly(header).then(BytePattern::any(data)).then(BytePattern::exactly(le))
 }
 
 /// The APDU that carries `message` at replay: short if it fits.
