@@ -10,15 +10,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use onetap_apdu_spec::crypto::{CryptoError, Key256, default_provider};
+use onetap_apdu_spec::suite::{SignatureAlgorithm, Suite};
 use onetap_applet::front::vpcd::{Meeting, Stop, VpcdConfig, serve};
 use onetap_conformance::conform::{self, Filter, Report, Verdict};
-use onetap_conformance::target::{CardUnderTest as _, InProcess, ReaderTarget, Vpcd};
+use onetap_conformance::target::{CardUnderTest as _, InProcess, Known, ReaderTarget, Vpcd};
 use onetap_pcsc_host::Deadline;
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 
 mod bugs;
 
 use bugs::Buggy;
+
+/// Our card in this process, with a bug.
+fn buggy(bug: &'static bugs::Bug) -> Buggy {
+    Buggy::new(InProcess::computing(Suite::default(), (bug.crypto)()).unwrap(), bug)
+}
 
 /// Everything the suite has, it performs on our card, and our card passes.
 #[test]
@@ -40,7 +47,7 @@ fn our_card_conforms() {
 fn every_bug_is_caught() {
     let mut missed = Vec::new();
     for bug in bugs::all() {
-        let mut card = Buggy::in_process(bug);
+        let mut card = buggy(bug);
         conform::run(&Filter::new(bug.caught_by).unwrap(), &mut card, &mut |report| {
             if !matches!(report.verdict, Verdict::Failed(_)) {
                 missed.push(format!("{}: {report}", bug.name));
@@ -54,7 +61,7 @@ fn every_bug_is_caught() {
 /// Zero signatures, a wrong header, a counter that stands still, no limit of eight, in every suite.
 #[test]
 fn a_card_of_rubbish_fails_wherever_something_is_signed() {
-    let mut card = Buggy::in_process(&bugs::RUBBISH);
+    let mut card = buggy(&bugs::RUBBISH);
     let mut passed = Vec::new();
     let summary = conform::run(&Filter::default(), &mut card, &mut |report| {
         let signs = report.id.starts_with("signature/") || report.id.starts_with("password/");
@@ -64,11 +71,30 @@ fn a_card_of_rubbish_fails_wherever_something_is_signed() {
     assert!(passed.is_empty() && summary.failed > 200, "{passed:?}: {summary}");
 }
 
+/// A key off the curve, of another curve or of the other kind: nothing is judged by it.
+#[test]
+fn a_card_whose_public_key_is_none_is_not_judged() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/vectors/public-keys.json");
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let ecdsa = |suite: &Suite| suite.signature() == SignatureAlgorithm::EcdsaP256Sha256;
+    let card = InProcess::with(Suite::all().find(ecdsa).unwrap()).unwrap();
+    let mut refused = 0;
+    for vector in file["vectors"].as_array().unwrap() {
+        let public_key = hex::decode(vector["public_key"].as_str().unwrap()).unwrap();
+        let (binding, card_key) = (card.statement().binding, Key256::new([0; 32]));
+        let known = Known::new(default_provider(), binding, &public_key, card_key, None);
+        let wanted = vector["kind"] == "p-256" && vector["expect"] == "valid";
+        assert_eq!(known.is_ok(), wanted, "{}", vector["id"]);
+        refused += usize::from(known.is_err_and(|why| why == CryptoError::BadKey));
+    }
+    assert!(refused > 40, "{refused}");
+}
+
 /// A failed case tells what was sent, what came, what was expected, the clause, and how to run it again.
 #[test]
 fn a_failure_tells_the_whole_story() {
     let bug = bugs::all().find(|bug| bug.caught_by.contains(&"alias/rotates")).unwrap();
-    let mut card = Buggy::in_process(bug);
+    let mut card = buggy(bug);
     let mut told = Vec::new();
     conform::run(&Filter::new(&["alias/rotates"]).unwrap(), &mut card, &mut |report| {
         assert!(serde_json::to_string(report).unwrap().contains("\"verdict\":\"failed\""));
@@ -113,7 +139,7 @@ fn a_filter_that_fits_nothing_is_refused() {
 #[test]
 fn the_wrapper_without_a_bug_conforms() {
     let caught: Vec<_> = bugs::all().flat_map(|bug| bug.caught_by).copied().collect();
-    let mut card = Buggy::in_process(&bugs::NONE);
+    let mut card = buggy(&bugs::NONE);
     let summary = conform::run(&Filter::new(&caught).unwrap(), &mut card, &mut |report| {
         assert_eq!(report.verdict, Verdict::Passed, "{report}");
     });

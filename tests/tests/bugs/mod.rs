@@ -11,12 +11,11 @@ use onetap_apdu_spec::command::{AID, Name, fci};
 use onetap_apdu_spec::crypto::{Crypto, default_provider};
 use onetap_apdu_spec::money::MoneyError;
 use onetap_apdu_spec::password::Password;
-use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::text::TextError;
 use onetap_apdu_spec::txn::{FieldError, TransactionError, TransactionMessage};
 use onetap_conformance::conform::CommandBuilder;
-use onetap_conformance::target::{Capability, CardUnderTest, Claims, InProcess, Known, Spent, Start};
+use onetap_conformance::target::{Capability, CardUnderTest, Claims, Known, Spent, Start};
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::decode::command_row;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
@@ -48,7 +47,8 @@ pub(crate) struct Bug {
     pub(crate) name: &'static str,
     /// Ids of the cases that must fail.
     pub(crate) caught_by: &'static [&'static str],
-    crypto: fn() -> &'static dyn Crypto,
+    /// What the card computes with; whoever makes the card gives it that.
+    pub(crate) crypto: fn() -> &'static dyn Crypto,
     transmit: fn(&mut Inside, &[u8]) -> Vec<u8>,
     key: fn(&mut Inside, Key),
     screen: fn(&mut Inside) -> Screen,
@@ -146,11 +146,6 @@ pub(crate) struct Buggy {
 }
 
 impl Buggy {
-    /// Our card in this process.
-    pub(crate) fn in_process(bug: &'static Bug) -> Self {
-        Self::new(InProcess::computing(Suite::default(), (bug.crypto)()).unwrap(), bug)
-    }
-
     pub(crate) fn new(card: impl CardUnderTest + 'static, bug: &'static Bug) -> Self {
         let card = Box::new(card);
         Self { inside: Inside { card, bytes: None, secret: None, flag: false, count: 0 }, bug }
