@@ -1,6 +1,8 @@
 //! Answer to reset (ISO/IEC 7816-3 §8.2): what a reader learns when it powers the card.
 
-/// The same for every card in a contact reader: protocol T=1, and in the historical bytes (ISO/IEC 7816-4
+use crate::class::MAX_CHANNELS;
+
+/// That of a card without limits in a contact reader: protocol T=1, and in the historical bytes (ISO/IEC 7816-4
 /// §12.1.1) selection by whole and partial name, command chaining, extended length, four logical channels.
 ///
 /// | byte | meaning |
@@ -28,9 +30,65 @@ pub const ATR: [u8; 9] = [0x3B, 0x85, 0x01, 0x80, 0x73, 0xC0, 0x01, 0xDB, 0x6D];
 /// | ED | TCK |
 pub const CONTACTLESS_ATR: [u8; 10] = [0x3B, 0x85, 0x80, 0x01, 0x80, 0x73, 0xC0, 0x01, 0xDB, 0xED];
 
+/// How a reader that powers the card reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By its contacts, with the protocol T=0.
+    T0,
+    /// By its contacts, with the protocol T=1.
+    T1,
+    /// By a field.
+    Contactless,
+}
+
+/// Third byte of the card capabilities: command chaining; extended Lc and Le; channels numbered by card or reader.
+const CHAINING: u8 = 0x80;
+const EXTENDED: u8 = 0x40;
+const BY_CARD_OR_READER: u8 = 0x18;
+
+/// The answer to reset of a card with so many logical channels, and with extended length or without.
+#[must_use]
+pub fn answer_to_reset(way: Way, extended: bool, channels: u8) -> Vec<u8> {
+    let more = channels.clamp(1, MAX_CHANNELS).min(8) - 1;
+    let numbered = if more > 0 { BY_CARD_OR_READER } else { 0 };
+    let capabilities = CHAINING | if extended { EXTENDED } else { 0 } | numbered | more;
+    let historical = [0x80, 0x73, 0xC0, 0x01, capabilities];
+    let interface: &[u8] = match way {
+        Way::T0 => &[0x05],
+        Way::T1 => &[0x85, 0x01],
+        Way::Contactless => &[0x85, 0x80, 0x01],
+    };
+    let mut atr = [&[0x3B], interface, &historical].concat();
+    // Only T=0 goes without a check byte (§8.2.5).
+    if way != Way::T0 {
+        atr.push(atr.iter().skip(1).fold(0, |check, byte| check ^ byte));
+    }
+    atr
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ATR, CONTACTLESS_ATR};
+    use super::{ATR, CONTACTLESS_ATR, Way, answer_to_reset};
+
+    #[test]
+    fn a_card_without_limits_says_so() {
+        assert_eq!(answer_to_reset(Way::T1, true, 4), ATR);
+        assert_eq!(answer_to_reset(Way::Contactless, true, 4), CONTACTLESS_ATR);
+    }
+
+    #[test]
+    fn what_a_card_lacks_is_not_in_its_capabilities() {
+        // By hand, ISO/IEC 7816-4 table 119: 80 chaining, 40 extended, 18 numbered by both, channels less one.
+        assert_eq!(answer_to_reset(Way::T0, false, 4), [0x3B, 0x05, 0x80, 0x73, 0xC0, 0x01, 0x9B]);
+        assert_eq!(answer_to_reset(Way::T0, false, 1), [0x3B, 0x05, 0x80, 0x73, 0xC0, 0x01, 0x80]);
+        assert_eq!(answer_to_reset(Way::T0, false, 8), [0x3B, 0x05, 0x80, 0x73, 0xC0, 0x01, 0x9F]);
+        assert_eq!(answer_to_reset(Way::T0, false, 20), [0x3B, 0x05, 0x80, 0x73, 0xC0, 0x01, 0x9F]);
+        // TCK: 85^01=84, ^80=04, ^73=77, ^C0=B7, ^01=B6, ^9B=2D.
+        assert_eq!(
+            answer_to_reset(Way::T1, false, 4),
+            [0x3B, 0x85, 0x01, 0x80, 0x73, 0xC0, 0x01, 0x9B, 0x2D]
+        );
+    }
 
     #[test]
     fn check_byte_and_lengths_are_right() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use onetap_applet::Environment;
 use onetap_applet::applets::{Echo, Purse};
 use onetap_applet::nvm::{ImageFile, ImageOptions, MemoryImage, Nvm};
-use onetap_applet::runtime::{Options, Runtime};
+use onetap_applet::runtime::Runtime;
 
 const FOR: Duration = Duration::from_millis(1500);
 
@@ -40,9 +40,8 @@ fn slow_rate(runtime: &mut Runtime, command: &[u8]) -> f64 {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let modules = [Echo::module(), Purse::module()];
-    let options = Options::default();
     let nvm = Nvm::format(Box::new(MemoryImage::default()))?;
-    let mut runtime = Runtime::format(nvm, &modules, Environment::default(), options)?;
+    let mut runtime = Runtime::format(nvm, &modules, Environment::default())?;
     let refused = |sw| format!("refused with {sw}");
     runtime.install(&Echo::name(), Echo::name(), [0; 3], &[]).map_err(refused)?;
     let mut select = vec![0x00, 0xA4, 0x04, 0x00, 6];
@@ -55,8 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for durable in [false, true] {
         let folder = tempfile::tempdir_in(".")?;
         let image = ImageFile::create(&folder.path().join("card"), ImageOptions { durable })?;
-        let mut runtime =
-            Runtime::format(Nvm::format(Box::new(image))?, &modules, Environment::default(), options)?;
+        let mut runtime = Runtime::format(Nvm::format(Box::new(image))?, &modules, Environment::default())?;
         runtime.install(&Purse::name(), Purse::name(), [0; 3], b"1234").map_err(refused)?;
         let mut select = vec![0x00, 0xA4, 0x04, 0x00, 7];
         select.extend(Purse::name().as_bytes());

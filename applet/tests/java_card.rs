@@ -88,6 +88,8 @@ items! {
     runtime::OwnerPin::is_validated => runtime::OwnerPin::is_validated;
     runtime::OwnerPin::reset => runtime::OwnerPin::reset;
     runtime::OwnerPin::reset_and_unblock => runtime::OwnerPin::reset_and_unblock;
+    runtime::Limits => runtime::Limits::REAL_CARD;
+    runtime::Costs => runtime::Costs::CARD;
     runtime::Fault => size_of::<Fault>();
     runtime::Fault::CryptoException => Fault::CryptoException;
     crypto::Aes => size_of::<Aes>();

@@ -13,6 +13,7 @@ use onetap_apdu_spec::txn::TransactionType;
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::front::vpcd::{self, Stop, VpcdConfig};
 use onetap_applet::nvm::{ImageFile, ImageOptions};
+use onetap_applet::runtime::Limits;
 use onetap_applet::{Card, CardError, Environment as CardEnvironment, Pin, SharedCard};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
 use onetap_pcsc_host::{
@@ -126,6 +127,20 @@ impl World {
     /// # Errors
     /// [`WorldError`].
     pub fn by(founder: &Act, folder: &Path, suite: Suite, route: Route) -> Result<Self, WorldError> {
+        Self::on_chip(Limits::NONE, founder, folder, suite, route)
+    }
+
+    /// As [`World::by`], with a card whose chip has these limits.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    pub fn on_chip(
+        limits: Limits,
+        founder: &Act,
+        folder: &Path,
+        suite: Suite,
+        route: Route,
+    ) -> Result<Self, WorldError> {
         let policy = Policy { danger_allow_weak_suites: suite.danger().is_some(), ..Policy::default() };
         let options = InitOptions { policy, ..InitOptions::new("Example Bank") };
         let server = Verifier::init(&folder.join("bank"), options, Environment::system())?;
@@ -138,7 +153,7 @@ impl World {
         let nvm =
             ImageFile::create(&folder.join("card.img"), ImageOptions::default()).map_err(CardError::from)?;
         let clock = VirtualClock::at(Millis(1_000_000));
-        let env = CardEnvironment { clock: Box::new(clock.clone()), ..CardEnvironment::default() };
+        let env = CardEnvironment { clock: Box::new(clock.clone()), limits, ..CardEnvironment::default() };
         let pin: Pin = PIN.parse().map_err(scenario)?;
         let (card, statement) =
             Card::issue(&order.personalisation, pin, order.management.as_ref(), Box::new(nvm), env)?;

@@ -3,10 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+use std::sync::{Arc, Mutex};
+
 use onetap_apdu_spec::service::Answer;
 use onetap_apdu_spec::suite::Suite;
+use onetap_applet::card::{Event, Observer};
+use onetap_applet::runtime::MAX_SHORT_APDU;
 use onetap_conformance::world::{BALANCE, Route, World};
 use onetap_pcsc_host::{Fields, source};
+use onetap_server_verifier::Act;
 
 const PRICE: u64 = 12_34;
 
@@ -130,6 +135,66 @@ fn p_27_a_joint_password_in_clear_serves_its_own_transaction_only() {
     let stolen = World::type_in(tapped, &overheard).unwrap();
     assert_eq!(world.send("stolen", &stolen).unwrap(), Answer::Refused);
     assert_eq!(balances(&world), ((BALANCE - PRICE) as i64, PRICE as i64));
+}
+
+/// Length of each command, and the response.
+type Said = Arc<Mutex<Vec<(usize, Vec<u8>)>>>;
+
+/// What a card's reader and the card say to each other.
+struct Lengths(Said);
+
+impl Observer for Lengths {
+    fn observe(&mut self, event: &Event<'_>) {
+        let mut said = self.0.lock().unwrap();
+        match event {
+            Event::Command(command) => said.push((command.len(), Vec::new())),
+            Event::Response(response) => said.last_mut().unwrap().1 = response.to_vec(),
+            _ => {}
+        }
+    }
+}
+
+/// One payment with a card on a chip with these limits. Everything is short, and nothing is refused for its length.
+fn pays_within(limits: &str, suite: Suite, route: Route) {
+    let folder = tempfile::tempdir().unwrap();
+    let (chip, founder) = (limits.parse().unwrap(), Act::of_program("test", "set-up"));
+    let mut world = World::on_chip(chip, &founder, folder.path(), suite, route).unwrap();
+    let said = Said::default();
+    world.card.lock().unwrap().watch(Box::new(Lengths(Arc::clone(&said))));
+    let (tapped, password) = tap_and_confirm(&mut world);
+    let request = World::type_in(tapped, &password).unwrap();
+    let outcome = world.send("first", &request).unwrap();
+    assert!(matches!(outcome, Answer::Executed { .. }), "{limits}, {suite}: {outcome:?}");
+    let said = said.lock().unwrap();
+    assert!(said.len() > 4, "{limits}, {suite}");
+    for (command, response) in said.iter() {
+        assert!(*command <= MAX_SHORT_APDU && response.len() <= 256 + 2, "{limits}, {suite}: {command}");
+        assert!(!response.ends_with(&[0x67, 0x00]), "{limits}, {suite}: a length was refused");
+    }
+}
+
+const REAL_CARDS: [&str; 2] = ["real-card", "real-card,t0"];
+
+#[test]
+fn every_profile_pays_with_a_real_cards_limits() {
+    let suites: Vec<Suite> = Suite::all().collect();
+    every_suite(|suite| {
+        // Each profile on one of the two, which one suite after the other take turns in.
+        let at = suites.iter().position(|other| *other == suite).unwrap();
+        pays_within(REAL_CARDS[at % 2], suite, Route::InProcess);
+    });
+    REAL_CARDS.iter().for_each(|limits| pays_within(limits, Suite::default(), Route::InProcess));
+}
+
+#[test]
+fn a_real_cards_limits_hold_in_a_real_reader() {
+    if std::env::var_os("ONETAP_PCSCD").is_none() {
+        println!("not performed: needs a pcscd of its own, run it under scripts/with-pcscd");
+        return;
+    }
+    for limits in REAL_CARDS {
+        pays_within(limits, Suite::default(), Route::first_virtual_reader().unwrap());
+    }
 }
 
 /// Through a real pcscd and vpcd (scripts/with-pcscd): contactless in the sense of P-03, a reader that

@@ -158,6 +158,13 @@ fn a_new_applet_passes_its_tests_and_is_a_card_in_every_way() {
     assert_eq!(whole.lines().next(), Some("6D00"));
     assert!(whole.contains("nothing was cut"), "{whole}");
 
+    // On a chip without extended length, nothing is executed.
+    let limited =
+        program.command("send").args(["--limits", "real-card,fast", "80100000000000"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&limited.stdout), "6700\n");
+    let unknown = program.command("send").args(["--limits", "real", UP]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+
     panel(&program);
     assert_eq!(program.send(), "000000049000", "the panel's command is in the image");
     reader(&program);

@@ -6,6 +6,7 @@ use onetap_apdu_spec::rng::{OsRng, Rng};
 use zeroize::Zeroizing;
 
 use super::time::CardTime;
+use crate::runtime::Limits;
 
 /// What a card gets from the world: with the same seed, keys and clock, one run replays another.
 pub struct Environment {
@@ -17,17 +18,20 @@ pub struct Environment {
     pub clock: Box<dyn CardTime>,
     /// Where signing keys come from.
     pub keys: Box<dyn KeyMaker>,
+    /// What its chip has room and time for.
+    pub limits: Limits,
 }
 
 impl Default for Environment {
     /// The real ones: the fast provider, the operating system's randomness, the machine's clock, signing
-    /// keys made anew.
+    /// keys made anew, no limits.
     fn default() -> Self {
         Self {
             crypto: default_provider(),
             rng: Box::new(OsRng),
             clock: Box::new(SystemClock),
             keys: Box::new(NewKeys),
+            limits: Limits::NONE,
         }
     }
 }

@@ -4,14 +4,14 @@
 use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::ResponseApdu;
-use onetap_apdu_spec::atr::{ATR, CONTACTLESS_ATR};
+use onetap_apdu_spec::atr::{Way, answer_to_reset};
 use onetap_apdu_spec::command::{CardState, CardStatus};
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::event::{Event, Observer, Watchers};
 use super::face::Face;
 use super::power::{Interface, Power};
-use crate::runtime::{Fault, Runtime};
+use crate::runtime::{Fault, Protocol, Runtime};
 use crate::signing::controller::KeyRefused;
 use crate::signing::display::Screen;
 use crate::signing::keys::Key;
@@ -24,7 +24,7 @@ pub struct Card {
     face: Option<Box<dyn Face>>,
     in_field: bool,
     power: Power,
-    interface: Interface,
+    atr: Vec<u8>,
     watchers: Watchers,
 }
 
@@ -44,14 +44,10 @@ impl Card {
     /// A card around this chip, out of every field, with a face or without.
     #[must_use]
     pub fn new(runtime: Runtime, face: Option<Box<dyn Face>>) -> Self {
-        Self {
-            runtime,
-            face,
-            in_field: false,
-            power: Power::Off,
-            interface: Interface::Contact,
-            watchers: Watchers::default(),
-        }
+        let (atr, watchers) = (Vec::new(), Watchers::default());
+        let mut card = Self { runtime, face, in_field: false, power: Power::Off, atr, watchers };
+        card.set_interface(Interface::Contact);
+        card
     }
 
     /// The chip's operating system.
@@ -115,18 +111,23 @@ impl Card {
         self.start(&Event::Reset);
     }
 
-    /// The answer to reset, as readers of the card's interface give it.
+    /// The answer to reset, as readers of the card's interface give it. It tells of the card's limits.
     #[must_use]
     pub fn atr(&self) -> &[u8] {
-        match self.interface {
-            Interface::Contact => &ATR,
-            Interface::Contactless => &CONTACTLESS_ATR,
-        }
+        &self.atr
     }
 
-    /// Meets readers over another interface from now on. A new card is a contact card.
+    /// Meets readers over another interface from now on. A new card is a contact card. Without contacts its APDUs are
+    /// those of T=1 (ISO/IEC 14443-4), whatever the card's limits say.
     pub fn set_interface(&mut self, interface: Interface) {
-        self.interface = interface;
+        let limits = *self.runtime.limits();
+        let (way, protocol) = match (interface, limits.protocol) {
+            (Interface::Contact, Protocol::T0) => (Way::T0, Protocol::T0),
+            (Interface::Contact, Protocol::T1) => (Way::T1, Protocol::T1),
+            (Interface::Contactless, _) => (Way::Contactless, Protocol::T1),
+        };
+        self.runtime.speak(protocol);
+        self.atr = answer_to_reset(way, limits.takes_extended(protocol), limits.channels);
     }
 
     /// One command APDU, one response APDU: at least two bytes, whatever came in. Without power: 6F00.

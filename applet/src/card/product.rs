@@ -7,7 +7,7 @@ use super::error::{CardError, Owner};
 use super::facade::Card;
 use super::face::Face;
 use crate::nvm::{Image, Nvm};
-use crate::runtime::{Aid, Fault, Module, Options, Runtime};
+use crate::runtime::{Aid, Fault, Module, Runtime};
 
 /// A kind of card: the modules in its ROM, the instances that its manufacturer makes of them, and its face, if it has
 /// one. The signing card is one kind, an author's own another.
@@ -15,7 +15,6 @@ use crate::runtime::{Aid, Fault, Module, Options, Runtime};
 pub struct Product {
     rom: Vec<Module>,
     instances: Vec<NewInstance>,
-    options: Options,
     face: Option<MakeFace>,
 }
 
@@ -34,20 +33,13 @@ impl Product {
     /// A kind of card with these modules in its ROM, without instances or a face.
     #[must_use]
     pub fn new(rom: &[Module]) -> Self {
-        Self { rom: rom.to_vec(), instances: Vec::new(), options: Options::default(), face: None }
+        Self { rom: rom.to_vec(), instances: Vec::new(), face: None }
     }
 
     /// Every new card has an instance `name` of `module`, installed with these privileges and parameters.
     #[must_use]
     pub fn instance(mut self, module: Aid, name: Aid, privileges: [u8; 3], parameters: &[u8]) -> Self {
         self.instances.push(NewInstance { module, name, privileges, parameters: parameters.to_vec() });
-        self
-    }
-
-    /// Another build of the runtime than the usual one.
-    #[must_use]
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
         self
     }
 
@@ -63,7 +55,7 @@ impl Product {
     /// # Errors
     /// [`CardError`]; then the memory may hold a card that was not finished.
     pub fn make(&self, image: Box<dyn Image>, env: Environment) -> Result<Card, CardError> {
-        let mut runtime = Runtime::format(Nvm::format(image)?, &self.rom, env, self.options)?;
+        let mut runtime = Runtime::format(Nvm::format(image)?, &self.rom, env)?;
         for new in &self.instances {
             let made = runtime.install(&new.module, new.name, new.privileges, &new.parameters);
             made.map_err(CardError::Refused)?;
@@ -77,7 +69,7 @@ impl Product {
     /// [`CardError`]. [`CardError::Foreign`] for a card with instances of modules that this kind does not have: it is
     /// another program's, and is left as it was.
     pub fn open(&self, image: Box<dyn Image>, env: Environment) -> Result<Card, CardError> {
-        let runtime = match Runtime::open(Nvm::open(image)?, &self.rom, env, self.options) {
+        let runtime = match Runtime::open(Nvm::open(image)?, &self.rom, env) {
             // Even the registry is missing.
             Err(Fault::NoSuchObject(_)) => return Err(CardError::Unfinished),
             runtime => runtime?,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use onetap_apdu_spec::clock::SystemClock;
 
@@ -23,6 +23,9 @@ impl Millis {
 pub trait CardTime: Send {
     /// Reads the time; `None` if the battery was lost: then whatever is pending is void.
     fn now(&self) -> Option<Millis>;
+
+    /// The card works so long, and nothing else happens meanwhile.
+    fn pass(&self, time: Millis);
 }
 
 /// The machine's clock in milliseconds of Unix time, so that the card's time goes on while the process does not.
@@ -30,6 +33,11 @@ impl CardTime for SystemClock {
     fn now(&self) -> Option<Millis> {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         u64::try_from(elapsed.as_millis()).ok().map(Millis)
+    }
+
+    /// Waits.
+    fn pass(&self, time: Millis) {
+        std::thread::sleep(Duration::from_millis(time.0));
     }
 }
 
@@ -54,7 +62,9 @@ impl VirtualClock {
 
     /// Lets `millis` milliseconds pass.
     pub fn advance(&self, millis: u64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        let later = |now: u64| (now != LOST).then(|| now.saturating_add(millis));
+        // Without a battery there is no time that could pass.
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
     /// Takes the battery out: no time until [`VirtualClock::set`].
@@ -67,5 +77,10 @@ impl CardTime for VirtualClock {
     fn now(&self) -> Option<Millis> {
         let now = self.0.load(Ordering::SeqCst);
         (now != LOST).then_some(Millis(now))
+    }
+
+    /// Goes on.
+    fn pass(&self, time: Millis) {
+        self.advance(time.0);
     }
 }

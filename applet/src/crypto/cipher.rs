@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::key::{Aes, Key};
 use super::reason::Reason;
-use crate::runtime::{Context, Fault};
+use crate::runtime::{Context, Fault, Work};
 
 /// How blocks are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl Key<Aes> {
     /// [`Fault`].
     pub fn encrypt(&self, cx: &Context<'_>, mode: Mode, iv: &Block, data: &[u8]) -> Result<Vec<u8>, Fault> {
         let key = self.unbound(cx)?;
+        cx.worked(Work::Aes(data.len()));
         encrypted(key, mode, iv, data).map_err(|_| Reason::IllegalUse.into())
     }
 
@@ -51,6 +52,7 @@ impl Key<Aes> {
     /// [`Reason::UninitializedKey`], [`Fault`].
     pub fn decrypt(&self, cx: &Context<'_>, mode: Mode, iv: &Block, data: &[u8]) -> Result<Plain, Fault> {
         let key = self.unbound(cx)?;
+        cx.worked(Work::Aes(data.len()));
         decrypted(key, mode, iv, data).map_err(|_| Reason::IllegalUse.into())
     }
 
@@ -60,6 +62,7 @@ impl Key<Aes> {
     /// [`Reason::UninitializedKey`], [`Fault`].
     pub fn cmac(&self, cx: &Context<'_>, parts: &[&[u8]]) -> Result<Block, Fault> {
         let key = AesKey::try_from(&self.value(cx)?[..])?;
+        cx.worked(Work::Aes(parts.iter().map(|part| part.len()).sum()));
         Ok(default_provider().aes_cmac(&key, parts))
     }
 
@@ -84,6 +87,7 @@ impl Key<Aes> {
         data: &[u8],
     ) -> Result<Vec<u8>, Fault> {
         let key = self.gcm(cx)?;
+        cx.worked(Work::Aes(data.len()));
         let mut sealed = Vec::with_capacity(data.len() + TAG_LEN);
         sealed.extend_from_slice(data);
         let nonce = Nonce::assume_unique_for_key(*nonce);
@@ -104,6 +108,7 @@ impl Key<Aes> {
         sealed: &[u8],
     ) -> Result<Option<Plain>, Fault> {
         let key = self.gcm(cx)?;
+        cx.worked(Work::Aes(sealed.len()));
         let mut data = Zeroizing::new(sealed.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = key.open_in_place(nonce, Aad::from(aad), &mut data).map(|plain| plain.len());

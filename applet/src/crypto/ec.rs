@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::key::{EcPair, EcPublic, Key};
 use super::reason::Reason;
-use crate::runtime::{Context, Fault};
+use crate::runtime::{Context, Fault, Work};
 
 impl Key<EcPair> {
     /// The public key, an uncompressed point: 04, X, Y (`ECPublicKey.getW`).
@@ -24,6 +24,8 @@ impl Key<EcPair> {
     /// [`Reason::UninitializedKey`], [`Fault`].
     pub fn sign(&self, cx: &Context<'_>, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
         let pair = self.value(cx)?;
+        hashed(cx, parts);
+        cx.worked(Work::Curve);
         let signature = self.kind.0.sign(&pair, &self.kind.0.hash(parts));
         signature.map_err(|_| CryptoError::Provider.into())
     }
@@ -35,6 +37,7 @@ impl Key<EcPair> {
     pub fn sign_digest(&self, cx: &Context<'_>, digest: &[u8]) -> Result<Vec<u8>, Fault> {
         let pair = self.value(cx)?;
         let digest = self.kind.0.hashed(digest).ok_or(Reason::IllegalValue)?;
+        cx.worked(Work::Curve);
         self.kind.0.sign(&pair, &digest).map_err(|_| CryptoError::Provider.into())
     }
 
@@ -45,6 +48,7 @@ impl Key<EcPair> {
     /// [`Reason::IllegalValue`], if `peer` is no point of the curve; [`Reason::UninitializedKey`], [`Fault`].
     pub fn agree(&self, cx: &Context<'_>, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let pair = self.value(cx)?;
+        cx.worked(Work::Curve);
         Ok(self.kind.0.agree(&pair, peer).ok_or(Reason::IllegalValue)?)
     }
 }
@@ -56,6 +60,8 @@ impl Key<EcPublic> {
     /// [`Reason::UninitializedKey`], [`Fault`].
     pub fn verify(&self, cx: &Context<'_>, parts: &[&[u8]], signature: &[u8]) -> Result<bool, Fault> {
         let point = self.value(cx)?;
+        hashed(cx, parts);
+        cx.worked(Work::Curve);
         Ok(self.kind.0.verifies(&point, &self.kind.0.hash(parts), signature))
     }
 
@@ -66,6 +72,11 @@ impl Key<EcPublic> {
     pub fn verify_digest(&self, cx: &Context<'_>, digest: &[u8], signature: &[u8]) -> Result<bool, Fault> {
         let point = self.value(cx)?;
         let digest = self.kind.0.hashed(digest).ok_or(Reason::IllegalValue)?;
+        cx.worked(Work::Curve);
         Ok(self.kind.0.verifies(&point, &digest, signature))
     }
+}
+
+fn hashed(cx: &Context<'_>, parts: &[&[u8]]) {
+    cx.worked(Work::Hash(parts.iter().map(|part| part.len()).sum()));
 }

@@ -4,7 +4,7 @@ use aws_lc_rs::{digest, hmac};
 use subtle::ConstantTimeEq as _;
 
 use super::key::{Hmac, Key};
-use crate::runtime::{Context, Fault};
+use crate::runtime::{Context, Fault, Work};
 
 /// A hash function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl MessageDigest {
     }
 
     /// Takes the next part.
-    pub fn update(&mut self, _cx: &Context<'_>, part: &[u8]) {
+    pub fn update(&mut self, cx: &Context<'_>, part: &[u8]) {
+        cx.worked(Work::Hash(part.len()));
         self.0.update(part);
     }
 
@@ -85,6 +86,7 @@ impl Key<Hmac> {
     /// [`Reason::UninitializedKey`](super::Reason::UninitializedKey), [`Fault`].
     pub fn hmac(&self, cx: &Context<'_>, hash: Hash, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
         let mut mac = hmac::Context::with_key(&hmac::Key::new(hash.hmac(), &self.value(cx)?));
+        cx.worked(Work::Hash(parts.iter().map(|part| part.len()).sum()));
         parts.iter().for_each(|part| mac.update(part));
         Ok(mac.sign().as_ref().to_vec())
     }

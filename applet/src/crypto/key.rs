@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::curve::Curve;
 use super::reason::Reason;
-use crate::runtime::{Context, Fault, Field, Transient};
+use crate::runtime::{Context, Fault, Field, Transient, Work};
 
 /// A key's value: wiped when dropped.
 pub(super) type Secret = Zeroizing<Vec<u8>>;
@@ -230,6 +230,9 @@ impl<K: Kind> Key<K> {
     }
 
     fn store(&self, cx: &mut Context<'_>, value: Secret) -> Result<(), Fault> {
+        if K::TYPE == KeyType::EcPair {
+            cx.worked(Work::Curve);
+        }
         let stored = Stored { kind: K::TYPE, bits: self.bits(), value: Value(value) };
         match &self.place {
             Place::Persistent(field) => cx.set(field, &stored),

@@ -16,7 +16,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use super::tui::{self, TuiError};
 use super::vpcd::{self, DEFAULT_ADDR, Meeting, Notice, Stop, VpcdConfig, VpcdError};
 use crate::card::{Card, CardError, Environment, Interface, Product, SharedCard};
 use crate::nvm::{Cut, How, Image, ImageFile, ImageOptions, TearingImage};
+use crate::runtime::Limits;
 
 /// What was answered is on the disk.
 const DURABLE: ImageOptions = ImageOptions { durable: true };
@@ -76,6 +77,16 @@ struct Place {
     /// Image file of the card; made if there is none
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
+    /// What the card's chip has room and time for: none, real-card, t0, short, slow, apdu=N, commit=N, transient=N,
+    /// channels=N, endurance=N, with commas between them
+    #[arg(long, value_name = "LIMITS", default_value = "none")]
+    limits: Limits,
+}
+
+impl Place {
+    fn environment(&self) -> Environment {
+        Environment { limits: self.limits, ..Environment::default() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -186,12 +197,12 @@ fn run(
     match Line::try_parse_from(words)?.command {
         Command::Run(options) => in_reader(product, &options, out),
         Command::Send { at, commands } => {
-            let card = shared(open(product, &at.image)?);
+            let card = shared(open(product, &at)?);
             let contact = InProcess::connect(card);
             commands.iter().try_for_each(|command| say(out, &contact.transmit(&command.0)))
         }
         Command::Tear { at, write, how, commands } => {
-            tear(product, &at.image, Cut { at: write, how }, &commands, out)
+            tear(product, &at, Cut { at: write, how }, &commands, out)
         }
     }
 }
@@ -205,11 +216,11 @@ fn shared(card: Card) -> SharedCard {
 }
 
 /// The card in a file; a new one if there is no file.
-fn open(product: &Product, path: &Path) -> Result<Card, CardError> {
-    if path.exists() {
-        product.open(Box::new(ImageFile::open(path, DURABLE)?), Environment::default())
+fn open(product: &Product, at: &Place) -> Result<Card, CardError> {
+    if at.image.exists() {
+        product.open(Box::new(ImageFile::open(&at.image, DURABLE)?), at.environment())
     } else {
-        product.make(Box::new(ImageFile::create(path, DURABLE)?), Environment::default())
+        product.make(Box::new(ImageFile::create(&at.image, DURABLE)?), at.environment())
     }
 }
 
@@ -250,12 +261,12 @@ fn in_reader(product: &Product, options: &Run, out: &mut dyn io::Write) -> Resul
 
 /// The card of the image, or a copy of it to be rehearsed with.
 fn card_to_run(product: &Product, options: &Run) -> Result<(Card, Option<Rehearsal>), CardError> {
-    let image = &options.at.image;
-    let card = open(product, image)?;
+    let card = open(product, &options.at)?;
     let Some(seed) = options.rehearse else { return Ok((card, None)) };
     drop(card);
-    let product = product.clone();
-    let (copy, rehearsal) = Rehearsal::of(image, seed, move |image, env| product.open(image, env))?;
+    let (product, limits) = (product.clone(), options.at.limits);
+    let open = move |image, env| product.open(image, Environment { limits, ..env });
+    let (copy, rehearsal) = Rehearsal::of(&options.at.image, seed, open)?;
     Ok((copy, Some(rehearsal)))
 }
 
@@ -279,16 +290,16 @@ fn tell(notice: Notice) {
 /// Executes commands until the power is cut, then opens the card again.
 fn tear(
     product: &Product,
-    path: &Path,
+    at: &Place,
     cut: Cut,
     commands: &[Apdu],
     out: &mut dyn io::Write,
 ) -> Result<(), ProgramError> {
     // A new card is made whole.
-    drop(open(product, path)?);
-    let file = ImageFile::open(path, DURABLE).map_err(CardError::from)?;
+    drop(open(product, at)?);
+    let file = ImageFile::open(&at.image, DURABLE).map_err(CardError::from)?;
     let (image, switch) = TearingImage::new(file);
-    let card = shared(product.open(Box::new(image) as Box<dyn Image>, Environment::default())?);
+    let card = shared(product.open(Box::new(image) as Box<dyn Image>, at.environment())?);
     let contact = InProcess::connect(Arc::clone(&card));
     let before = switch.writes();
     switch.arm(cut);
@@ -301,7 +312,7 @@ fn tear(
     }
     let (writes, torn) = (switch.writes() - before, switch.torn());
     drop((contact, card));
-    let again = open(product, path)?;
+    let again = open(product, at)?;
     let what = match torn {
         true => format!("the power was cut at write {}, {}", cut.at, <&str>::from(cut.how)),
         false => format!("nothing was cut: all that was done took {writes} page writes"),

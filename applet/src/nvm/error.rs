@@ -50,6 +50,9 @@ pub enum NvmError {
     /// One commit changes more than [`COMMIT_CAPACITY`].
     #[error("one commit changes more than {COMMIT_CAPACITY} bytes of pages; commit in smaller steps")]
     BufferFull,
+    /// A page was written as often as it can be.
+    #[error("page {0} of the card's memory is worn out and takes no more writes")]
+    Worn(u16),
     /// The operating system refused.
     #[error("cannot {what} the card image {path}: {source}; check the disk and the permissions")]
     Io {

@@ -11,6 +11,7 @@
 //! | `plan` | which pages a commit writes |
 //! | `recovery` | opening an image after any kind of end |
 //! | `objects` | the objects in RAM |
+//! | `wear` | pages that can be written so often |
 //! | `tear` | cutting the power in the middle of a write |
 //!
 //! A commit is one write of a record, one sync, and then, not synced, the pages in place and zeros over
@@ -44,6 +45,7 @@ mod objects;
 mod plan;
 mod recovery;
 mod tear;
+mod wear;
 
 use std::fmt;
 
@@ -61,6 +63,7 @@ use layout::{SLOT_LEN, slot_at};
 use objects::Objects;
 use plan::{Pages, Plan, Resized};
 use recovery::Recovered;
+use wear::Wear;
 
 /// The card's non-volatile memory.
 pub struct Nvm {
@@ -76,6 +79,7 @@ pub struct Nvm {
     /// How many bytes are in the other slot and wait to be wiped.
     stale: usize,
     health: Health,
+    wear: Wear,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +134,19 @@ impl Nvm {
 
     fn new(image: Box<dyn Image>, Recovered { objects, pages, record }: Recovered) -> Self {
         let root = record.root();
-        let (next, stale, health) = (Record::new(), 0, Health::Sound);
-        Self { image, objects, pages, root, last: record, next, stale, health }
+        let (next, stale, health, wear) = (Record::new(), 0, Health::Sound, Wear::default());
+        Self { image, objects, pages, root, last: record, next, stale, health, wear }
+    }
+
+    /// From now on a page can be written so often, and then no more; without a number, for ever. The slots of the
+    /// journal do not wear.
+    pub fn wear_out_after(&mut self, writes: Option<u32>) {
+        self.wear = Wear::new(writes);
+    }
+
+    /// How many pages commits have changed since this was asked last.
+    pub fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.wear.written)
     }
 
     /// The content of an object; `None` if there is none of that name.
@@ -156,7 +171,7 @@ impl Nvm {
     ///
     /// # Errors
     /// After an error the memory reads as before. [`NvmError::Full`] and [`NvmError::BufferFull`] say that
-    /// the changes are too large. If the image fails and it is not known whether the changes count, this
+    /// the changes are too large, [`NvmError::Worn`] that a page of them is worn. If the image fails and it is not known whether the changes count, this
     /// and every later commit fails, until the image is opened again: with [`NvmError::Failed`] from the
     /// second on. [`NvmError::Torn`]: the power is gone, before or after the point where the changes count.
     pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), NvmError> {
@@ -169,6 +184,7 @@ impl Nvm {
         if self.next.is_empty() {
             return Ok(());
         }
+        self.wear.admit(&self.next).inspect_err(|_| self.next.clear())?;
         self.store_record()?;
         self.take_over(changes, resized);
         match self.finish() {
@@ -210,6 +226,7 @@ impl Nvm {
             }
         }
         self.pages.apply(&self.next);
+        self.wear.count(&self.next);
         self.root = self.next.root();
         self.stale = self.last.bytes().len();
         std::mem::swap(&mut self.last, &mut self.next);

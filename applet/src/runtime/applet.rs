@@ -14,7 +14,7 @@ use super::channels::Channels;
 use super::memory::{Memory, TransientMemory};
 use super::registry::Instance;
 use super::reply::Reply;
-use crate::card::Environment;
+use crate::card::{Environment, Meter};
 
 /// Most bytes that a command chain may carry, unless the applet allows fewer.
 pub const MAX_CHAIN: usize = u16::MAX as usize;
@@ -226,6 +226,7 @@ pub(super) struct System {
     pub(super) memory: Memory,
     pub(super) transient: TransientMemory,
     pub(super) env: Environment,
+    pub(super) meter: Meter,
     pub(super) channels: Channels,
     pub(super) modules: Vec<Module>,
     pub(super) life: CardLifeCycle,

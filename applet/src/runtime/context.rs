@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::applet::Context;
 use super::fault::Fault;
+use super::limits::Work;
 use super::manager::Manager;
 use super::memory::{Clear, Field, Transient, missing};
 use super::registry::Instance;
@@ -198,10 +199,16 @@ impl Context<'_> {
         Ok(self.system.env.keys.make(crypto, key)?)
     }
 
-    /// The card's battery-backed clock; `None` after the battery was lost.
+    /// The card's battery-backed clock; `None` after the battery was lost. What the applet has done so far in a command
+    /// takes its time at the end of it ([`Costs`](super::Costs)).
     #[must_use]
     pub fn now(&self) -> Option<Millis> {
         self.system.env.clock.now()
+    }
+
+    /// Something that takes time was done.
+    pub(crate) fn worked(&self, work: Work) {
+        self.system.meter.charge(work);
     }
 
     /// Logical channel, 0 … 19.

@@ -11,10 +11,10 @@ use super::applet::{Applet, Context, MAX_CHAIN, Module, System};
 use super::chain::{Chain, Head};
 use super::channels::BASIC;
 use super::fault::Fault;
+use super::limits::Limits;
 use super::outgoing::{Outgoing, Protocol, is_extended};
 use super::own::{Own, own_command};
 use super::registry::Instance;
-use super::system::Options;
 use crate::card::Environment;
 use crate::nvm::Nvm;
 
@@ -31,9 +31,9 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Fault::Nvm`].
-    pub fn format(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
-        let system = System::format(nvm, modules, env, options)?;
-        Ok(Self::with_system(system, options))
+    pub fn format(nvm: Nvm, modules: &[Module], env: Environment) -> Result<Self, Fault> {
+        let system = System::format(nvm, modules, env)?;
+        Ok(Self::with_system(system))
     }
 
     /// The card that the memory holds. An applet whose module is not among `modules`, or that cannot be
@@ -41,14 +41,14 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Fault`], if the registry cannot be read.
-    pub fn open(nvm: Nvm, modules: &[Module], env: Environment, options: Options) -> Result<Self, Fault> {
-        let system = System::open(nvm, modules, env, options)?;
-        Ok(Self::with_system(system, options))
+    pub fn open(nvm: Nvm, modules: &[Module], env: Environment) -> Result<Self, Fault> {
+        let system = System::open(nvm, modules, env)?;
+        Ok(Self::with_system(system))
     }
 
-    fn with_system(system: System, options: Options) -> Self {
-        let mut runtime =
-            Self { system, out: Outgoing::default(), chain: Chain::default(), protocol: options.protocol };
+    fn with_system(system: System) -> Self {
+        let protocol = system.env.limits.protocol;
+        let mut runtime = Self { system, out: Outgoing::default(), chain: Chain::default(), protocol };
         runtime.reset();
         runtime
     }
@@ -90,6 +90,17 @@ impl Runtime {
             Ok(applet.downcast_mut::<A>().map(|applet| work(applet, cx)))
         });
         result.ok().flatten()
+    }
+
+    /// What the card's chip has room and time for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.system.env.limits
+    }
+
+    /// Speaks another protocol from now on.
+    pub(crate) fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
     }
 
     /// True if there is such an instance, and neither it nor the card is locked.
@@ -135,8 +146,7 @@ impl Runtime {
     #[inline]
     fn respond(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> StatusWord {
         let parsed = CommandApdu::parse(bytes);
-        let fits = |apdu: &CommandApdu<'_>| self.protocol == Protocol::T1 || !is_extended(bytes, apdu);
-        let Some(apdu) = parsed.ok().filter(fits) else {
+        let Some(apdu) = parsed.ok().filter(|apdu| self.takes(bytes, apdu)) else {
             self.forget();
             return StatusWord::WRONG_LENGTH;
         };
@@ -152,6 +162,13 @@ impl Runtime {
             }
         };
         if sw == StatusWord::INTERNAL { sw } else { self.out.give(&apdu, self.protocol, out) }
+    }
+
+    /// True if the card can take a command of this form and length.
+    #[inline]
+    fn takes(&self, bytes: &[u8], apdu: &CommandApdu<'_>) -> bool {
+        let limits = &self.system.env.limits;
+        bytes.len() <= limits.apdu && (limits.takes_extended(self.protocol) || !is_extended(bytes, apdu))
     }
 
     fn forget(&mut self) {

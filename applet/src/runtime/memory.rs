@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::fault::Fault;
+use super::limits::Limits;
 use crate::nvm::{COMMIT_CAPACITY, Nvm, ObjectId, PAGE_LEN, PAGE_PAYLOAD};
 
 /// A persistent object of type `T`: survives reset, tear and the end of the process. Written at once, or
@@ -92,6 +93,8 @@ pub(super) struct Memory {
     spoilt: bool,
     /// Where values are encoded.
     scratch: Bytes,
+    /// Bytes of the commit buffer.
+    buffer: usize,
 }
 
 /// Largest object in bytes: it has to fit the commit buffer.
@@ -100,9 +103,10 @@ const OBJECT_MAX: usize = COMMIT_CAPACITY / PAGE_LEN * PAGE_PAYLOAD;
 const ERASED: usize = 2;
 
 impl Memory {
-    pub(super) fn new(nvm: Nvm) -> Self {
-        let scratch = Zeroizing::new(vec![0; OBJECT_MAX]);
-        Self { nvm, staged: None, held: false, lent: false, spoilt: false, scratch }
+    pub(super) fn new(mut nvm: Nvm, limits: &Limits) -> Self {
+        nvm.wear_out_after(limits.endurance);
+        let (scratch, buffer) = (Zeroizing::new(vec![0; OBJECT_MAX]), limits.commit.min(COMMIT_CAPACITY));
+        Self { nvm, staged: None, held: false, lent: false, spoilt: false, scratch, buffer }
     }
 
     pub(super) fn read(&self, id: ObjectId) -> Option<&[u8]> {
@@ -121,8 +125,8 @@ impl Memory {
     pub(super) fn set<T: Serialize>(&mut self, id: ObjectId, value: &T) -> Result<(), Fault> {
         let bytes = encode(&mut self.scratch, value).ok_or(Fault::BufferFull)?;
         let set = match &mut self.staged {
-            Some(staged) => stage(staged, &self.nvm, id, Some(bytes)),
-            None => self.nvm.commit(&[(id, Some(bytes))]).map_err(Fault::from),
+            Some(staged) => stage(staged, &self.nvm, self.buffer, id, Some(bytes)),
+            None => write(&mut self.nvm, self.buffer, id, bytes),
         };
         bytes.zeroize();
         set
@@ -135,7 +139,7 @@ impl Memory {
             return self.set(id, value);
         }
         let bytes = encode(&mut self.scratch, value).ok_or(Fault::BufferFull)?;
-        let set = self.nvm.commit(&[(id, Some(bytes))]);
+        let set = write(&mut self.nvm, self.buffer, id, bytes);
         bytes.zeroize();
         set?;
         if let Some(staged) = &mut self.staged {
@@ -146,7 +150,7 @@ impl Memory {
 
     pub(super) fn remove(&mut self, id: ObjectId) -> Result<(), Fault> {
         match &mut self.staged {
-            Some(staged) => stage(staged, &self.nvm, id, None),
+            Some(staged) => stage(staged, &self.nvm, self.buffer, id, None),
             None if self.nvm.read(id).is_some() => Ok(self.nvm.commit(&[(id, None)])?),
             None => Ok(()),
         }
@@ -229,11 +233,16 @@ impl Memory {
 
     /// Bytes of the commit buffer that are not taken.
     pub(super) fn commit_capacity(&self) -> usize {
-        COMMIT_CAPACITY.saturating_sub(self.staged.as_ref().map_or(0, |staged| cost(staged, &self.nvm)))
+        self.buffer.saturating_sub(self.staged.as_ref().map_or(0, |staged| cost(staged, &self.nvm)))
     }
 
     pub(super) fn free(&self) -> usize {
         self.nvm.free()
+    }
+
+    /// How many pages were written since this was asked last.
+    pub(super) fn take_written(&mut self) -> u64 {
+        self.nvm.take_written()
     }
 }
 
@@ -246,6 +255,7 @@ fn encode<'a, T: Serialize>(scratch: &'a mut Bytes, value: &T) -> Option<&'a mut
 fn stage(
     staged: &mut Vec<(ObjectId, Option<Bytes>)>,
     nvm: &Nvm,
+    buffer: usize,
     id: ObjectId,
     bytes: Option<&[u8]>,
 ) -> Result<(), Fault> {
@@ -257,7 +267,7 @@ fn stage(
             None
         }
     };
-    if cost(staged, nvm) <= COMMIT_CAPACITY {
+    if cost(staged, nvm) <= buffer {
         return Ok(());
     }
     match before {
@@ -269,9 +279,20 @@ fn stage(
     Err(Fault::BufferFull)
 }
 
+/// One write by itself, which the commit buffer has to hold, too.
+fn write(nvm: &mut Nvm, buffer: usize, id: ObjectId, bytes: &[u8]) -> Result<(), Fault> {
+    if pages(bytes) * PAGE_LEN > buffer {
+        return Err(Fault::BufferFull);
+    }
+    Ok(nvm.commit(&[(id, Some(bytes))])?)
+}
+
+fn pages(bytes: &[u8]) -> usize {
+    bytes.len().div_ceil(PAGE_PAYLOAD).max(1)
+}
+
 /// What the commit buffer holds for these changes, at most: whole pages, and a note for each that goes.
 fn cost(staged: &[(ObjectId, Option<Bytes>)], nvm: &Nvm) -> usize {
-    let pages = |bytes: &[u8]| bytes.len().div_ceil(PAGE_PAYLOAD).max(1);
     let written: usize =
         staged.iter().flat_map(|(_, bytes)| bytes).map(|bytes| pages(bytes) * PAGE_LEN).sum();
     let erased: usize =

@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use super::applet::{Applet, Context, Module, Slot, System, Traits};
 use super::channels::Channels;
 use super::fault::Fault;
+use super::limits::Work;
 use super::memory::{Memory, TransientMemory};
-use super::outgoing::Protocol;
 use super::registry::{Instance, Occurrence, SELECTABLE};
 use super::reply::Reply;
-use crate::card::Environment;
+use crate::card::{Environment, Meter, Millis};
 use crate::nvm::{Nvm, ObjectId};
 
 /// The runtime itself as an owner of objects.
@@ -24,23 +24,6 @@ pub(super) const CARD_STATE: ObjectId = ObjectId { owner: RUNTIME, number: 1 };
 const HEIRLOOMS: ObjectId = ObjectId { owner: RUNTIME, number: 2 };
 /// Most instances that a card may have.
 const MAX_INSTANCES: u8 = 64;
-
-/// How a runtime is built.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Logical channels, 1 … 20, the basic one included.
-    pub channels: u8,
-    /// What the reader speaks.
-    pub protocol: Protocol,
-    /// Bytes of transient memory for all applets together.
-    pub transient: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { channels: 4, protocol: Protocol::T1, transient: 8 * 1024 }
-    }
-}
 
 /// Stands for a module that is not in this program.
 fn absent(aid: Aid) -> Module {
@@ -53,18 +36,14 @@ pub(super) fn slot_of(owner: u8) -> usize {
 }
 
 impl System {
-    fn empty(
-        memory: Memory,
-        modules: &[Module],
-        env: Environment,
-        options: Options,
-        life: CardLifeCycle,
-    ) -> Self {
+    fn empty(memory: Memory, modules: &[Module], env: Environment, life: CardLifeCycle) -> Self {
+        let meter = Meter::new(env.limits.costs);
         Self {
             memory,
-            transient: TransientMemory::new(options.transient),
-            env,
-            channels: Channels::new(options.channels),
+            transient: TransientMemory::new(env.limits.transient),
+            channels: Channels::new(env.limits.channels),
+            env: Environment { crypto: meter.provider(env.crypto), ..env },
+            meter,
             modules: modules.to_vec(),
             life,
             slots: Vec::new(),
@@ -72,13 +51,9 @@ impl System {
     }
 
     /// A card without instances.
-    pub(super) fn format(
-        nvm: Nvm,
-        modules: &[Module],
-        env: Environment,
-        options: Options,
-    ) -> Result<Self, Fault> {
-        let mut system = Self::empty(Memory::new(nvm), modules, env, options, CardLifeCycle::OpReady);
+    pub(super) fn format(nvm: Nvm, modules: &[Module], env: Environment) -> Result<Self, Fault> {
+        let memory = Memory::new(nvm, &env.limits);
+        let mut system = Self::empty(memory, modules, env, CardLifeCycle::OpReady);
         system.memory.begin()?;
         system.memory.set(CARD_STATE, &system.life)?;
         system.write_registry()?;
@@ -87,16 +62,11 @@ impl System {
     }
 
     /// The card that the memory holds. An applet that cannot be loaded is there, but cannot be selected.
-    pub(super) fn open(
-        nvm: Nvm,
-        modules: &[Module],
-        env: Environment,
-        options: Options,
-    ) -> Result<Self, Fault> {
-        let memory = Memory::new(nvm);
+    pub(super) fn open(nvm: Nvm, modules: &[Module], env: Environment) -> Result<Self, Fault> {
+        let memory = Memory::new(nvm, &env.limits);
         let life = memory.get(CARD_STATE)?.ok_or(Fault::NoSuchObject(CARD_STATE.number))?;
         let registry: Vec<Instance> = memory.get(REGISTRY)?.ok_or(Fault::NoSuchObject(REGISTRY.number))?;
-        let mut system = Self::empty(memory, modules, env, options, life);
+        let mut system = Self::empty(memory, modules, env, life);
         for instance in registry {
             if !(1..=MAX_INSTANCES).contains(&instance.owner) {
                 return Err(Fault::NoSuchObject(REGISTRY.number));
@@ -221,20 +191,32 @@ impl System {
         let mut cx = Context { system: self, owner, channel, client: None };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut *applet, &mut cx)));
         self.abort_own(outcome.is_err());
-        let slot = self.slot_mut(at);
+        self.settle();
+        if let Some(slot) = self.slot_mut(at) {
+            slot.running = false;
+        }
         match outcome {
             Ok(result) => {
-                if let Some(slot) = slot {
-                    (slot.applet, slot.running) = (Some(applet), false);
+                if let Some(slot) = self.slot_mut(at) {
+                    slot.applet = Some(applet);
                 }
                 result
             }
             Err(_) => {
-                if let Some(slot) = slot {
-                    slot.running = false;
-                }
                 self.load(at);
                 Err(StatusWord::INTERNAL)
+            }
+        }
+    }
+
+    /// Lets the clock go on by what was done since.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if !self.meter.is_idle() {
+            self.meter.charge(Work::Pages(self.memory.take_written()));
+            let worked = self.meter.take();
+            if worked > Millis(0) {
+                self.env.clock.pass(worked);
             }
         }
     }
@@ -246,6 +228,7 @@ impl System {
         let mut cx = Context { system: self, owner, channel: super::channels::BASIC, client: None };
         let applet = catch_unwind(AssertUnwindSafe(|| load(&mut cx)));
         self.abort_own(applet.is_err());
+        self.settle();
         if let Some(slot) = self.slot_mut(at) {
             slot.applet = applet.ok().and_then(Result::ok);
         }
@@ -276,6 +259,7 @@ impl System {
             self.register(instance, module, applet)
         });
         self.memory.abort();
+        self.settle();
         if made.is_err() {
             self.transient.uninstalled(owner);
         }
@@ -337,6 +321,7 @@ impl System {
             self.memory.commit()
         });
         self.memory.abort();
+        self.settle();
         if let Err(why) = gone {
             self.place(at, slot);
             return Err(why.into());

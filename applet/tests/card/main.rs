@@ -7,6 +7,7 @@ mod confirming;
 mod faults;
 mod grid;
 mod image;
+mod limits;
 mod products;
 mod profiles;
 mod properties;

@@ -4,7 +4,7 @@ use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Environment;
 use onetap_applet::nvm::{MemoryImage, Nvm, TearSwitch, TearingImage};
-use onetap_applet::runtime::{Aid, Applet, Context, Fault, Module, Options, Reply, Runtime};
+use onetap_applet::runtime::{Aid, Applet, Context, Fault, Module, Reply, Runtime};
 
 /// Does what the test does.
 pub(crate) struct Keeper;
@@ -45,8 +45,7 @@ impl Rig {
         let image = MemoryImage::default();
         let (torn, switch) = TearingImage::new(image.clone());
         let nvm = Nvm::format(Box::new(torn)).unwrap();
-        let mut card =
-            Runtime::format(nvm, &[Module::new::<Keeper>(MODULE)], env, Options::default()).unwrap();
+        let mut card = Runtime::format(nvm, &[Module::new::<Keeper>(MODULE)], env).unwrap();
         for n in [1, 2] {
             card.install(&MODULE, name(n), [0; 3], &[]).unwrap();
         }
@@ -57,7 +56,7 @@ impl Rig {
     pub(crate) fn open(image: &MemoryImage) -> Self {
         let (torn, switch) = TearingImage::new(image.clone());
         let (nvm, env) = (Nvm::open(Box::new(torn)).unwrap(), Environment::default());
-        let card = Runtime::open(nvm, &[Module::new::<Keeper>(MODULE)], env, Options::default()).unwrap();
+        let card = Runtime::open(nvm, &[Module::new::<Keeper>(MODULE)], env).unwrap();
         Self { card, image: image.clone(), switch }
     }
 

@@ -12,7 +12,7 @@ use onetap_applet::Environment;
 use onetap_applet::applets::{Echo, Purse};
 use onetap_applet::gp;
 use onetap_applet::nvm::{MemoryImage, Nvm};
-use onetap_applet::runtime::{Module, Options, Runtime};
+use onetap_applet::runtime::{Module, Runtime};
 
 use crate::rig::{Counting, Failed, hex_bytes, refusal};
 
@@ -27,7 +27,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let nvm = Nvm::format(Box::new(MemoryImage::default())).unwrap();
-        let mut runtime = Runtime::format(nvm, &rom(), Environment::default(), Options::default()).unwrap();
+        let mut runtime = Runtime::format(nvm, &rom(), Environment::default()).unwrap();
         runtime.install(&gp::NAME, gp::NAME, gp::privileges(), &[]).unwrap();
         Self { runtime }
     }

@@ -5,7 +5,7 @@ use onetap_applet::Environment;
 use onetap_applet::applets::Echo;
 use onetap_applet::crypto::{Aes, Curve, EcPair, Generated, Hash, Hmac, Key, Mode};
 use onetap_applet::nvm::{MemoryImage, Nvm};
-use onetap_applet::runtime::{Context, Options, Runtime};
+use onetap_applet::runtime::{Context, Runtime};
 
 use crate::scan::{MASK, alone, found};
 
@@ -35,7 +35,7 @@ fn a_key_that_was_cleared_is_nowhere_in_memory() {
     let _alone = alone();
     let nvm = Nvm::format(Box::new(MemoryImage::default())).unwrap();
     let (rom, env) = ([Echo::module()], Environment::default());
-    let mut card = Runtime::format(nvm, &rom, env, Options::default()).unwrap();
+    let mut card = Runtime::format(nvm, &rom, env).unwrap();
     card.install(&Echo::name(), Echo::name(), [0; 3], &[]).unwrap();
     let mut within = |work: fn(&mut Context<'_>) -> [Vec<u8>; 4]| {
         card.with(&Echo::name(), |_: &mut Echo, cx| work(cx)).unwrap()

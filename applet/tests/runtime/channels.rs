@@ -1,7 +1,7 @@
 //! Logical channels (ISO/IEC 7816-4 §5.4.1, §11.1.2).
 
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_applet::runtime::{DEFAULT_SELECTED, Options};
+use onetap_applet::runtime::{DEFAULT_SELECTED, Limits};
 
 use crate::probe::{Probe, calls};
 use crate::rig::{Rig, TWENTY_CHANNELS, aid, name, on};
@@ -25,7 +25,7 @@ fn a_card_has_four_and_gives_them_in_order() {
 
 #[test]
 fn with_the_option_it_has_twenty_in_both_codings_of_the_class_byte() {
-    let mut rig = Rig::with_options(TWENTY_CHANNELS);
+    let mut rig = Rig::with_limits(TWENTY_CHANNELS);
     for channel in 1..20 {
         assert_eq!(rig.open_channel(0), channel);
         rig.install(Probe::PLAIN, 100 + channel);
@@ -139,7 +139,7 @@ fn a_channel_whose_inherited_applet_refuses_is_not_opened() {
 
 #[test]
 fn a_channel_opened_from_the_basic_one_starts_with_the_default_applet() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Probe::MULTI, aid(4), [DEFAULT_SELECTED, 0, 0], &[]).unwrap();
     rig.install(Probe::PLAIN, 1);
     rig.select(0, &name(1));
@@ -149,7 +149,7 @@ fn a_channel_opened_from_the_basic_one_starts_with_the_default_applet() {
 
 #[test]
 fn a_default_applet_in_use_elsewhere_leaves_the_new_channel_empty() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Probe::PLAIN, aid(4), [DEFAULT_SELECTED, 0, 0], &[]).unwrap();
     rig.card.reset();
     assert_eq!(rig.selected(0), Some(4));

@@ -1,14 +1,14 @@
 //! Deleting an instance.
 
 use onetap_applet::nvm::{Cut, How};
-use onetap_applet::runtime::{Options, SECURITY_DOMAIN};
+use onetap_applet::runtime::{Limits, SECURITY_DOMAIN};
 
 use crate::probe::{BYTES, DELETE, NUMBER, OTHER, Probe, UNTIL_RESET, calls};
 use crate::rig::{Rig, aid, name};
 
 /// Domain 1, selected, and probe 2 with data.
 fn rig() -> Rig {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Probe::PLAIN, aid(1), [SECURITY_DOMAIN, 0, 0], &[]).unwrap();
     rig.install(Probe::PLAIN, 2);
     rig.within(2, |cx| {

@@ -3,7 +3,7 @@
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Environment;
 use onetap_applet::nvm::{Cut, How, Nvm, ObjectId};
-use onetap_applet::runtime::{Fault, Options, Runtime};
+use onetap_applet::runtime::{Fault, Runtime};
 
 use crate::probe::{BYTES, LOAD, NUMBER, PANIC, Probe, REFUSE, calls, modules};
 use crate::rig::{Rig, aid, name};
@@ -110,7 +110,7 @@ fn attack_a_registry_with_owners_that_there_are_not() {
         *bytes.last_mut().unwrap() = owner;
         nvm.commit(&[(registry, Some(&bytes))]).unwrap();
         let nvm = Nvm::open(Box::new(image)).unwrap();
-        let opened = Runtime::open(nvm, &modules(), Environment::default(), Options::default());
+        let opened = Runtime::open(nvm, &modules(), Environment::default());
         assert!(matches!(opened.map(drop), Err(Fault::NoSuchObject(0))), "{owner}");
     }
 }

@@ -1,6 +1,6 @@
 //! Installation: all or nothing.
 
-use onetap_applet::runtime::{Field, Options};
+use onetap_applet::runtime::{Field, Limits};
 
 use crate::probe::{BYTES, NUMBER, OTHER, Probe, UNTIL_RESET};
 use crate::rig::{Rig, aid, name};
@@ -33,7 +33,7 @@ fn an_install_that_fails_after_registering_leaves_nothing() {
         (b"writes now", "6A80"),
         (b"fills the buffer", "6F00"),
     ] {
-        let mut rig = Rig::empty(Options::default());
+        let mut rig = Rig::empty(Limits::default());
         let before = rig.image.bytes();
         let refused = rig.card.install(&Probe::PLAIN, aid(1), [0; 3], how).unwrap_err();
         assert_eq!(refused.to_string(), expected, "{}", String::from_utf8_lossy(how));
@@ -46,7 +46,7 @@ fn an_install_that_fails_after_registering_leaves_nothing() {
 #[test]
 fn an_install_cannot_end_the_transaction_that_it_runs_in() {
     for how in [&b"ignores a refused commit"[..], b"ignores a refused abort"] {
-        let mut rig = Rig::empty(Options::default());
+        let mut rig = Rig::empty(Limits::default());
         rig.card.install(&Probe::PLAIN, aid(1), [0; 3], how).unwrap();
         let mut rig = rig.restart();
         assert_eq!(rig.within(1, |cx| cx.get(&NUMBER).unwrap()), 7);
@@ -56,7 +56,7 @@ fn an_install_cannot_end_the_transaction_that_it_runs_in() {
 #[test]
 fn an_install_that_is_torn_leaves_nothing_or_all() {
     let writes = {
-        let mut rig = Rig::empty(Options::default());
+        let mut rig = Rig::empty(Limits::default());
         let before = rig.switch.writes();
         rig.card.install(&Probe::PLAIN, aid(1), [0; 3], b"stores").unwrap();
         rig.switch.writes() - before
@@ -64,7 +64,7 @@ fn an_install_that_is_torn_leaves_nothing_or_all() {
     let mut seen = [0; 2];
     for at in 0..writes {
         for how in onetap_applet::nvm::How::ALL {
-            let mut rig = Rig::empty(Options::default());
+            let mut rig = Rig::empty(Limits::default());
             rig.switch.arm(onetap_applet::nvm::Cut { at, how });
             let _ = rig.card.install(&Probe::PLAIN, aid(1), [0; 3], b"stores");
             assert!(rig.switch.torn());
@@ -91,7 +91,7 @@ fn a_name_is_taken_once_and_a_module_must_exist() {
 
 #[test]
 fn a_card_takes_64_instances_and_no_more() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     for n in 1..=64 {
         rig.install(Probe::PLAIN, n);
     }
@@ -102,7 +102,7 @@ fn a_card_takes_64_instances_and_no_more() {
 
 #[test]
 fn an_instance_whose_module_is_not_in_this_program_stays_on_the_card() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.install(Probe::PLAIN, 1);
     rig.install(Probe::MULTI, 2);
     rig.within(2, |cx| cx.set(&NUMBER, &2).unwrap());
@@ -110,7 +110,7 @@ fn an_instance_whose_module_is_not_in_this_program_stays_on_the_card() {
     let nvm = onetap_applet::nvm::Nvm::open(Box::new(rig.image.clone())).unwrap();
     let known = [onetap_applet::runtime::Module::new::<Probe>(Probe::PLAIN)];
     let env = onetap_applet::Environment::default();
-    let mut poorer = onetap_applet::runtime::Runtime::open(nvm, &known, env, Options::default()).unwrap();
+    let mut poorer = onetap_applet::runtime::Runtime::open(nvm, &known, env).unwrap();
     assert_eq!(poorer.instances().count(), 2);
     assert!(poorer.with(&aid(2), |_: &mut Probe, _| ()).is_none(), "it cannot run");
     poorer.install(&Probe::PLAIN, aid(3), [0; 3], &[]).unwrap();

@@ -1,6 +1,6 @@
 //! Cases 1 to 4, short and extended, and responses longer than asked for (ISO/IEC 7816-4 §5.1, §11.7.1).
 
-use onetap_applet::runtime::Options;
+use onetap_applet::runtime::Limits;
 
 use crate::probe::{Probe, pattern};
 use crate::rig::{Rig, name};
@@ -188,7 +188,7 @@ fn class_bytes_that_are_reserved_or_announce_secure_messaging_are_refused() {
 
 #[test]
 fn an_applet_that_does_secure_messaging_sees_it_in_one_coding() {
-    let mut rig = Rig::empty(Options { channels: 20, ..Options::default() });
+    let mut rig = Rig::empty(Limits { channels: 20, ..Limits::default() });
     rig.install(Probe::SECURE, 1);
     for channel in [0, 4] {
         if channel == 4 {

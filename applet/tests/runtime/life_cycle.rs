@@ -2,7 +2,7 @@
 
 use onetap_applet::nvm::{Cut, How};
 use onetap_applet::runtime::{
-    Context, DEFAULT_SELECTED, LOCKED, Options, PERSONALISED, SECURITY_DOMAIN, SELECTABLE,
+    Context, DEFAULT_SELECTED, LOCKED, Limits, PERSONALISED, SECURITY_DOMAIN, SELECTABLE,
 };
 
 use crate::probe::{CARD_LOCK, CARD_SECURE, CARD_TERMINATE, NUMBER, Probe, SET_STATE};
@@ -10,7 +10,7 @@ use crate::rig::{FAMILY, Rig, aid, name, on};
 
 /// Domain 1, selected; probe 2 is the default applet.
 fn rig() -> Rig {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Probe::PLAIN, aid(1), [SECURITY_DOMAIN, 0, 0], &[]).unwrap();
     rig.card.install(&Probe::PLAIN, aid(2), [DEFAULT_SELECTED, 0, 0], &[]).unwrap();
     assert_eq!(rig.select(0, &name(1)), "9000");

@@ -13,6 +13,7 @@
 //! | panics and errors | `faults` |
 //! | firewall | `firewall`, and what does not compile at `Context` |
 //! | interfaces that applets share | `sharing` |
+//! | what a chip has room and time for | `limits` |
 //! | life cycles | `life_cycle` |
 //! | any sequence of commands | `model`: as a small model says; `random`: bytes of any kind |
 //! | the example applets | `purse` |
@@ -27,6 +28,7 @@ mod firewall;
 mod install;
 mod lengths;
 mod life_cycle;
+mod limits;
 mod model;
 mod pin;
 mod probe;

@@ -2,7 +2,7 @@
 //! random sequences that compare the real one with it.
 
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_applet::runtime::Options;
+use onetap_applet::runtime::Limits;
 use proptest::prelude::*;
 
 use crate::probe::{Probe, pattern};
@@ -208,7 +208,7 @@ proptest! {
 
     #[test]
     fn the_card_does_as_the_model(ops in proptest::collection::vec(op(), 1..50)) {
-        let mut rig = Rig::empty(Options::default());
+        let mut rig = Rig::empty(Limits::default());
         for n in 1..=APPLETS {
             rig.install(if n < FIRST_MULTI { Probe::PLAIN } else { Probe::MULTI }, n);
         }

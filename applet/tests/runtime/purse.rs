@@ -2,7 +2,7 @@
 
 use onetap_applet::applets::{Echo, Purse};
 use onetap_applet::nvm::{Cut, How};
-use onetap_applet::runtime::Options;
+use onetap_applet::runtime::Limits;
 
 use crate::probe::pattern;
 use crate::rig::{Answer, Rig};
@@ -10,7 +10,7 @@ use crate::rig::{Answer, Rig};
 const PIN: &[u8] = b"2468";
 
 fn rig() -> Rig {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Purse::name(), Purse::name(), [0; 3], PIN).unwrap();
     rig.select(0, Purse::name().as_bytes());
     rig
@@ -78,7 +78,7 @@ fn a_purse_refuses_what_it_does_not_know() {
     assert_eq!(rig.send([0x80, 0x51, 0, 0], &[], Some(8)).sw, "6D00");
     assert_eq!(rig.send([0x80, 0x30, 0, 0], &[1, 2, 3], None).sw, "6700");
     for pin in [&b"123"[..], b"1234567890123"] {
-        let mut empty = Rig::empty(Options::default());
+        let mut empty = Rig::empty(Limits::default());
         let refused = empty.card.install(&Purse::name(), Purse::name(), [0; 3], pin).unwrap_err();
         assert_eq!(refused.to_string(), "6A80");
         assert!(empty.names().is_empty());
@@ -154,7 +154,7 @@ fn a_purse_torn_at_every_write_of_a_wrong_pin_gives_no_try_back() {
 
 #[test]
 fn an_echo_says_what_it_hears_on_every_channel() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Echo::name(), Echo::name(), [0; 3], &[]).unwrap();
     for _ in 1..4 {
         rig.open_channel(0);

@@ -1,14 +1,14 @@
 //! Any bytes, on any channel, in any order.
 
-use onetap_applet::runtime::{DEFAULT_SELECTED, MAX_REPLY, Options, Protocol};
+use onetap_applet::runtime::{DEFAULT_SELECTED, Limits, MAX_REPLY, Protocol};
 use proptest::prelude::*;
 
 use crate::probe::Probe;
 use crate::rig::{Rig, aid, name};
 
 /// One of each kind of applet, the default one among them.
-fn rig(options: Options) -> Rig {
-    let mut rig = Rig::empty(options);
+fn rig(limits: Limits) -> Rig {
+    let mut rig = Rig::empty(limits);
     for (n, module) in (1..).zip([Probe::PLAIN, Probe::MULTI, Probe::OWN_TRANSPORT, Probe::SECURE]) {
         let privileges = if n == 2 { [DEFAULT_SELECTED, 0, 0] } else { [0; 3] };
         rig.card.install(&module, aid(n), privileges, &[]).unwrap();
@@ -61,7 +61,7 @@ proptest! {
     ) {
         let channels = if twenty { 20 } else { 4 };
         let protocol = if t0 { Protocol::T0 } else { Protocol::T1 };
-        let mut rig = rig(Options { channels, protocol, ..Options::default() });
+        let mut rig = rig(Limits { channels, protocol, ..Limits::default() });
         let mut out = Vec::new();
         for apdu in &sequence {
             rig.card.transmit(apdu, &mut out);

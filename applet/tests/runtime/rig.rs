@@ -5,7 +5,7 @@ use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Environment;
 use onetap_applet::nvm::{MemoryImage, Nvm, TearSwitch, TearingImage};
-use onetap_applet::runtime::{Aid, Context, Options, Protocol, Runtime};
+use onetap_applet::runtime::{Aid, Context, Limits, Protocol, Runtime};
 
 use crate::probe::{Probe, modules};
 
@@ -21,30 +21,35 @@ pub(crate) struct Rig {
     pub(crate) card: Runtime,
     pub(crate) image: MemoryImage,
     pub(crate) switch: TearSwitch,
-    options: Options,
+    limits: Limits,
 }
 
-pub(crate) const T0: Options = Options { channels: 4, protocol: Protocol::T0, transient: 8 * 1024 };
-pub(crate) const TWENTY_CHANNELS: Options =
-    Options { channels: 20, protocol: Protocol::T1, transient: 8 * 1024 };
+pub(crate) const T0: Limits = Limits { protocol: Protocol::T0, ..Limits::NONE };
+pub(crate) const TWENTY_CHANNELS: Limits = Limits { channels: 20, ..Limits::NONE };
 
 impl Rig {
     /// A card without applets.
-    pub(crate) fn empty(options: Options) -> Self {
+    pub(crate) fn empty(limits: Limits) -> Self {
+        Self::with_environment(Environment { limits, ..Environment::default() })
+    }
+
+    /// A card without applets in this environment; in another one when it is opened again, but for its limits.
+    pub(crate) fn with_environment(env: Environment) -> Self {
+        let limits = env.limits;
         let image = MemoryImage::default();
         let (torn, switch) = TearingImage::new(image.clone());
         let nvm = Nvm::format(Box::new(torn)).unwrap();
-        let card = Runtime::format(nvm, &modules(), Environment::default(), options).unwrap();
-        Self { card, image, switch, options }
+        let card = Runtime::format(nvm, &modules(), env).unwrap();
+        Self { card, image, switch, limits }
     }
 
     /// A card with one plain probe, number 1, selected.
     pub(crate) fn new() -> Self {
-        Self::with_options(Options::default())
+        Self::with_limits(Limits::default())
     }
 
-    pub(crate) fn with_options(options: Options) -> Self {
-        let mut rig = Self::empty(options);
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        let mut rig = Self::empty(limits);
         rig.install(Probe::PLAIN, 1);
         assert_eq!(rig.select(0, &name(1)), "9000");
         rig
@@ -57,21 +62,21 @@ impl Rig {
 
     /// What a new process finds in the same memory.
     pub(crate) fn restart(self) -> Self {
-        let Self { card, image, options, .. } = self;
+        let Self { card, image, limits, .. } = self;
         drop(card);
-        Self::open(&image, options)
+        Self::open(&image, limits)
     }
 
     /// A card opened from a copy of the memory, as it is now.
     pub(crate) fn reopened(&self) -> Self {
-        Self::open(&self.image.copy(), self.options)
+        Self::open(&self.image.copy(), self.limits)
     }
 
-    fn open(image: &MemoryImage, options: Options) -> Self {
+    fn open(image: &MemoryImage, limits: Limits) -> Self {
         let (torn, switch) = TearingImage::new(image.clone());
         let nvm = Nvm::open(Box::new(torn)).unwrap();
-        let card = Runtime::open(nvm, &modules(), Environment::default(), options).unwrap();
-        Self { card, image: image.clone(), switch, options }
+        let card = Runtime::open(nvm, &modules(), Environment { limits, ..Environment::default() }).unwrap();
+        Self { card, image: image.clone(), switch, limits }
     }
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Answer {

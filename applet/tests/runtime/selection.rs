@@ -1,7 +1,7 @@
 //! SELECT by name (ISO/IEC 7816-4 §11.2.2).
 
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_applet::runtime::{DEFAULT_SELECTED, Options};
+use onetap_applet::runtime::{DEFAULT_SELECTED, Limits};
 
 use crate::probe::{Probe, UNTIL_DESELECT, calls};
 use crate::rig::{FAMILY, Rig, aid, name};
@@ -13,7 +13,7 @@ const PREVIOUS: u8 = 3;
 const NO_ANSWER: u8 = 0x0C;
 
 fn three() -> Rig {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     for n in 1..=3 {
         rig.install(Probe::PLAIN, n);
     }
@@ -145,7 +145,7 @@ fn the_default_applet_is_selected_at_reset() {
 
 #[test]
 fn a_default_applet_that_refuses_is_not_selected() {
-    let mut rig = Rig::empty(Options::default());
+    let mut rig = Rig::empty(Limits::default());
     rig.card.install(&Probe::PLAIN, aid(4), [DEFAULT_SELECTED, 0, 0], &[]).unwrap();
     rig.probe(4, |probe, _| probe.on_select = |_, _| Err(StatusWord::CONDITIONS));
     rig.card.reset();

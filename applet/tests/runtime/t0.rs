@@ -8,7 +8,7 @@ const ECHO: [u8; 4] = [0x80, Probe::ECHO, 0, 0];
 const GIVE_20: [u8; 4] = [0x80, Probe::GIVE, 0, 20];
 
 fn rig() -> Rig {
-    Rig::with_options(T0)
+    Rig::with_limits(T0)
 }
 
 /// Counts how often it is executed.

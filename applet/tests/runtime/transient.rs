@@ -1,6 +1,6 @@
 //! Transient memory: CLEAR_ON_RESET and CLEAR_ON_DESELECT.
 
-use onetap_applet::runtime::{Fault, Options, Transient};
+use onetap_applet::runtime::{Fault, Limits, Transient};
 
 use crate::probe::{NUMBER, Probe, UNTIL_DESELECT, UNTIL_RESET};
 use crate::rig::{Rig, name, on};
@@ -75,7 +75,7 @@ fn clear_on_deselect_is_per_channel_and_clear_on_reset_is_shared() {
 
 #[test]
 fn it_is_bounded_for_all_applets_together() {
-    let mut rig = Rig::with_options(Options { transient: 100, ..Options::default() });
+    let mut rig = Rig::with_limits(Limits { transient: 100, ..Limits::default() });
     rig.install(Probe::PLAIN, 2);
     const BUFFER: Transient<Vec<u8>> = Transient::on_reset(9);
     rig.within(1, |cx| cx.set_transient(&BUFFER, &vec![7; 90]).unwrap());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use onetap_apdu_spec::header::CardId;
+use onetap_applet::runtime::Limits;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Card {
@@ -172,6 +173,10 @@ pub(crate) struct CardRun {
     /// Answer to reset as readers of contactless cards give it
     #[arg(long)]
     pub(crate) contactless: bool,
+    /// What the card's chip has room and time for: none, real-card, t0, short, slow, apdu=N, commit=N, transient=N,
+    /// channels=N, endurance=N, with commas between them
+    #[arg(long, value_name = "LIMITS", default_value = "none")]
+    pub(crate) limits: Limits,
     /// Leave the reader once the terminal has what it needs
     #[arg(long)]
     pub(crate) tap: bool,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use onetap_apdu_spec::command::CardState;
 use onetap_applet::front::panel::Rehearsal;
 use onetap_applet::nvm::{ImageOptions, NvmError};
+use onetap_applet::runtime::Limits;
 use onetap_applet::{Card, CardError, DEAD_TIME_MS, Environment, Key, Press, Screen, SharedCard};
 use onetap_conformance::holder::Patience;
 use serde::{Deserialize, Serialize};
@@ -148,15 +149,21 @@ pub(super) fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Resu
 }
 
 pub(super) fn open(image: &Path) -> Result<SharedCard, Failure> {
-    let card = Card::open_file(image, DURABLE, Environment::default())?;
+    open_within(image, Limits::NONE)
+}
+
+/// A card whose chip has these limits.
+pub(super) fn open_within(image: &Path, limits: Limits) -> Result<SharedCard, Failure> {
+    let card = Card::open_file(image, DURABLE, Environment { limits, ..Environment::default() })?;
     Ok(Arc::new(Mutex::new(card)))
 }
 
 /// A copy of the card in memory, to be wound back and forth.
-pub(super) fn rehearse(image: &Path, seed: u64) -> Result<(SharedCard, Rehearsal), Failure> {
+pub(super) fn rehearse(image: &Path, seed: u64, limits: Limits) -> Result<(SharedCard, Rehearsal), Failure> {
     // Opened and closed once: one of an older format is converted first.
     drop(Card::open_file(image, DURABLE, Environment::default())?);
-    let (card, rehearsal) = Rehearsal::of(image, seed, Card::open)?;
+    let open = move |image, env| Card::open(image, Environment { limits, ..env });
+    let (card, rehearsal) = Rehearsal::of(image, seed, open)?;
     Ok((Arc::new(Mutex::new(card)), rehearsal))
 }
 

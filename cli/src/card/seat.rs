@@ -12,7 +12,7 @@ use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
 use serde::Serialize;
 
 use super::control;
-use super::press::{lock, open, patiently, rehearse};
+use super::press::{lock, open_within, patiently, rehearse};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -46,8 +46,10 @@ pub(super) fn all(options: &args::CardRun, out: Output) -> Result<Vec<Seat>, Fai
     let cards = options.image.iter().map(|image| {
         let voice = Voice { image: image.clone(), several, out };
         let opened = patiently(|| match options.rehearse {
-            Some(seed) => rehearse(image, seed).map(|(card, rehearsal)| (card, Some(rehearsal))),
-            None => open(image).map(|card| (card, None)),
+            Some(seed) => {
+                rehearse(image, seed, options.limits).map(|(card, rehearsal)| (card, Some(rehearsal)))
+            }
+            None => open_within(image, options.limits).map(|card| (card, None)),
         });
         let card = opened.map_err(|failure| voice.name(failure))?;
         Ok((voice, card))

@@ -206,6 +206,7 @@ pub fn environment(crypto: &'static dyn Crypto, clock: &VirtualClock, seed: u64)
         rng: Box::new(SeededRng::new(seed)),
         clock: Box::new(clock.clone()),
         keys: Box::new(PreparedKey(Zeroizing::new(vec![1; KEY_LEN]))),
+        ..Environment::default()
     }
 }
 

@@ -11,7 +11,7 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Environment;
 use onetap_applet::applets::{Echo, Purse};
 use onetap_applet::nvm::{IMAGE_LEN, ImageFile, ImageOptions, MemoryImage, Nvm, PAGE_LEN};
-use onetap_applet::runtime::{Aid, Module, Options, Runtime};
+use onetap_applet::runtime::{Aid, Module, Runtime};
 
 use crate::row::{Row, median};
 use crate::support::{Fallible, Payer};
@@ -42,7 +42,7 @@ pub(crate) fn measure(folder: &Path) -> Fallible<Vec<Row>> {
 }
 
 fn runtime(nvm: Nvm, module: &Module, name: Aid, parameters: &[u8]) -> Fallible<Runtime> {
-    let mut card = Runtime::format(nvm, &[*module], Environment::default(), Options::default())?;
+    let mut card = Runtime::format(nvm, &[*module], Environment::default())?;
     card.install(&name, name, [0; 3], parameters).map_err(refused)?;
     done(&mut card, &select(name))?;
     Ok(card)

@@ -6,7 +6,7 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::applets::Purse;
 use onetap_applet::card::VirtualClock;
 use onetap_applet::nvm::{Image, MemoryImage, Nvm, TearingImage};
-use onetap_applet::runtime::{Aid, Applet, Context, Module, Options, Reply, Runtime, SECURITY_DOMAIN};
+use onetap_applet::runtime::{Aid, Applet, Context, Module, Reply, Runtime, SECURITY_DOMAIN};
 
 use super::engine::{Case, Subject};
 use super::memory::Watched;
@@ -127,7 +127,7 @@ impl PurseCard {
     fn open(&self, image: impl Image + 'static) -> Result<Runtime, Surprise> {
         let nvm = Nvm::open(Box::new(image)).map_err(onetap_applet::CardError::from)?;
         let env = environment(self.spy, &VirtualClock::at(START), 1);
-        Ok(Runtime::open(nvm, &modules(), env, Options::default()).map_err(onetap_applet::CardError::from)?)
+        Ok(Runtime::open(nvm, &modules(), env).map_err(onetap_applet::CardError::from)?)
     }
 
     /// Balance, number of debits, tries: the last by wrong PINs, until the card has no more.
@@ -217,7 +217,7 @@ impl Subject for PurseCard {
         let image = fresh();
         let nvm = Nvm::format(Box::new(image.clone())).map_err(onetap_applet::CardError::from)?;
         let env = environment(self.spy, &VirtualClock::at(START), 1);
-        let card = Runtime::format(nvm, &modules(), env, Options::default());
+        let card = Runtime::format(nvm, &modules(), env);
         let mut card = card.map_err(onetap_applet::CardError::from)?;
         let refused = |sw| Surprise::Refused { command: "INSTALL", sw };
         card.install(&ISSUER, ISSUER, [SECURITY_DOMAIN, 0, 0], &[]).map_err(refused)?;
