@@ -65,7 +65,7 @@ impl StatusWord {
     pub const SECURITY_STATUS: Self = Self(0x6982);
     /// The applet refused to be selected, or nothing is selected any more.
     pub const SELECT_FAILED: Self = Self(0x6999);
-    /// Function not supported: no free logical channel.
+    /// Function not supported: no free logical channel, or code to be loaded.
     pub const NOT_SUPPORTED: Self = Self(0x6A81);
     /// Not enough memory.
     pub const NO_SPACE: Self = Self(0x6A84);

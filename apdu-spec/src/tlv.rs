@@ -22,6 +22,33 @@ impl Tag {
         }
         out.push(low);
     }
+
+    /// A tag list as bytes: tags, one after another (ISO/IEC 7816-4 §8.4.2).
+    #[must_use]
+    pub fn write_list(tags: &[Self]) -> Vec<u8> {
+        let mut out = Vec::new();
+        tags.iter().for_each(|tag| tag.write(&mut out));
+        out
+    }
+
+    /// The inverse of [`Tag::write_list`]; `None` if the last tag is cut, or one has more than two bytes.
+    #[must_use]
+    pub fn read_list(mut list: &[u8]) -> Option<Vec<Self>> {
+        /// Where the number of a tag is in the bytes that follow, and where one more of them follows.
+        const FURTHER: u8 = 0x1F;
+        const MORE: u8 = 0x80;
+        let mut tags = Vec::new();
+        while let Some((&first, rest)) = list.split_first() {
+            let (tag, rest) = match rest.split_first() {
+                _ if first & FURTHER != FURTHER => (u16::from(first), rest),
+                Some((&second, rest)) if second & MORE == 0 => (u16::from_be_bytes([first, second]), rest),
+                _ => return None,
+            };
+            tags.push(Self(tag));
+            list = rest;
+        }
+        Some(tags)
+    }
 }
 
 impl fmt::Display for Tag {

@@ -25,7 +25,7 @@ use onetap_server_verifier::Shard;
 use strum::VariantNames as _;
 
 pub(crate) use books::Audit;
-pub(crate) use card::{Card, CardRun, How, IssueOrder, Issuer, Lock, Place, Tear};
+pub(crate) use card::{Card, CardRun, Channel, How, IssueOrder, Issuer, Lock, Made, Place, Tear};
 pub(crate) use conform::{Conform, ConformRun, Lending, Selection};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};

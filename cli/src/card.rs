@@ -20,13 +20,17 @@ use press::{open, parse_keys, patiently};
 
 pub(crate) fn run(command: &args::Card, out: Output) -> Result<(), Failure> {
     match command {
-        args::Card::New { image, order } => issuer::new(image, order, out),
-        args::Card::Blank { image } => issuer::blank(image, out),
-        args::Card::Issue { place, order } => issuer::issue(place, order, out),
-        args::Card::Unblock { place, issuer, pin } => issuer::unblock(place, issuer, pin.as_deref(), out),
+        args::Card::New { made, order } => issuer::new(made, order, out),
+        args::Card::Blank(made) => issuer::blank(made, out),
+        args::Card::Issue { place, channel, order } => issuer::issue(place, *channel, order, out),
+        args::Card::Unblock { place, channel, issuer, pin } => {
+            issuer::unblock(place, *channel, issuer, pin.as_deref(), out)
+        }
         args::Card::Lock(lock) => issuer::lock(lock, out),
         args::Card::Unlock(lock) => issuer::unlock(lock, out),
-        args::Card::Status { place, db, card } => issuer::status(place, db.as_deref().zip(*card), out),
+        args::Card::Status { place, channel, db, card } => {
+            issuer::status(place, *channel, db.as_deref().zip(*card), out)
+        }
         args::Card::Run(options) => run::run(options, out),
         args::Card::Show { image } => keys(image, &[], out),
         args::Card::Press { image, keys: pressed } => {

@@ -157,6 +157,33 @@ fn what_the_issuer_gets_wrong_costs_no_try_and_says_what_to_do() {
     assert_eq!(ok_json(at, &["card", "status", "--image", "blank.img"])["blank"], true);
 }
 
+/// A card of another variant is made, issued and managed at a level that it has, and at no other.
+#[test]
+fn a_card_without_protection_of_responses_takes_a_lesser_level_that_the_issuer_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    bank(at);
+    let id = order(at, &account(at, "Ada Lovelace"), "ada");
+    ok(at, &["card", "blank", "--image", "ada.img", "--scp03", "01"]);
+    let issue = ["card", "issue", "--image", "ada.img", "--order", "ada.order", "--pin", "2580"];
+    for (arguments, code, words) in [
+        (issue.to_vec(), 5, "i = 01"),
+        ([&issue[..], &["--security-level", "32"]].concat(), 2, "01, 03, 11, 13 or 33"),
+        (vec!["card", "blank", "--image", "b.img", "--scp03", "40"], 2, "00, 01, 10, 11, 20, 21"),
+    ] {
+        let (got, message) = fails(at, &arguments);
+        assert_eq!(got, code, "{arguments:?}: {message}");
+        assert!(message.contains(words), "{arguments:?}: {message}");
+    }
+    ok(at, &[&issue[..], &["--security-level", "03"]].concat());
+    let status = [&command("status", &["--image", "ada.img"], &id)[..], &["--security-level", "01"]].concat();
+    assert_eq!(ok_json(at, &status)["blank"], false);
+    order(at, &account(at, "Grace Hopper"), "grace");
+    let new =
+        ["card", "new", "--order", "grace.order", "--pin", "2580", "--image", "grace.img", "--scp03", "21"];
+    ok(at, &new);
+}
+
 /// A card that runs is its own process's; the issuer meets it in its reader.
 #[test]
 fn a_card_that_is_in_use_is_to_be_reached_by_its_reader() {

@@ -4,6 +4,7 @@
 //! ```
 //! use onetap_apdu_spec::gp::KeySet;
 //! use onetap_apdu_spec::gp::registry::Scope;
+//! use onetap_apdu_spec::gp::scp03::SecurityLevel;
 //! use onetap_apdu_spec::rng::OsRng;
 //! use onetap_pcsc_host::gp::{self, IssuerError};
 //! use onetap_pcsc_host::{Deadline, InProcessReader, Reader};
@@ -11,7 +12,9 @@
 //! // A card that has no issuer security domain.
 //! let mut reader = InProcessReader::new("scripted", Default::default(), |_: &[u8]| b"\x6A\x82".to_vec());
 //! let mut card = reader.connect(&Deadline::after(std::time::Duration::from_secs(10)))?;
-//! let listed = gp::with_issuer(&mut *card, &KeySet::TEST, &mut OsRng, |issuer| issuer.list(Scope::Applications));
+//! let level = SecurityLevel::Full;
+//! let listed =
+//!     gp::with_issuer(&mut *card, &KeySet::TEST, level, &mut OsRng, |issuer| issuer.list(Scope::Applications));
 //! assert!(matches!(listed, Err(IssuerError::Refused { .. })));
 //! # Ok::<(), onetap_pcsc_host::ReaderError>(())
 //! ```
@@ -19,6 +22,7 @@
 use onetap_apdu_spec::crypto::default_provider;
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::gp::ceremony::{self, CeremonyError, Issue};
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::rng::Rng;
 
@@ -43,18 +47,19 @@ pub fn personalise(
     ceremony::personalise(default_provider(), issue, rng, &mut |apdu| card.transmit(apdu))
 }
 
-/// Opens a secure channel with `keys` and lets `work` use it.
+/// Opens a secure channel of `level` with `keys` and lets `work` use it.
 ///
 /// # Errors
 /// [`IssuerError`]; [`advice`] says what to do.
 pub fn with_issuer<T>(
     card: &mut dyn Transport,
     keys: &KeySet,
+    level: SecurityLevel,
     rng: &mut dyn Rng,
     work: impl FnOnce(&mut Issuer<'_>) -> Result<T, IssuerError>,
 ) -> Result<T, IssuerError> {
     let mut transmit = |apdu: &[u8]| card.transmit(apdu);
-    work(&mut ceremony::Issuer::open(default_provider(), keys, rng, &mut transmit)?)
+    work(&mut ceremony::Issuer::open(default_provider(), keys, level, rng, &mut transmit)?)
 }
 
 /// What to do next.

@@ -5,6 +5,7 @@ mod support;
 
 use onetap_apdu_spec::gp::ceremony::CeremonyError;
 use onetap_apdu_spec::gp::registry::Scope;
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::gp::{Ins, KeySet};
 use onetap_apdu_spec::rng::Rng;
 use onetap_apdu_spec::sw::StatusWord;
@@ -21,7 +22,10 @@ impl Rng for Zeros {
 }
 
 fn list(card: &mut Scripted) -> IssuerError {
-    with_issuer(card, &KeySet::TEST, &mut Zeros, |issuer| issuer.list(Scope::Applications)).unwrap_err()
+    with_issuer(card, &KeySet::TEST, SecurityLevel::Full, &mut Zeros, |issuer| {
+        issuer.list(Scope::Applications)
+    })
+    .unwrap_err()
 }
 
 #[test]

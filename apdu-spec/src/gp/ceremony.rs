@@ -11,7 +11,7 @@ use super::life_cycle::Privileges;
 use super::order::{self, Order};
 use super::put_key::PutKey;
 use super::registry::{GetStatus, KeyInformation, RegistryEntry, Scope, SetStatus};
-use super::scp03::{HandshakeError, HostSession, InitializeUpdate, SecurityError, SecurityLevel};
+use super::scp03::{HandshakeError, HostSession, InitializeUpdate, Mode, SecurityError, SecurityLevel};
 use super::status;
 use super::store_data::{StoreData, TooLong};
 use super::{Aid, GpCommand, ISD, Ins, OwnedApdu, SIGNING_APPLET, SIGNING_PACKAGE};
@@ -77,6 +77,9 @@ impl<E> CeremonyError<E> {
             Self::Handshake(HandshakeError::WrongCardCryptogram | HandshakeError::Refused(_)) => {
                 "check the key set before trying again: a card may block after a few wrong ones"
             }
+            Self::Handshake(HandshakeError::OtherProtocol { .. }) => {
+                "name a security level that the card has, or take another card"
+            }
             Self::Handshake(_) => "check that the card and its key set are the ones meant",
             Self::Channel(_) | Self::Closed => "open the channel again; if it persists, suspect the line",
             Self::OrderTooLong(_) => "correct the order",
@@ -92,6 +95,8 @@ impl<E> CeremonyError<E> {
 pub struct Issue<'a> {
     /// The key set that the card has now: [`KeySet::TEST`] if it is blank.
     pub keys: &'a KeySet,
+    /// How the messages are secured. A card whose variant has no such level is refused.
+    pub level: SecurityLevel,
     /// The order.
     pub order: &'a Personalisation,
     /// The holder's first PIN.
@@ -111,7 +116,7 @@ pub fn personalise<E>(
     rng: &mut dyn Rng,
     transmit: Transmit<'_, E>,
 ) -> Result<EnrolmentStatement, CeremonyError<E>> {
-    let mut issuer = Issuer::open(crypto, issue.keys, rng, transmit)?;
+    let mut issuer = Issuer::open(crypto, issue.keys, issue.level, rng, transmit)?;
     let statement = issuer.personalise(issue.order, issue.pin)?;
     if let Some(keys) = issue.new_keys {
         issuer.put_keys(keys)?;
@@ -145,25 +150,40 @@ pub struct Issuer<'t, E> {
 }
 
 impl<'t, E> Issuer<'t, E> {
-    /// Selects the issuer security domain and opens a channel of the highest level.
+    /// Selects the issuer security domain and opens a channel of this level, in the mode that the card has.
     ///
     /// # Errors
     /// [`CeremonyError`].
     pub fn open(
         crypto: &'static dyn Crypto,
         keys: &KeySet,
+        level: SecurityLevel,
         rng: &mut dyn Rng,
         transmit: Transmit<'t, E>,
     ) -> Result<Self, CeremonyError<E>> {
         let mut issuer = Self { crypto, transmit, session: None, version: keys.version() };
         issuer.select()?;
-        let initialize = InitializeUpdate::new(rng, keys.version());
-        let answer = issuer.plain(&initialize.command())?;
+        let (initialize, answer) = issuer.initialize(rng)?;
         let answer = accept(Ins::InitializeUpdate, answer)?;
-        let authenticate = initialize.check(crypto, keys, SecurityLevel::Full, &answer)?;
+        let authenticate = initialize.check(crypto, keys, level, &answer)?;
         let answer = issuer.plain(authenticate.command())?;
         issuer.session = Some(authenticate.confirm(answer.sw)?);
         Ok(issuer)
+    }
+
+    /// INITIALIZE UPDATE: a card of S16 mode refuses a challenge of 8 bytes for its length, and is sent another one.
+    fn initialize(
+        &mut self,
+        rng: &mut dyn Rng,
+    ) -> Result<(InitializeUpdate, ResponseApdu), CeremonyError<E>> {
+        let short = InitializeUpdate::new(rng, self.version, Mode::S8);
+        let answer = self.plain(&short.command())?;
+        if answer.sw != StatusWord::WRONG_LENGTH {
+            return Ok((short, answer));
+        }
+        let long = InitializeUpdate::new(rng, self.version, Mode::S16);
+        let answer = self.plain(&long.command())?;
+        Ok((long, answer))
     }
 
     /// Installs the signing applet if it is not there, and personalises it.
@@ -249,7 +269,7 @@ impl<'t, E> Issuer<'t, E> {
         const MAX_ANSWERS: usize = 256;
         let mut entries = Vec::new();
         for turn in 0..MAX_ANSWERS {
-            let get = GpCommand::GetStatus(GetStatus { scope, aid: Vec::new(), next: turn > 0 });
+            let get = GpCommand::GetStatus(GetStatus { next: turn > 0, ..GetStatus::first(scope) });
             let ResponseApdu { data, sw } = self.exchange(&get)?;
             let more = sw == status::MORE_DATA;
             if sw == StatusWord::NO_SUCH_OBJECT {
@@ -280,7 +300,7 @@ impl<'t, E> Issuer<'t, E> {
     fn tell(&mut self, order: &Order) -> Result<Vec<u8>, CeremonyError<E>> {
         let session = self.session.as_ref().ok_or(CeremonyError::Closed)?;
         let payload = order.encode(session.data_key());
-        let blocks = StoreData::split(&payload, session.level())?;
+        let blocks = StoreData::split(&payload, session.max_short_data())?;
         self.command(&GpCommand::Install(Install::Personalization(SIGNING_APPLET)))?;
         let mut answer = Vec::new();
         for block in blocks {

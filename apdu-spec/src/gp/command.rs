@@ -50,6 +50,8 @@ pub enum Ins {
     PutKey = 0xD8,
     /// GET DATA.
     GetData = 0xCA,
+    /// LOAD.
+    Load = 0xE8,
 }
 
 /// The class byte of GlobalPlatform's own commands.
@@ -71,6 +73,7 @@ pub const GP_COMMANDS: &[GpSpec] = &[
     row(Ins::StoreData, "STORE DATA", "GPCS §11.11", CLA, false),
     row(Ins::PutKey, "PUT KEY", "GPCS §11.8", CLA, false),
     row(Ins::GetData, "GET DATA", "GPCS §11.3", CLA, true),
+    row(Ins::Load, "LOAD", "GPCS §11.6", CLA, false),
 ];
 
 impl Ins {
@@ -100,6 +103,7 @@ impl Ins {
             Self::StoreData => 7,
             Self::PutKey => 8,
             Self::GetData => 9,
+            Self::Load => 10,
         };
         &GP_COMMANDS[position]
     }
@@ -124,7 +128,8 @@ impl IsdObject {
 }
 
 /// A command with its content parsed, plain: secure messaging has been taken off. EXTERNAL AUTHENTICATE
-/// is not among them, being verified as it stands ([`super::scp03::CardHandshake::authenticate`]).
+/// is not among them, being verified as it stands ([`super::scp03::CardHandshake::authenticate`]), and neither is LOAD,
+/// which is always refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GpCommand {
     /// SELECT by name, first occurrence.
@@ -195,10 +200,12 @@ impl GpCommand {
             Ins::Select => Aid::new(data).map(Self::Select).ok_or(StatusWord::NOT_FOUND),
             Ins::InitializeUpdate if p2 != 0 => Err(StatusWord::WRONG_P1P2),
             Ins::InitializeUpdate => {
-                let challenge = data.try_into().map_err(|_| StatusWord::WRONG_LENGTH)?;
+                let challenge = Challenge::new(data).ok_or(StatusWord::WRONG_LENGTH)?;
                 Ok(Self::InitializeUpdate { version: p1, challenge })
             }
             Ins::ExternalAuthenticate => Err(StatusWord::CONDITIONS),
+            // All that a card of this specification runs is in its ROM.
+            Ins::Load => Err(StatusWord::NOT_SUPPORTED),
             Ins::Install if p2 != 0 => Err(StatusWord::WRONG_P1P2),
             Ins::Install => Install::parse(p1, data).map(Self::Install),
             Ins::Delete => Delete::parse(p1, p2, data).map(Self::Delete),
@@ -220,7 +227,9 @@ impl GpCommand {
         let plain = |parameters, data: Vec<u8>| (parameters, data.into());
         let ([p1, p2], data) = match self {
             Self::Select(aid) => plain([P1_BY_NAME, 0], aid.as_bytes().to_vec()),
-            Self::InitializeUpdate { version, challenge } => plain([*version, 0], challenge.to_vec()),
+            Self::InitializeUpdate { version, challenge } => {
+                plain([*version, 0], challenge.as_bytes().to_vec())
+            }
             Self::Install(install) => {
                 let (p1, data) = install.encode();
                 plain([p1, 0], data)

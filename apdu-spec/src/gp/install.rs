@@ -39,6 +39,8 @@ pub struct NewApplication {
     pub parameters: Vec<u8>,
 }
 
+/// Bit of P1: for load, alone or with what follows.
+const P1_LOAD: u8 = 0x02;
 const P1_MAKE_SELECTABLE: u8 = 0x0C;
 const P1_PERSONALIZATION: u8 = 0x20;
 
@@ -65,8 +67,10 @@ impl Install {
         }
     }
 
+    /// A card loads no code: 6A81 to whatever is for load.
     pub(super) fn parse(p1: u8, data: &[u8]) -> Result<Self, StatusWord> {
         let read = match p1 {
+            _ if p1 & P1_LOAD != 0 => return Err(StatusWord::NOT_SUPPORTED),
             P1_MAKE_SELECTABLE => Self::read_new,
             P1_PERSONALIZATION => Self::read_personalization,
             _ => return Err(StatusWord::WRONG_P1P2),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::padding::{pad, unpad};
+use super::scp03::{Challenge, Mode};
 use crate::crypto::{AesBits, AesKey, Block, Crypto, CryptoError};
 use crate::header::CardId;
 use crate::keys::{IssuerMasterKey, MasterKey, derive, derive_by};
@@ -273,10 +274,15 @@ pub(super) enum Derivation {
     SessionRmac = 0x07,
 }
 
-/// Eight derived bytes: a challenge or a cryptogram.
-pub(super) fn derive_8(crypto: &dyn Crypto, key: &AesKey, what: Derivation, context: &[&[u8]]) -> [u8; 8] {
-    let [head @ .., _, _, _, _, _, _, _, _] = kdf_block(crypto, key, what, 64, 1, context);
-    head
+/// A derived challenge or cryptogram.
+pub(super) fn derive_challenge(
+    crypto: &dyn Crypto,
+    key: &AesKey,
+    what: Derivation,
+    mode: Mode,
+    context: &[&[u8]],
+) -> Challenge {
+    Challenge::head(mode, kdf_block(crypto, key, what, mode.bits(), 1, context))
 }
 
 /// A derived key as long as `key`.

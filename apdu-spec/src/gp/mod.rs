@@ -34,6 +34,7 @@ pub(crate) use keys::Written as WrittenKeys;
 pub use keys::{DataKey, KeySet, KeyVersion};
 
 use iso7816_tlv::ber;
+use scp03::{SCP_ID, Variant};
 
 use crate::objects;
 use crate::tlv::{self, Tag};
@@ -72,16 +73,16 @@ pub const CARD_DATA: Tag = Tag(0x66);
 /// Key information template, for GET DATA (GPCS §11.3.3.1).
 pub const KEY_INFORMATION: Tag = Tag(0xE0);
 
-/// Card recognition data: GlobalPlatform 2.3.1, SCP 03 with i = 70 (GPCS §H.2, §H.3).
+/// Card recognition data: GlobalPlatform 2.3.1, SCP 03 with this "i" (GPCS §H.2, §H.3).
 #[must_use]
-pub fn card_data() -> Vec<u8> {
+pub fn card_data(variant: Variant) -> Vec<u8> {
     /// {globalPlatform} is 1.2.840.114283.
     const OID: Tag = Tag(0x06);
     let oid = |last: &[u8]| tlv::object(OID, &[&[0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B], last].concat());
     let mut inner = oid(&[1]);
     tlv::write(Tag(0x60), &oid(&[2, 2, 3, 1]), &mut inner);
     tlv::write(Tag(0x63), &oid(&[3]), &mut inner);
-    tlv::write(Tag(0x64), &oid(&[4, 3, 0x70]), &mut inner);
+    tlv::write(Tag(0x64), &oid(&[4, SCP_ID, variant.code()]), &mut inner);
     tlv::object(CARD_DATA, &tlv::object(Tag(0x73), &inner))
 }
 
@@ -118,7 +119,7 @@ mod tests {
     fn what_the_card_says_of_itself() {
         assert_eq!(hex::encode(isd_fci()), "6f108408a000000151000000a5049f6501ff");
         assert_eq!(
-            hex::encode(card_data()),
+            hex::encode(card_data(Variant::USUAL)),
             "6631732f06072a864886fc6b01600c060a2a864886fc6b02020301630906072a864886fc6b03640b06092a864886fc6b040370"
         );
     }

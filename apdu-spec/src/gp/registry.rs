@@ -18,6 +18,8 @@ const LIFE_CYCLE: Tag = Tag(0x9F70);
 const PRIVILEGES: Tag = Tag(0xC5);
 /// AID of the package.
 const PACKAGE: Tag = Tag(0xC4);
+/// AID of a module in a package.
+const MODULE: Tag = Tag(0x84);
 /// Tag list in GET STATUS.
 const TAG_LIST: Tag = Tag(0x5C);
 /// Key information data.
@@ -37,11 +39,13 @@ pub enum Scope {
     Applications = 0x40,
     /// Packages (executable load files).
     Packages = 0x20,
+    /// Packages, each with its modules. Not in SET STATUS.
+    Modules = 0x10,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::IssuerDomain, Self::Applications, Self::Packages];
+    pub const ALL: [Self; 4] = [Self::IssuerDomain, Self::Applications, Self::Packages, Self::Modules];
 
     /// P1.
     #[must_use]
@@ -61,33 +65,73 @@ pub struct GetStatus {
     pub scope: Scope,
     /// Entries whose AID begins so; empty for all.
     pub aid: Vec<u8>,
+    /// What the answer holds of each.
+    pub format: Format,
     /// False for the first entries, true for those that follow after 6310.
     pub next: bool,
 }
 
-/// TLV format; the older one without tags is deprecated.
-const P2_FIRST: u8 = 0x02;
-const P2_NEXT: u8 = 0x03;
+/// What an answer to GET STATUS holds of each entry (GPCS §11.4.2.2, §11.4.3.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Format {
+    /// A template E3 with all that there is.
+    #[default]
+    Whole,
+    /// A template E3 with those of these objects that there are, in its own order: a tag list (5C).
+    Only(Vec<Tag>),
+    /// The older form, without tags: length, AID, life cycle state, first byte of the privileges; for a package with its
+    /// modules their number, and length and AID of each.
+    Untagged,
+}
+
+/// Bit of P2: those that follow.
+const P2_NEXT: u8 = 0x01;
+/// Bit of P2: with tags.
+const P2_TAGGED: u8 = 0x02;
 
 impl GetStatus {
-    /// P1, P2 and data field.
-    pub(super) fn encode(&self) -> ([u8; 2], Vec<u8>) {
-        ([self.scope.code(), if self.next { P2_NEXT } else { P2_FIRST }], tlv::object(AID, &self.aid))
+    /// The first entries of a part, whole.
+    #[must_use]
+    pub fn first(scope: Scope) -> Self {
+        Self { scope, aid: Vec::new(), format: Format::Whole, next: false }
     }
 
-    /// A tag list (5C) is accepted; the answer holds the objects of [`RegistryEntry`] all the same.
+    /// P1, P2 and data field.
+    pub(super) fn encode(&self) -> ([u8; 2], Vec<u8>) {
+        let mut data = tlv::object(AID, &self.aid);
+        let tagged = match &self.format {
+            Format::Whole => P2_TAGGED,
+            Format::Only(tags) => {
+                tlv::write(TAG_LIST, &Tag::write_list(tags), &mut data);
+                P2_TAGGED
+            }
+            Format::Untagged => 0,
+        };
+        ([self.scope.code(), tagged | if self.next { P2_NEXT } else { 0 }], data)
+    }
+
     pub(super) fn parse(p1: u8, p2: u8, data: &[u8]) -> Result<Self, StatusWord> {
         let scope = Scope::from_code(p1).ok_or(StatusWord::WRONG_P1P2)?;
-        let next = match p2 {
-            P2_FIRST => false,
-            P2_NEXT => true,
-            _ => return Err(StatusWord::WRONG_P1P2),
+        if p2 & !(P2_NEXT | P2_TAGGED) != 0 {
+            return Err(StatusWord::WRONG_P1P2);
+        }
+        let (aid, format) = Self::read(p2 & P2_TAGGED != 0, data).ok_or(StatusWord::WRONG_DATA)?;
+        Ok(Self { scope, aid, format, next: p2 & P2_NEXT != 0 })
+    }
+
+    /// The search criterion and, with tags, a tag list. An empty one asks for all (ISO/IEC 7816-4 §8.4.2).
+    fn read(tagged: bool, data: &[u8]) -> Option<(Vec<u8>, Format)> {
+        let (aid, list) = match super::install::read_objects(data, [AID]) {
+            Some([aid]) => (aid, Vec::new()),
+            None => super::install::read_objects(data, [AID, TAG_LIST]).filter(|_| tagged)?.into(),
         };
-        let aid = super::install::read_objects(data, [AID])
-            .map(|[aid]| aid)
-            .or_else(|| super::install::read_objects(data, [AID, TAG_LIST]).map(|[aid, _]| aid))
-            .filter(|aid| aid.len() <= AID_MAX);
-        Ok(Self { scope, aid: aid.ok_or(StatusWord::WRONG_DATA)?, next })
+        let tags = Tag::read_list(&list)?;
+        let format = match (tagged, tags.is_empty()) {
+            (true, true) => Format::Whole,
+            (true, false) => Format::Only(tags),
+            (false, _) => Format::Untagged,
+        };
+        Some((aid, format)).filter(|(aid, _)| aid.len() <= AID_MAX)
     }
 }
 
@@ -113,29 +157,61 @@ pub struct RegistryEntry {
     pub privileges: Privileges,
     /// The package that an application is of.
     pub package: Option<Aid>,
+    /// The modules in a package, where they are asked for.
+    pub modules: Vec<Aid>,
 }
 
 impl RegistryEntry {
-    /// The template E3.
+    /// The entry, as an answer to GET STATUS holds it.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let life_cycle = match self.entry {
-            Entry::IssuerDomain(state) => state.code(),
-            Entry::Application(state) => state.code(),
-            Entry::Package => LOADED,
+    pub fn encode(&self, format: &Format) -> Vec<u8> {
+        let wanted = |tag: Tag| match format {
+            Format::Whole => true,
+            Format::Only(tags) => tags.contains(&tag),
+            Format::Untagged => false,
         };
-        let mut inner = tlv::object(AID, self.aid.as_bytes());
-        tlv::write(LIFE_CYCLE, &[life_cycle], &mut inner);
-        if self.entry != Entry::Package {
-            tlv::write(PRIVILEGES, &self.privileges.to_bytes(), &mut inner);
+        if *format == Format::Untagged {
+            return self.encode_untagged();
         }
-        if let Some(package) = &self.package {
-            tlv::write(PACKAGE, package.as_bytes(), &mut inner);
+        let mut inner = Vec::new();
+        for (tag, value) in self.objects().iter().filter(|(tag, _)| wanted(*tag)) {
+            tlv::write(*tag, value, &mut inner);
         }
         tlv::object(ENTRY, &inner)
     }
 
-    /// Reads the answer to GET STATUS of `scope`: templates E3, one after another. Objects that this
+    fn life_cycle(&self) -> u8 {
+        match self.entry {
+            Entry::IssuerDomain(state) => state.code(),
+            Entry::Application(state) => state.code(),
+            Entry::Package => LOADED,
+        }
+    }
+
+    fn objects(&self) -> Vec<(Tag, Vec<u8>)> {
+        let mut objects = vec![(AID, self.aid.as_bytes().to_vec()), (LIFE_CYCLE, vec![self.life_cycle()])];
+        if self.entry != Entry::Package {
+            objects.push((PRIVILEGES, self.privileges.to_bytes().to_vec()));
+        }
+        objects.extend(self.package.iter().map(|aid| (PACKAGE, aid.as_bytes().to_vec())));
+        objects.extend(self.modules.iter().map(|aid| (MODULE, aid.as_bytes().to_vec())));
+        objects
+    }
+
+    fn encode_untagged(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        super::write_lv(self.aid.as_bytes(), &mut out);
+        let [first, ..] = self.privileges.to_bytes();
+        out.extend([self.life_cycle(), first]);
+        if !self.modules.is_empty() {
+            // One byte: a card has far fewer.
+            out.push(u8::try_from(self.modules.len()).unwrap_or(u8::MAX));
+            self.modules.iter().for_each(|aid| super::write_lv(aid.as_bytes(), &mut out));
+        }
+        out
+    }
+
+    /// Reads the whole answer to GET STATUS of `scope`: templates E3, one after another. Objects that this
     /// specification does not know are passed over. `None` if it is anything else.
     #[must_use]
     pub fn parse_all(scope: Scope, mut answer: &[u8]) -> Option<Vec<Self>> {
@@ -153,7 +229,7 @@ impl RegistryEntry {
         let entry = match scope {
             Scope::IssuerDomain => Entry::IssuerDomain(CardLifeCycle::from_code(code)?),
             Scope::Applications => Entry::Application(ApplicationLifeCycle::from_code(code)?),
-            Scope::Packages => Entry::Package,
+            Scope::Packages | Scope::Modules => Entry::Package,
         };
         let privileges = match find(PRIVILEGES) {
             Some(bytes) => Privileges::from_bytes(bytes)?,
@@ -163,7 +239,9 @@ impl RegistryEntry {
             Some(bytes) => Some(Aid::new(bytes)?),
             None => None,
         };
-        Some(Self { aid: Aid::new(find(AID)?)?, entry, privileges, package })
+        let modules = template.objects().iter().filter(|(tag, _)| *tag == MODULE);
+        let modules = modules.map(|(_, value)| Aid::new(value)).collect::<Option<_>>()?;
+        Some(Self { aid: Aid::new(find(AID)?)?, entry, privileges, package, modules })
     }
 }
 
@@ -204,7 +282,7 @@ impl SetStatus {
                 let aid = Aid::new(data).ok_or(StatusWord::WRONG_DATA)?;
                 Ok(Self::Application { aid, lock: p2 & P2_LOCK != 0 })
             }
-            Some(Scope::Packages) | None => Err(StatusWord::WRONG_P1P2),
+            Some(Scope::Packages | Scope::Modules) | None => Err(StatusWord::WRONG_P1P2),
         }
     }
 }

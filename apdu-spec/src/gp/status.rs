@@ -23,7 +23,9 @@ pub fn advice(sw: StatusWord) -> Option<&'static str> {
         StatusWord::NOT_FOUND => "this card has no issuer security domain: it was made without one",
         StatusWord::CARD_LOCKED => "unlock the card with SET STATUS",
         StatusWord::SELECT_FAILED => "unlock the application with SET STATUS",
-        StatusWord::NOT_SUPPORTED => "the card cannot do this in its present life cycle state",
+        StatusWord::NOT_SUPPORTED => {
+            "the card cannot do this: it loads no code, or not in its present life cycle state"
+        }
         StatusWord::NO_SPACE => "delete an application or a key set",
         StatusWord::WRONG_DATA => "correct the order: the card would not take it",
         KEY_CHECK_FAILED => "the keys were altered on their way or sealed under another key: put them again",

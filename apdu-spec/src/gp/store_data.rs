@@ -2,7 +2,6 @@
 
 use zeroize::Zeroizing;
 
-use super::scp03::SecurityLevel;
 use crate::sw::StatusWord;
 
 /// Largest payload that a card puts together.
@@ -43,23 +42,24 @@ impl std::fmt::Debug for StoreData {
 pub struct TooLong(pub usize);
 
 impl StoreData {
-    /// Splits a payload whose secrets are encrypted into blocks that fit `level` in the short form.
+    /// Splits a payload whose secrets are encrypted into blocks of at most `block` bytes, such as fit the short form
+    /// ([`HostSession::max_short_data`](super::scp03::HostSession::max_short_data)).
     ///
     /// # Errors
     /// [`TooLong`].
-    pub fn split(payload: &[u8], level: SecurityLevel) -> Result<Vec<Self>, TooLong> {
+    pub fn split(payload: &[u8], block: usize) -> Result<Vec<Self>, TooLong> {
         if payload.len() > MAX_PAYLOAD {
             return Err(TooLong(payload.len()));
         }
-        let chunks: Vec<_> = payload.chunks(level.max_short_data()).collect();
+        let chunks: Vec<_> = payload.chunks(block).collect();
         let count = chunks.len();
-        let block = |(number, chunk): (u8, &[u8])| Self {
+        let numbered = |(number, chunk): (u8, &[u8])| Self {
             last: usize::from(number) + 1 == count,
             encrypted: true,
             number,
             data: chunk.to_vec().into(),
         };
-        Ok((0..=u8::MAX).zip(chunks).map(block).collect())
+        Ok((0..=u8::MAX).zip(chunks).map(numbered).collect())
     }
 
     /// P1, P2 and data field.

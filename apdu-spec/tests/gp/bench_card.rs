@@ -9,18 +9,23 @@ use onetap_apdu_spec::gp::command::{GpCommand, Ins, IsdObject};
 use onetap_apdu_spec::gp::install::{Delete, Install};
 use onetap_apdu_spec::gp::life_cycle::{ApplicationLifeCycle, ApplicationState, CardLifeCycle, Privileges};
 use onetap_apdu_spec::gp::order::{self, Order};
-use onetap_apdu_spec::gp::registry::{Entry, KeyInformation, RegistryEntry, Scope, SetStatus};
-use onetap_apdu_spec::gp::scp03::{CardHandshake, CardSession, SequenceCounter};
+use onetap_apdu_spec::gp::registry::{Entry, Format, KeyInformation, RegistryEntry, Scope, SetStatus};
+use onetap_apdu_spec::gp::scp03::{
+    CardChallenge, CardHandshake, CardSession, Drawing, Offer, SequenceCounter, Variant,
+};
 use onetap_apdu_spec::gp::store_data::{Assembled, Assembler, StoreData};
 use onetap_apdu_spec::gp::{self, Aid, ISD, ISD_AID, KeySet, SIGNING_APPLET, SIGNING_PACKAGE, status};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::sw::StatusWord;
+
+use super::rig::Counting;
 
 static SIGNING_KEY: LazyLock<Vec<u8>> =
     LazyLock::new(|| AwsLc.generate_rsa(RsaBits::B2048).unwrap().to_vec());
 
 pub(crate) struct BenchCard {
     pub(crate) keys: KeySet,
+    pub(crate) variant: Variant,
     pub(crate) life_cycle: CardLifeCycle,
     pub(crate) applet: Option<ApplicationLifeCycle>,
     pub(crate) order: Option<Personalisation>,
@@ -41,6 +46,7 @@ impl BenchCard {
     pub(crate) fn blank() -> Self {
         Self {
             keys: KeySet::TEST,
+            variant: Variant::USUAL,
             life_cycle: CardLifeCycle::OpReady,
             applet: None,
             order: None,
@@ -108,9 +114,20 @@ impl BenchCard {
                 if ![0, self.keys.version().get()].contains(version) {
                     return Err(StatusWord::NO_SUCH_OBJECT);
                 }
+                if challenge.mode() != self.variant.mode {
+                    return Err(StatusWord::WRONG_LENGTH);
+                }
                 self.sequence = self.sequence.next().unwrap();
-                let (handshake, answer) =
-                    CardHandshake::answer(&AwsLc, &self.keys, [0; 10], self.sequence, &ISD_AID, *challenge);
+                let mut rng = Counting(0x60);
+                let drawn = match self.variant.drawing {
+                    Drawing::Random => CardChallenge::Random(&mut rng),
+                    Drawing::PseudoRandom => {
+                        CardChallenge::PseudoRandom { sequence: self.sequence, aid: &ISD_AID }
+                    }
+                };
+                let responses = self.variant.responses;
+                let offer = Offer { diversification: [0; 10], challenge: drawn, responses };
+                let (handshake, answer) = CardHandshake::answer(&AwsLc, &self.keys, offer, *challenge);
                 self.handshake = Some(handshake);
                 Ok(answer)
             }
@@ -137,7 +154,7 @@ impl BenchCard {
                 self.keys = keys.map_err(|_| status::KEY_CHECK_FAILED)?;
                 put.answer()
             }
-            GpCommand::GetData(IsdObject::CardData) => gp::card_data(),
+            GpCommand::GetData(IsdObject::CardData) => gp::card_data(self.variant),
             GpCommand::GetData(IsdObject::KeyInformation) => {
                 KeyInformation::encode_all(&KeyInformation::of_set(self.keys.version(), self.keys.bits()))
             }
@@ -197,6 +214,7 @@ impl BenchCard {
             entry: Entry::IssuerDomain(self.life_cycle),
             privileges: Privileges::ISSUER,
             package: None,
+            modules: Vec::new(),
         };
         let applet = |aid| {
             self.applet.map(|state| RegistryEntry {
@@ -204,16 +222,19 @@ impl BenchCard {
                 entry: Entry::Application(state),
                 privileges: Privileges::NONE,
                 package: Some(SIGNING_PACKAGE),
+                modules: Vec::new(),
             })
         };
         let other = Aid::new(b"\xF0OTHER").unwrap();
         match (scope, next) {
-            (Scope::IssuerDomain, false) => Ok(ResponseApdu::ok(isd.encode())),
+            (Scope::IssuerDomain, false) => Ok(ResponseApdu::ok(isd.encode(&Format::Whole))),
             (Scope::Applications, false) => {
                 let entry = applet(other).ok_or(StatusWord::NO_SUCH_OBJECT)?;
-                Ok(ResponseApdu { data: entry.encode(), sw: status::MORE_DATA })
+                Ok(ResponseApdu { data: entry.encode(&Format::Whole), sw: status::MORE_DATA })
             }
-            (Scope::Applications, true) => Ok(ResponseApdu::ok(applet(SIGNING_APPLET).unwrap().encode())),
+            (Scope::Applications, true) => {
+                Ok(ResponseApdu::ok(applet(SIGNING_APPLET).unwrap().encode(&Format::Whole)))
+            }
             _ => Err(StatusWord::NO_SUCH_OBJECT),
         }
     }

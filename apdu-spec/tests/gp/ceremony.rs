@@ -8,7 +8,7 @@ use onetap_apdu_spec::gp::ceremony::{CeremonyError, Issue, Issuer, personalise};
 use onetap_apdu_spec::gp::life_cycle::CardLifeCycle;
 use onetap_apdu_spec::gp::order::{self, Order};
 use onetap_apdu_spec::gp::registry::{Entry, KeyInformation, Scope, SetStatus};
-use onetap_apdu_spec::gp::scp03::HandshakeError;
+use onetap_apdu_spec::gp::scp03::{HandshakeError, SecurityLevel, Variant};
 use onetap_apdu_spec::gp::{Ins, KeySet, KeyVersion, SIGNING_APPLET};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
 use onetap_apdu_spec::keys::IssuerMasterKey;
@@ -58,7 +58,8 @@ fn own_keys() -> KeySet {
 fn issue(card: &RefCell<BenchCard>, new_keys: Option<&KeySet>) -> Result<EnrolmentStatement, Failed> {
     let keys = card.borrow().keys.clone();
     let (order, pin) = (personal_order(), pin("493817"));
-    let issue = Issue { keys: &keys, order: &order, pin: &pin, new_keys };
+    let level = card.borrow().variant.highest_level();
+    let issue = Issue { keys: &keys, level, order: &order, pin: &pin, new_keys };
     personalise(&AwsLc, &issue, &mut Counting(1), &mut |apdu| Ok(card.borrow_mut().transmit(apdu)))
 }
 
@@ -69,7 +70,7 @@ fn with<T>(
     act: impl FnOnce(&mut Issuer<'_, Infallible>) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
     let mut transmit = |apdu: &[u8]| Ok(card.borrow_mut().transmit(apdu));
-    act(&mut Issuer::open(&AwsLc, keys, &mut Counting(9), &mut transmit)?)
+    act(&mut Issuer::open(&AwsLc, keys, SecurityLevel::Full, &mut Counting(9), &mut transmit)?)
 }
 
 fn json(order: &Personalisation) -> serde_json::Value {
@@ -90,6 +91,28 @@ fn a_blank_card_becomes_this_card_with_its_own_keys() {
         assert_eq!((made.keys.version(), made.keys.bits()), (KeyVersion::FIRST, AesBits::B256));
         assert_eq!(made.keys.check_values(&AwsLc), keys.check_values(&AwsLc));
         assert_eq!(made.refused, [StatusWord::NO_SUCH_OBJECT], "the registry is empty at first");
+    }
+}
+
+/// The issuer learns the mode by asking, and says itself which level is enough.
+#[test]
+fn cards_of_every_variant_are_issued_at_their_highest_level_and_at_no_higher_one() {
+    for variant in Variant::all() {
+        let card = RefCell::new(BenchCard::blank());
+        card.borrow_mut().variant = variant;
+        issue(&card, Some(&own_keys())).unwrap();
+        assert_eq!(card.borrow().keys.check_values(&AwsLc), own_keys().check_values(&AwsLc), "{variant:?}");
+        let full = with(&card, &own_keys(), |_| Ok(()));
+        match full {
+            Ok(()) => assert_eq!(variant.highest_level(), SecurityLevel::Full),
+            Err(CeremonyError::Handshake(HandshakeError::OtherProtocol {
+                scp: 3, variant: said, ..
+            })) => {
+                assert_eq!(said, variant.code());
+                assert_ne!(variant.highest_level(), SecurityLevel::Full);
+            }
+            Err(error) => panic!("{variant:?}: {error}"),
+        }
     }
 }
 
@@ -172,7 +195,8 @@ fn whatever_is_altered_on_the_line_is_noticed() {
         // Whole answers: GET RESPONSE, which is not secured either, would only stand in the way.
         card.borrow_mut().max_answer = 4096;
         let pin = pin("493817");
-        let issue = Issue { keys: &KeySet::TEST, order: &order, pin: &pin, new_keys: None };
+        let level = SecurityLevel::Full;
+        let issue = Issue { keys: &KeySet::TEST, level, order: &order, pin: &pin, new_keys: None };
         personalise(&AwsLc, &issue, &mut Counting(1), &mut |apdu| {
             let mut apdu = apdu.to_vec();
             alter(&mut apdu);

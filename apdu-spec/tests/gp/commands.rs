@@ -8,11 +8,14 @@ use onetap_apdu_spec::gp::life_cycle::{
     ApplicationLifeCycle, ApplicationState, CardLifeCycle, Privilege, Privileges,
 };
 use onetap_apdu_spec::gp::put_key::{PutKey, WrongCheckValue};
-use onetap_apdu_spec::gp::registry::{Entry, GetStatus, KeyInformation, RegistryEntry, Scope, SetStatus};
-use onetap_apdu_spec::gp::scp03::SecurityLevel;
+use onetap_apdu_spec::gp::registry::{
+    Entry, Format, GetStatus, KeyInformation, RegistryEntry, Scope, SetStatus,
+};
+use onetap_apdu_spec::gp::scp03::{Challenge, Mode, SecurityLevel};
 use onetap_apdu_spec::gp::store_data::{Assembled, Assembler, MAX_PAYLOAD, StoreData};
 use onetap_apdu_spec::gp::{Aid, ISD, KeySet, KeyVersion, SIGNING_APPLET, SIGNING_PACKAGE};
 use onetap_apdu_spec::sw::StatusWord;
+use onetap_apdu_spec::tlv::Tag;
 use proptest::prelude::*;
 
 use super::rig::key_set;
@@ -36,12 +39,23 @@ fn any_aid() -> impl Strategy<Value = Aid> {
     proptest::collection::vec(any::<u8>(), 5..=16).prop_map(|bytes| Aid::new(&bytes).unwrap())
 }
 
+fn any_format() -> impl Strategy<Value = Format> {
+    let tags = proptest::sample::subsequence(vec![0x4F, 0x9F70, 0xC5, 0xC4, 0x84, 0xCF], 1..=6);
+    prop_oneof![
+        Just(Format::Whole),
+        Just(Format::Untagged),
+        tags.prop_map(|tags| Format::Only(tags.into_iter().map(Tag).collect())),
+    ]
+}
+
 fn any_content() -> impl Strategy<Value = GpCommand> {
     let block = (any::<bool>(), any::<bool>(), any::<u8>(), proptest::collection::vec(any::<u8>(), 0..255));
     prop_oneof![
         any_aid().prop_map(GpCommand::Select),
-        any::<(u8, [u8; 8])>()
-            .prop_map(|(version, challenge)| GpCommand::InitializeUpdate { version, challenge }),
+        any::<(u8, [u8; 16], bool)>().prop_map(|(version, bytes, long)| {
+            let challenge = Challenge::new(if long { &bytes } else { &bytes[..8] }).unwrap();
+            GpCommand::InitializeUpdate { version, challenge }
+        }),
         (any_aid(), any_aid(), any_aid(), any::<[u8; 3]>(), proptest::collection::vec(any::<u8>(), 0..=64))
             .prop_map(|(package, module, instance, privileges, parameters)| {
                 let privileges = Privileges::from_bytes(&privileges).unwrap();
@@ -52,8 +66,10 @@ fn any_content() -> impl Strategy<Value = GpCommand> {
         (any_aid(), any::<bool>())
             .prop_map(|(aid, related)| GpCommand::Delete(Delete::Content { aid, related })),
         (1..=0x7Fu8).prop_map(|version| GpCommand::Delete(Delete::Keys(KeyVersion::new(version).unwrap()))),
-        (0..3usize, proptest::collection::vec(any::<u8>(), 0..=16), any::<bool>()).prop_map(
-            |(scope, aid, next)| GpCommand::GetStatus(GetStatus { scope: Scope::ALL[scope], aid, next })
+        (0..4usize, proptest::collection::vec(any::<u8>(), 0..=16), any_format(), any::<bool>()).prop_map(
+            |(scope, aid, format, next)| {
+                GpCommand::GetStatus(GetStatus { scope: Scope::ALL[scope], aid, format, next })
+            }
         ),
         (0..5usize).prop_map(|i| GpCommand::SetStatus(SetStatus::Card(CardLifeCycle::ALL[i]))),
         (any_aid(), any::<bool>())
@@ -95,15 +111,19 @@ proptest! {
     fn registry_entries_survive(
         aids in proptest::collection::vec(any_aid(), 0..5),
         package in proptest::option::of(any_aid()),
+        modules in proptest::collection::vec(any_aid(), 0..3),
         locked: bool,
     ) {
         let state = ApplicationState::Personalized;
         let entry = Entry::Application(ApplicationLifeCycle { state, locked });
         let entries: Vec<_> = aids
             .into_iter()
-            .map(|aid| RegistryEntry { aid, entry, privileges: Privileges::ISSUER, package })
+            .map(|aid| {
+                let (privileges, modules) = (Privileges::ISSUER, modules.clone());
+                RegistryEntry { aid, entry, privileges, package, modules }
+            })
             .collect();
-        let answer: Vec<u8> = entries.iter().flat_map(RegistryEntry::encode).collect();
+        let answer: Vec<u8> = entries.iter().flat_map(|entry| entry.encode(&Format::Whole)).collect();
         prop_assert_eq!(RegistryEntry::parse_all(Scope::Applications, &answer), Some(entries));
         if !answer.is_empty() {
             prop_assert_eq!(RegistryEntry::parse_all(Scope::Applications, &answer[1..]), None);
@@ -122,13 +142,13 @@ proptest! {
     }
 
     #[test]
-    fn blocks_make_the_payload_again(len in 1..=MAX_PAYLOAD, level in 0..5usize) {
-        let level = SecurityLevel::ALL[level];
+    fn blocks_make_the_payload_again(len in 1..=MAX_PAYLOAD, level in 0..5usize, mode in 0..2usize) {
+        let most = SecurityLevel::ALL[level].max_short_data(Mode::ALL[mode]);
         let payload: Vec<u8> = (0..len).map(|i| i.to_le_bytes()[0]).collect();
-        let blocks = StoreData::split(&payload, level).unwrap();
+        let blocks = StoreData::split(&payload, most).unwrap();
         let mut assembler = Some(Assembler::default());
         for block in &blocks {
-            prop_assert!(block.data.len() <= level.max_short_data());
+            prop_assert!(block.data.len() <= most);
             match assembler.take().unwrap().push(block).unwrap() {
                 Assembled::Partial(next) => assembler = Some(next),
                 Assembled::Whole(whole) => prop_assert_eq!(whole.as_slice(), &payload[..]),
@@ -156,9 +176,18 @@ fn commands_stand_as_the_standard_has_them() {
             "80e400000a4f08f04f4e455441500100",
         ),
         (GpCommand::Delete(Delete::Keys(KeyVersion::FIRST)), "80e4000003d2013000"),
+        (GpCommand::GetStatus(GetStatus::first(Scope::IssuerDomain)), "80f28002024f0000"),
         (
-            GpCommand::GetStatus(GetStatus { scope: Scope::IssuerDomain, aid: vec![], next: false }),
-            "80f28002024f0000",
+            GpCommand::GetStatus(GetStatus {
+                format: Format::Only(vec![Tag(0x4F), Tag(0x9F70), Tag(0xC5)]),
+                next: true,
+                ..GetStatus::first(Scope::Modules)
+            }),
+            "80f21003084f005c044f9f70c500",
+        ),
+        (
+            GpCommand::GetStatus(GetStatus { format: Format::Untagged, ..GetStatus::first(Scope::Packages) }),
+            "80f22000024f0000",
         ),
         (GpCommand::SetStatus(SetStatus::Card(CardLifeCycle::Secured)), "80f0800f"),
         (
@@ -192,8 +221,13 @@ fn each_bad_command_has_its_one_refusal() {
         ("00f28002024f0000", StatusWord::WRONG_CLA),
         ("80ff8002024f0000", StatusWord::WRONG_INS),
         ("90f28002024f0000", StatusWord::NO_CHAINING),
-        ("80f21002024f0000", StatusWord::WRONG_P1P2),
-        ("80f28000024f0000", StatusWord::WRONG_P1P2),
+        ("80f2c002024f0000", StatusWord::WRONG_P1P2),
+        ("80f28004024f0000", StatusWord::WRONG_P1P2),
+        // A tag list in the form without tags, a tag of it cut or too long, the list before the name.
+        ("80f28000054f005c014f00", StatusWord::WRONG_DATA),
+        ("80f28002054f005c019f00", StatusWord::WRONG_DATA),
+        ("80f28002074f005c039f817000", StatusWord::WRONG_DATA),
+        ("80f28002055c014f4f0000", StatusWord::WRONG_DATA),
         ("80f28002034f000000", StatusWord::WRONG_DATA),
         ("80f2400200", StatusWord::WRONG_DATA),
         ("00a4040c08a000000151000000", StatusWord::WRONG_P1P2),
@@ -201,7 +235,11 @@ fn each_bad_command_has_its_one_refusal() {
         ("8050300108010203040506070800", StatusWord::WRONG_P1P2),
         ("80503000070102030405060700", StatusWord::WRONG_LENGTH),
         ("8482330010000102030405060708090a0b0c0d0e0f", StatusWord::CONDITIONS),
-        ("80e602000e000008f04f4e455441500100000000", StatusWord::WRONG_P1P2),
+        // For load, alone and with all that may follow; and LOAD.
+        ("80e602000e000008f04f4e455441500100000000", StatusWord::NOT_SUPPORTED),
+        ("80e60e000e000008f04f4e455441500100000000", StatusWord::NOT_SUPPORTED),
+        ("80e880000ac408000102030405060700", StatusWord::NOT_SUPPORTED),
+        ("80e604000e000008f04f4e455441500100000000", StatusWord::WRONG_P1P2),
         ("80e620010e000008f04f4e455441500100000000", StatusWord::WRONG_P1P2),
         ("80e620000d000008f04f4e45544150010000", StatusWord::WRONG_DATA),
         ("80e620000e000008f04f4e455441500100000100", StatusWord::WRONG_DATA),
@@ -239,7 +277,7 @@ fn blocks_out_of_order_or_without_end_are_refused() {
         panic!("full")
     };
     assert_eq!(full.push(&block(1, 1)).err(), Some(StatusWord::NO_SPACE));
-    assert!(StoreData::split(&[0; MAX_PAYLOAD + 1], SecurityLevel::Full).is_err());
+    assert!(StoreData::split(&[0; MAX_PAYLOAD + 1], 239).is_err());
     let mut assembler = Assembler::default();
     for number in 0..255 {
         let Ok(Assembled::Partial(next)) = assembler.push(&block(number, 1)) else {

@@ -1,12 +1,15 @@
-//! `fixtures/vectors/issuing.json`, computed by another program: both ends of a channel, at every level and
-//! key length, and keys under keys, byte for byte.
+//! `fixtures/vectors/issuing.json`, computed by another program: both ends of a channel, of every variant, at every level
+//! and key length, keys under keys, and orders, byte for byte.
 
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::crypto::{AesKey, Crypto, Key256};
+use onetap_apdu_spec::gp::order::Order;
 use onetap_apdu_spec::gp::put_key::PutKey;
 use onetap_apdu_spec::gp::scp03::{
-    CardHandshake, CardSession, HostSession, InitializeUpdate, SecurityLevel, SequenceCounter,
+    AuthenticationError, CardChallenge, CardHandshake, CardSession, Drawing, HostSession, InitializeUpdate,
+    Offer, SecurityLevel, SequenceCounter, Variant,
 };
+use onetap_apdu_spec::gp::store_data::{Assembled, Assembler, StoreData};
 use onetap_apdu_spec::gp::{GpCommand, ISD_AID, KeySet, KeyVersion};
 use onetap_apdu_spec::keys::IssuerMasterKey;
 use onetap_apdu_spec::sw::StatusWord;
@@ -72,10 +75,14 @@ fn key_sets_of_cards_and_keys_under_keys() {
 }
 
 #[test]
-fn channels_at_every_level_and_key_length() {
+fn channels_of_every_variant_at_every_level_and_key_length() {
     let file = file();
     let sessions = vectors(&file, "session");
-    assert_eq!(sessions.len(), 15);
+    assert_eq!(
+        sessions.len(),
+        15 + 4 * (2 + 4 + 5) - 5,
+        "the usual variant, and the others at each of their levels"
+    );
     for vector in sessions {
         for crypto in PROVIDERS {
             let (mut host, mut card) = open(&vector, crypto);
@@ -86,13 +93,76 @@ fn channels_at_every_level_and_key_length() {
     }
 }
 
+fn variant(vector: &Value) -> Variant {
+    Variant::from_code(number(&vector["variant"]).try_into().unwrap()).unwrap()
+}
+
+/// Both ends, as far as the card's answer.
+fn greet(vector: &Value, crypto: &'static dyn Crypto) -> (InitializeUpdate, CardHandshake, Vec<u8>) {
+    let (keys, Variant { mode, drawing, responses }) = (key_set(vector), variant(vector));
+    let mut host_challenge = Saying(bytes(&vector["host_challenge"]));
+    let initialize = InitializeUpdate::new(&mut host_challenge, keys.version(), mode);
+    let sequence = SequenceCounter::new(number(&vector["sequence"])).unwrap();
+    let mut drawn = Saying(bytes(&vector["card_challenge"]));
+    let challenge = match drawing {
+        Drawing::Random => CardChallenge::Random(&mut drawn),
+        Drawing::PseudoRandom => CardChallenge::PseudoRandom { sequence, aid: &ISD_AID },
+    };
+    let offer = Offer { diversification: [0; 10], challenge, responses };
+    let (card, answer) = CardHandshake::answer(crypto, &keys, offer, initialize.host_challenge());
+    (initialize, card, answer)
+}
+
+/// Levels that a card has not, or that there are not, though all else of EXTERNAL AUTHENTICATE is right.
+#[test]
+fn levels_that_a_variant_has_not_are_refused() {
+    let file = file();
+    for vector in vectors(&file, "refused") {
+        for crypto in PROVIDERS {
+            let (_, card, _) = greet(&vector, crypto);
+            let command = bytes(&vector["external_authenticate"]);
+            let error = card.authenticate(&CommandApdu::parse(&command).unwrap()).unwrap_err();
+            assert_eq!(error, AuthenticationError::UnknownLevel, "{}", id(&vector));
+            assert_eq!(hex::encode(error.status().to_bytes()), vector["sw"], "{}", id(&vector));
+        }
+    }
+}
+
+/// Orders in the blocks of STORE DATA: what is well formed is read and written the same way again.
+#[test]
+fn orders_and_the_blocks_that_carry_them() {
+    let (file, data_key) = (file(), KeySet::TEST.data_key(PROVIDERS[0]));
+    for vector in vectors(&file, "order") {
+        let blocks = vector["store_data"].as_array().unwrap().iter().map(bytes);
+        let parsed: Vec<StoreData> = blocks
+            .map(|block| match GpCommand::parse(&CommandApdu::parse(&block).unwrap()) {
+                Ok(GpCommand::StoreData(block)) => block,
+                other => panic!("{}: {other:?}", id(&vector)),
+            })
+            .collect();
+        let mut whole = None;
+        let mut assembler = Some(Assembler::default());
+        for block in &parsed {
+            match assembler.take().unwrap().push(block).unwrap() {
+                Assembled::Partial(next) => assembler = Some(next),
+                Assembled::Whole(payload) => whole = Some(payload.to_vec()),
+            }
+        }
+        let payload = bytes(&vector["payload"]);
+        assert_eq!(whole.as_ref(), Some(&payload), "{}", id(&vector));
+        let order = Order::parse(&payload, &data_key);
+        if vector["expect"] == "valid" {
+            assert_eq!(order.unwrap().encode(&data_key), payload, "{}", id(&vector));
+            let most = SecurityLevel::Full.max_short_data(Variant::USUAL.mode);
+            assert_eq!(StoreData::split(&payload, most).unwrap(), parsed, "{}", id(&vector));
+        }
+    }
+}
+
 fn open(vector: &Value, crypto: &'static dyn Crypto) -> (HostSession, CardSession) {
     let keys = key_set(vector);
     let level = SecurityLevel::from_code(number(&vector["level"]).try_into().unwrap()).unwrap();
-    let initialize = InitializeUpdate::new(&mut Saying(bytes(&vector["host_challenge"])), keys.version());
-    let sequence = SequenceCounter::new(number(&vector["sequence"])).unwrap();
-    let challenge = initialize.host_challenge();
-    let (card, answer) = CardHandshake::answer(crypto, &keys, [0; 10], sequence, &ISD_AID, challenge);
+    let (initialize, card, answer) = greet(vector, crypto);
     assert_eq!(hex::encode(&answer), vector["answer"], "{}", id(vector));
     let authenticate = initialize.check(crypto, &keys, level, &answer).unwrap();
     let command = authenticate.command().to_bytes().unwrap();

@@ -8,7 +8,7 @@ use onetap_apdu_spec::gp::command::{GpCommand, IsdObject};
 use onetap_apdu_spec::gp::keys::key_check_value;
 use onetap_apdu_spec::gp::registry::Scope;
 use onetap_apdu_spec::gp::scp03::{
-    CardHandshake, HostSession, InitializeUpdate, SecurityLevel, SequenceCounter,
+    CardHandshake, HostSession, InitializeUpdate, Mode, Offer, SecurityLevel, SequenceCounter,
 };
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::sw::StatusWord;
@@ -55,7 +55,7 @@ impl Exchange {
             id: vector["id"].as_str().unwrap().to_owned(),
             keys: KeySet::new(version, key("key_enc"), key("key_mac"), key("key_dek")).unwrap(),
             level: SecurityLevel::from_code(bytes(&vector["security_level"])[0]).unwrap(),
-            initialize: InitializeUpdate::new(&mut Saying(command[5..13].to_vec()), version),
+            initialize: InitializeUpdate::new(&mut Saying(command[5..13].to_vec()), version, Mode::S8),
             answer: bytes(&vector["initialize_update"]["response"]),
             vector: vector.clone(),
         }
@@ -120,7 +120,7 @@ fn the_card_says_byte_for_byte_what_was_recorded() {
             let [.., counter] = exchange.answer[..] else { panic!("{id}: no answer") };
             let counter = SequenceCounter::new(u32::from(counter)).unwrap();
             let challenge = exchange.initialize.host_challenge();
-            let (card, answer) = CardHandshake::answer(crypto, keys, [0; 10], counter, ISD_R, challenge);
+            let (card, answer) = CardHandshake::answer(crypto, keys, Offer::usual(counter, ISD_R), challenge);
             assert_eq!(hex::encode(answer), hex::encode(&exchange.answer), "{id}");
             let authenticate = bytes(&vector["external_authenticate"]);
             let mut card = card.authenticate(&CommandApdu::parse(&authenticate).unwrap()).unwrap();

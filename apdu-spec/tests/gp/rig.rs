@@ -3,7 +3,7 @@
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::crypto::{AesBits, AesKey, AwsLc, Crypto, RustCrypto};
 use onetap_apdu_spec::gp::scp03::{
-    CardHandshake, CardSession, HostSession, InitializeUpdate, SecurityLevel, SequenceCounter,
+    CardHandshake, CardSession, HostSession, InitializeUpdate, Mode, Offer, SecurityLevel, SequenceCounter,
 };
 use onetap_apdu_spec::gp::{ISD_AID, KeySet, KeyVersion};
 use onetap_apdu_spec::rng::Rng;
@@ -49,10 +49,10 @@ pub(crate) fn channel(
     keys: &KeySet,
     level: SecurityLevel,
 ) -> (HostSession, CardSession) {
-    let initialize = InitializeUpdate::new(&mut Counting(7), keys.version());
+    let initialize = InitializeUpdate::new(&mut Counting(7), keys.version(), Mode::S8);
     let counter = SequenceCounter::new(41).unwrap().next().unwrap();
     let challenge = initialize.host_challenge();
-    let (handshake, answer) = CardHandshake::answer(card, keys, [0; 10], counter, &ISD_AID, challenge);
+    let (handshake, answer) = CardHandshake::answer(card, keys, Offer::usual(counter, &ISD_AID), challenge);
     let authenticate = initialize.check(host, keys, level, &answer).unwrap();
     let command = authenticate.command().to_bytes().unwrap();
     let card = handshake.authenticate(&CommandApdu::parse(&command).unwrap()).unwrap();

@@ -3,8 +3,8 @@
 use onetap_apdu_spec::apdu::{CommandApdu, Form, ResponseApdu};
 use onetap_apdu_spec::crypto::AesBits;
 use onetap_apdu_spec::gp::scp03::{
-    AuthenticationError, CardHandshake, HandshakeError, InitializeUpdate, SecurityError, SecurityLevel,
-    SequenceCounter,
+    AuthenticationError, CardChallenge, CardHandshake, HandshakeError, InitializeUpdate, Mode, Offer,
+    Responses, SecurityError, SecurityLevel, SequenceCounter,
 };
 use onetap_apdu_spec::gp::{ISD_AID, KeySet, KeyVersion};
 use onetap_apdu_spec::sw::StatusWord;
@@ -173,7 +173,7 @@ fn what_is_not_secured_is_refused_by_either_end() {
 #[test]
 fn the_longest_data_of_a_level_fits_the_short_form() {
     for level in SecurityLevel::ALL {
-        let most = vec![1; level.max_short_data() + 1];
+        let most = vec![1; level.max_short_data(Mode::S8) + 1];
         for (len, form) in [(most.len() - 1, Form::Short), (most.len(), Form::Extended)] {
             let (host, _) = channel(PROVIDERS, &key_set(1, AesBits::B128), level);
             let (_, wrapped) = host.wrap(&apdu(&[0x80, 0xE2, 0, 0], &most[..len], None)).unwrap();
@@ -183,10 +183,11 @@ fn the_longest_data_of_a_level_fits_the_short_form() {
 }
 
 fn handshake(keys: &KeySet) -> (InitializeUpdate, CardHandshake, Vec<u8>) {
-    let initialize = InitializeUpdate::new(&mut Counting(1), keys.version());
-    let counter = SequenceCounter::default();
-    let challenge = initialize.host_challenge();
-    let (card, answer) = CardHandshake::answer(PROVIDERS[0], keys, [9; 10], counter, &ISD_AID, challenge);
+    let initialize = InitializeUpdate::new(&mut Counting(1), keys.version(), Mode::S8);
+    let (sequence, responses) = (SequenceCounter::default(), Responses::Encrypted);
+    let challenge = CardChallenge::PseudoRandom { sequence, aid: &ISD_AID };
+    let offer = Offer { diversification: [9; 10], challenge, responses };
+    let (card, answer) = CardHandshake::answer(PROVIDERS[0], keys, offer, initialize.host_challenge());
     (initialize, card, answer)
 }
 
@@ -205,9 +206,13 @@ fn the_terminal_refuses_another_card() {
     };
     let refuse = |answer: &[u8]| check(&keys, SecurityLevel::Full, answer).unwrap_err();
     assert_eq!(refuse(&altered(10, 0x31)), HandshakeError::OtherKeyVersion(0x31));
-    assert_eq!(refuse(&altered(11, 2)), HandshakeError::OtherProtocol { scp: 2, variant: 0x70 });
+    let other = |scp, variant| {
+        let (level, mode) = (SecurityLevel::Full, Mode::S8);
+        HandshakeError::OtherProtocol { scp, variant, level, mode }
+    };
+    assert_eq!(refuse(&altered(11, 2)), other(2, 0x70));
     for variant in [0x71, 0x30, 0x10, 0x50] {
-        assert_eq!(refuse(&altered(12, variant)), HandshakeError::OtherProtocol { scp: 3, variant });
+        assert_eq!(refuse(&altered(12, variant)), other(3, variant));
     }
     assert_eq!(refuse(&altered(12, 0x60)), HandshakeError::Malformed, "random challenge, yet a counter");
     for (at, byte) in good.iter().enumerate().take(29).skip(13) {

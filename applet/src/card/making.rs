@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use onetap_apdu_spec::gp::ceremony::{self, Issue, Issuer, Transmit};
+use onetap_apdu_spec::gp::scp03::{SecurityLevel, Variant};
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
@@ -42,7 +43,8 @@ impl Card {
         let mut card = Self::manufacture(image, env)?;
         let forgotten = forgotten_keys();
         let keys = management.unwrap_or(&forgotten);
-        let issue = Issue { keys: &KeySet::TEST, order, pin: &pin, new_keys: Some(keys) };
+        let level = SecurityLevel::Full;
+        let issue = Issue { keys: &KeySet::TEST, level, order, pin: &pin, new_keys: Some(keys) };
         let statement =
             card.meet_issuer(|transmit| ceremony::personalise(crypto, &issue, &mut OsRng, transmit))?;
         Ok((card, statement))
@@ -94,7 +96,19 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn manufacture(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        match product().make(image, env) {
+        Self::manufacture_with(Variant::USUAL, image, env)
+    }
+
+    /// As [`Card::manufacture`]; the card's secure channels are of this variant for ever.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn manufacture_with(
+        variant: Variant,
+        image: Box<dyn Image>,
+        env: Environment,
+    ) -> Result<Self, CardError> {
+        match product(variant).make(image, env) {
             Err(CardError::Nvm(NvmError::Exists(_))) => Err(OrderError::NotEmpty.into()),
             made => made,
         }
@@ -106,7 +120,7 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let mut card = product().open(image, env)?;
+        let mut card = product(Variant::USUAL).open(image, env)?;
         if card.runtime.instances().all(|instance| instance.aid != gp::NAME) {
             return Err(CardError::Unfinished);
         }
@@ -143,7 +157,8 @@ impl Card {
         let mut card = Self::manufacture(image, env)?;
         // Else everybody could unblock its PIN.
         card.meet_issuer(|transmit| {
-            Issuer::open(crypto, &KeySet::TEST, &mut OsRng, transmit)?.put_keys(&forgotten_keys())
+            Issuer::open(crypto, &KeySet::TEST, SecurityLevel::Full, &mut OsRng, transmit)?
+                .put_keys(&forgotten_keys())
         })?;
         card.runtime.install(&NAME, NAME, [0; 3], &[]).map_err(CardError::Refused)?;
         let taken = card.runtime.with(&NAME, |applet: &mut SigningApplet, cx| applet.take_over(cx, old));
@@ -158,9 +173,10 @@ fn forgotten_keys() -> KeySet {
     KeySet::draw(KeyVersion::FIRST, &mut OsRng)
 }
 
-/// The signing card: it leaves its manufacturer with its issuer's security domain only.
-fn product() -> Product {
+/// The signing card: it leaves its manufacturer with its issuer's security domain only, which speaks this variant. An open
+/// card speaks the one that it was made with.
+fn product(variant: Variant) -> Product {
     Product::new(&[signing::module(), gp::module()])
-        .instance(gp::NAME, gp::NAME, gp::privileges(), &[])
+        .instance(gp::NAME, gp::NAME, gp::privileges(), &gp::parameters(variant))
         .face(Controller::new)
 }

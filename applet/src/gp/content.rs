@@ -6,7 +6,7 @@ use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
 use onetap_apdu_spec::gp::store_data::StoreData;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::{Personalising, Session};
+use super::domain::{Begun, Personalising, Session};
 use super::{NAME, keys, manager, package_of};
 use crate::runtime::{Aid, Context, DEFAULT_SELECTED, LOCKED, Reply};
 
@@ -20,7 +20,6 @@ impl Session {
         install: &Install,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
-        self.personalising = None;
         match install {
             Install::MakeSelectable(new) => make_selectable(cx, new)?,
             Install::Personalization(instance) => self.personalise(cx, *instance)?,
@@ -31,12 +30,13 @@ impl Session {
 
     fn personalise(&mut self, cx: &mut Context<'_>, instance: Aid) -> Result<(), StatusWord> {
         let manager = manager(cx)?;
-        let found = manager.instances().find(|entry| entry.aid == instance && instance != NAME);
+        let found = manager.instances().find(|entry| entry.aid == instance);
         let found = found.ok_or(StatusWord::NO_SUCH_OBJECT)?;
-        if found.state & LOCKED != 0 {
+        // The domain itself has no data to store.
+        if instance == NAME || found.state & LOCKED != 0 {
             return Err(StatusWord::CONDITIONS);
         }
-        self.personalising = Some(Personalising { instance, next: 0 });
+        self.begun = Begun::Personalising(Personalising { instance, next: 0 });
         Ok(())
     }
 
@@ -45,24 +45,24 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         block: &StoreData,
+        begun: &Begun,
         data_key: &DataKey,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
-        let personalising = self.personalising.take().filter(|begun| begun.next == block.number);
-        let Personalising { instance, next } = personalising.ok_or(StatusWord::CONDITIONS)?;
+        let Begun::Personalising(Personalising { instance, next }) = *begun else {
+            return Err(StatusWord::CONDITIONS);
+        };
+        if block.number != next {
+            return Err(StatusWord::WRONG_P1P2);
+        }
         manager(cx)?.store_data(&instance, block, data_key, reply)?;
-        let next = next.checked_add(1).filter(|_| !block.last);
-        self.personalising = next.map(|next| Personalising { instance, next });
+        if let Some(next) = next.checked_add(1).filter(|_| !block.last) {
+            self.begun = Begun::Personalising(Personalising { instance, next });
+        }
         Ok(())
     }
 
-    pub(super) fn delete(
-        &mut self,
-        cx: &mut Context<'_>,
-        delete: Delete,
-        reply: &mut Reply,
-    ) -> Result<(), StatusWord> {
-        self.personalising = None;
+    pub(super) fn delete(cx: &mut Context<'_>, delete: Delete, reply: &mut Reply) -> Result<(), StatusWord> {
         match delete {
             Delete::Content { aid, .. } => delete_content(cx, &aid)?,
             Delete::Keys(version) => keys::delete(cx, version)?,

@@ -5,16 +5,43 @@ use std::collections::BTreeMap;
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
 use onetap_apdu_spec::class::is_secured;
 use onetap_apdu_spec::gp::command::IsdObject;
-use onetap_apdu_spec::gp::registry::Scope;
-use onetap_apdu_spec::gp::scp03::{CardHandshake, CardSession, Challenge, DiversificationData};
+use onetap_apdu_spec::gp::registry::GetStatus;
+use onetap_apdu_spec::gp::scp03::{
+    CardChallenge, CardHandshake, CardSession, Challenge, DiversificationData, Drawing, Offer, SCP_ID,
+    Variant,
+};
 use onetap_apdu_spec::gp::{self, GpCommand, ISD_AID, Ins};
 use onetap_apdu_spec::sw::StatusWord;
 
 use super::{keys, manager};
-use crate::runtime::{Aid, Applet, CardLifeCycle, Context, Fault, Reply};
+use crate::runtime::{Aid, Applet, CardLifeCycle, Context, Fault, Field, Reply};
 
 /// Nothing that tells one card from another: anybody in reach can ask for it.
 const DIVERSIFICATION: DiversificationData = [0; 10];
+
+/// Parameter "i" of the card's secure channels. Absent on cards that were made before it could be chosen.
+const VARIANT: Field<u8> = Field::new(keys::FIELDS);
+/// Installation parameter: secure channel protocol and its "i".
+const PROTOCOL: u8 = 0x81;
+
+/// The installation parameters of a domain that speaks this variant.
+#[must_use]
+pub fn parameters(variant: Variant) -> [u8; 4] {
+    [PROTOCOL, 2, SCP_ID, variant.code()]
+}
+
+fn read_parameters(parameters: &[u8]) -> Result<Variant, StatusWord> {
+    match *parameters {
+        [] => Ok(Variant::USUAL),
+        [PROTOCOL, 2, SCP_ID, code] => Variant::from_code(code).ok_or(StatusWord::WRONG_DATA),
+        _ => Err(StatusWord::WRONG_DATA),
+    }
+}
+
+fn variant(cx: &Context<'_>) -> Result<Variant, StatusWord> {
+    let code = cx.find(&VARIANT)?.unwrap_or(Variant::USUAL.code());
+    Variant::from_code(code).ok_or(StatusWord::INTERNAL)
+}
 
 /// The issuer security domain. Keys and their counters are in persistent memory. What a host does with it on one logical
 /// channel is a session of its own: a secure channel opened on one says nothing on another.
@@ -28,10 +55,18 @@ pub struct IssuerDomain {
 #[derive(Debug, Default)]
 pub(super) struct Session {
     channel: Channel,
-    /// The application that STORE DATA is for.
-    pub(super) personalising: Option<Personalising>,
-    /// Where GET STATUS goes on.
-    pub(super) cursor: Option<Cursor>,
+    pub(super) begun: Begun,
+}
+
+/// What the next command on the channel goes on with. Any other one ends it, also where it is refused.
+#[derive(Debug, Default)]
+pub(super) enum Begun {
+    #[default]
+    Nothing,
+    /// INSTALL for personalization, or a block that is not the last: STORE DATA.
+    Personalising(Personalising),
+    /// An answer with some of the entries: GET STATUS for those that follow.
+    Listing(Listing),
 }
 
 /// What INSTALL for personalization began. It begins with block 0, so that nobody goes on with what another
@@ -43,11 +78,11 @@ pub(super) struct Personalising {
     pub(super) next: u8,
 }
 
-/// Where the next GET STATUS goes on, after an answer with some of the entries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor {
-    pub(super) scope: Scope,
-    pub(super) aid: Vec<u8>,
+/// Where the next GET STATUS goes on.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// What the first one asked for.
+    pub(super) asked: GetStatus,
     pub(super) at: usize,
 }
 
@@ -79,9 +114,21 @@ impl Session {
         challenge: Challenge,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
-        let (keys, sequence) = keys::next_channel(cx, version)?;
-        let (handshake, answer) =
-            CardHandshake::answer(cx.crypto(), &keys, DIVERSIFICATION, sequence, &ISD_AID, challenge);
+        let variant = variant(cx)?;
+        if challenge.mode() != variant.mode {
+            return Err(StatusWord::WRONG_LENGTH);
+        }
+        let (slot, crypto) = (keys::find(cx, version)?, cx.crypto());
+        let card_challenge = match variant.drawing {
+            Drawing::Random => CardChallenge::Random(cx.rng()),
+            Drawing::PseudoRandom => {
+                let sequence = keys::next_sequence(cx, &slot)?;
+                CardChallenge::PseudoRandom { sequence, aid: &ISD_AID }
+            }
+        };
+        let responses = variant.responses;
+        let offer = Offer { diversification: DIVERSIFICATION, challenge: card_challenge, responses };
+        let (handshake, answer) = CardHandshake::answer(crypto, &slot.set, offer, challenge);
         self.channel = Channel::Handshake(Box::new(handshake));
         reply.send(&answer);
         Ok(())
@@ -110,8 +157,9 @@ impl Session {
             return Err(StatusWord::SECURITY_STATUS);
         };
         let mut inner = Reply::default();
+        let begun = std::mem::take(&mut self.begun);
         let done = GpCommand::parse(&plain.borrow())
-            .and_then(|command| self.execute(cx, command, &session, &mut inner));
+            .and_then(|command| self.execute(cx, command, begun, &session, &mut inner));
         let sw = done.err().unwrap_or(StatusWord::OK);
         let response = session.wrap(ResponseApdu { data: inner.as_bytes().to_vec(), sw });
         self.channel = Channel::Open(Box::new(session));
@@ -123,20 +171,19 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         command: GpCommand,
+        begun: Begun,
         session: &CardSession,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
-        // The next entries follow the first ones at once, or not at all.
-        let cursor = self.cursor.take();
         if changes_content(&command) && manager(cx)?.card_life() == CardLifeCycle::Locked {
             return Err(StatusWord::CONDITIONS);
         }
         match command {
             GpCommand::Install(install) => self.install(cx, &install, reply),
-            GpCommand::Delete(delete) => self.delete(cx, delete, reply),
-            GpCommand::StoreData(block) => self.store_data(cx, &block, session.data_key(), reply),
-            GpCommand::GetStatus(get) => self.get_status(cx, &get, cursor, reply),
-            GpCommand::SetStatus(set) => self.set_status(cx, set),
+            GpCommand::Delete(delete) => Self::delete(cx, delete, reply),
+            GpCommand::StoreData(block) => self.store_data(cx, &block, &begun, session.data_key(), reply),
+            GpCommand::GetStatus(get) => self.get_status(cx, get, begun, reply),
+            GpCommand::SetStatus(set) => Self::set_status(cx, set),
             GpCommand::PutKey(put) => {
                 reply.send(&keys::put(cx, &put, session.data_key())?);
                 Ok(())
@@ -158,7 +205,7 @@ fn changes_content(command: &GpCommand) -> bool {
 
 fn get_data(cx: &Context<'_>, object: IsdObject, reply: &mut Reply) -> Result<(), StatusWord> {
     match object {
-        IsdObject::CardData => reply.send(&gp::card_data()),
+        IsdObject::CardData => reply.send(&gp::card_data(variant(cx)?)),
         IsdObject::KeyInformation => reply.send(&keys::information(cx)?),
     }
     Ok(())
@@ -176,7 +223,9 @@ fn without_channel(cx: &Context<'_>, command: &CommandApdu<'_>, reply: &mut Repl
 }
 
 impl Applet for IssuerDomain {
-    fn install(cx: &mut Context<'_>, _: &[u8]) -> Result<Self, StatusWord> {
+    /// Parameters: none, or [`parameters`].
+    fn install(cx: &mut Context<'_>, parameters: &[u8]) -> Result<Self, StatusWord> {
+        cx.set(&VARIANT, &read_parameters(parameters)?.code())?;
         keys::initialise(cx)?;
         Ok(Self::default())
     }

@@ -1,7 +1,8 @@
-//! Key sets in persistent memory, each with its sequence counter. No counter starts below one that was ever
-//! reached: keys that come back would open the channels of old once more, to whoever recorded them.
+//! Key sets in persistent memory, each with its sequence counter. Keys that the card has not had before begin to count
+//! at 0. Keys that come back go on from where they were, or they would open the channels of old once more, to whoever
+//! recorded them.
 
-use onetap_apdu_spec::crypto::AesKey;
+use onetap_apdu_spec::crypto::{AesKey, Crypto};
 use onetap_apdu_spec::gp::put_key::PutKey;
 use onetap_apdu_spec::gp::registry::KeyInformation;
 use onetap_apdu_spec::gp::scp03::SequenceCounter;
@@ -21,6 +22,43 @@ const fn keys(slot: u8) -> Field<StoredKeys> {
 
 const fn sequence(slot: u8) -> Field<u32> {
     Field::new(2 * slot + 1)
+}
+
+/// Objects that keys take: those of other things have numbers from here on.
+pub(super) const FIELDS: u8 = 2 * SLOTS + 1;
+
+const GONE: Field<Gone> = Field::new(2 * SLOTS);
+/// Key sets that are gone and still remembered one by one.
+const MOST_GONE: usize = 32;
+
+/// What tells whether two key sets open the same channels.
+type Fingerprint = [u8; 8];
+
+/// How far key sets that are gone had counted.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    /// In their order.
+    sets: Vec<(Fingerprint, u32)>,
+    /// The highest counter of those that are no longer remembered: keys that may be one of them go on from there.
+    forgotten: u32,
+}
+
+impl Gone {
+    /// Remembers one more; the oldest is forgotten where there is no room.
+    fn remember(&mut self, set: Fingerprint, used: u32) {
+        self.sets.retain(|(known, _)| *known != set);
+        self.sets.push((set, used));
+        if self.sets.len() > MOST_GONE {
+            let (_, used) = self.sets.remove(0);
+            self.forgotten = self.forgotten.max(used);
+        }
+    }
+
+    /// What a key set begins to count from.
+    fn begin(&self, set: Fingerprint) -> u32 {
+        let known = self.sets.iter().find(|(known, _)| *known == set);
+        known.map_or(self.forgotten, |(_, used)| *used)
+    }
 }
 
 /// A key set as it is stored.
@@ -49,9 +87,16 @@ impl StoredKeys {
 }
 
 /// A key set and where it is stored.
-struct Slot {
+pub(super) struct Slot {
     number: u8,
-    set: KeySet,
+    pub(super) set: KeySet,
+}
+
+/// Channels are opened by the ENC and the MAC key: not by their version, nor by the DEK.
+fn fingerprint(crypto: &dyn Crypto, set: &KeySet) -> Fingerprint {
+    let [enc, mac, _] = set.keys();
+    let [a, b, c, d, e, f, g, h, ..] = crypto.sha256(&[b"key set", enc.expose(), mac.expose()]);
+    [a, b, c, d, e, f, g, h]
 }
 
 fn slots(cx: &Context<'_>) -> Result<Vec<Slot>, Fault> {
@@ -67,12 +112,27 @@ fn slots(cx: &Context<'_>) -> Result<Vec<Slot>, Fault> {
 
 /// Stores a key set, with the transaction that is open.
 fn store(cx: &mut Context<'_>, slot: u8, set: &KeySet) -> Result<(), Fault> {
-    let used = highest_sequence(cx)?;
+    let begin = gone(cx)?.begin(fingerprint(cx.crypto(), set));
     cx.set(&keys(slot), &StoredKeys::of(set))?;
-    cx.set(&sequence(slot), &used)
+    cx.set(&sequence(slot), &begin)
 }
 
-/// The highest sequence counter of all key sets, deleted ones among them.
+/// Takes a key set away, with the transaction that is open.
+fn retire(cx: &mut Context<'_>, slot: &Slot) -> Result<(), Fault> {
+    let mut gone = gone(cx)?;
+    gone.remember(fingerprint(cx.crypto(), &slot.set), cx.get(&sequence(slot.number))?);
+    cx.set(&GONE, &gone)?;
+    cx.remove(&sequence(slot.number))?;
+    cx.remove(&keys(slot.number))
+}
+
+/// The key sets that are gone. Cards that were made before these were remembered have had any.
+fn gone(cx: &Context<'_>) -> Result<Gone, Fault> {
+    let known = cx.find(&GONE)?;
+    known.map_or_else(|| Ok(Gone { sets: Vec::new(), forgotten: highest_sequence(cx)? }), Ok)
+}
+
+/// The highest sequence counter of all key sets.
 fn highest_sequence(cx: &Context<'_>) -> Result<u32, Fault> {
     let mut counters = (0..SLOTS).map(|slot| cx.find(&sequence(slot)));
     counters.try_fold(0, |highest, counter| Ok(highest.max(counter?.unwrap_or(0))))
@@ -85,21 +145,22 @@ pub(super) fn are_initial(cx: &Context<'_>) -> Result<bool, Fault> {
 
 /// The key set that a card is made with, with the transaction that installation is.
 pub(super) fn initialise(cx: &mut Context<'_>) -> Result<(), Fault> {
+    cx.set(&GONE, &Gone { sets: Vec::new(), forgotten: 0 })?;
     store(cx, 0, &KeySet::TEST)
 }
 
-/// The key set of a version, 0 for the first that there is, and the next value of its sequence counter,
-/// which is in persistent memory before it is used.
-pub(super) fn next_channel(
-    cx: &mut Context<'_>,
-    version: u8,
-) -> Result<(KeySet, SequenceCounter), StatusWord> {
+/// The key set of a version, 0 for the first that there is.
+pub(super) fn find(cx: &Context<'_>, version: u8) -> Result<Slot, StatusWord> {
     let found = slots(cx)?.into_iter().find(|slot| version == 0 || slot.set.version().get() == version);
-    let Slot { number, set } = found.ok_or(StatusWord::NO_SUCH_OBJECT)?;
-    let used = SequenceCounter::new(cx.get(&sequence(number))?).ok_or(StatusWord::INTERNAL)?;
+    found.ok_or(StatusWord::NO_SUCH_OBJECT)
+}
+
+/// The next value of a key set's sequence counter, which is in persistent memory before it is used.
+pub(super) fn next_sequence(cx: &mut Context<'_>, slot: &Slot) -> Result<SequenceCounter, StatusWord> {
+    let used = SequenceCounter::new(cx.get(&sequence(slot.number))?).ok_or(StatusWord::INTERNAL)?;
     let next = used.next().ok_or(StatusWord::CONDITIONS)?;
-    cx.set_now(&sequence(number), &next.get())?;
-    Ok((set, next))
+    cx.set_now(&sequence(slot.number), &next.get())?;
+    Ok(next)
 }
 
 /// What GET DATA tells of the keys.
@@ -115,28 +176,37 @@ pub(super) fn information(cx: &Context<'_>) -> Result<Vec<u8>, StatusWord> {
 pub(super) fn delete(cx: &mut Context<'_>, version: KeyVersion) -> Result<(), StatusWord> {
     let slots = slots(cx)?;
     let found = slots.iter().find(|slot| slot.set.version() == version);
-    let number = found.ok_or(StatusWord::NO_SUCH_OBJECT)?.number;
+    let found = found.ok_or(StatusWord::NO_SUCH_OBJECT)?;
     if slots.len() == 1 {
         return Err(StatusWord::CONDITIONS);
     }
-    // Its sequence counter stays.
-    Ok(cx.remove(&keys(number))?)
+    Ok(cx.transaction(|cx| retire(cx, found))?)
 }
 
-/// PUT KEY: adds a key set, or replaces one, in one step. The initial one goes with the first that is put.
+/// PUT KEY: adds a key set, or replaces one, in one step. The initial one goes with the first that is put. Two key sets
+/// never have the same keys: they would count each for itself, and draw the same challenges.
 pub(super) fn put(cx: &mut Context<'_>, put: &PutKey, data_key: &DataKey) -> Result<Vec<u8>, StatusWord> {
     let slots = slots(cx)?;
-    let slot_of = |version| slots.iter().find(|slot| slot.set.version() == version).map(|slot| slot.number);
-    let slot = match put.replaces {
-        Some(version) => slot_of(version).ok_or(StatusWord::NO_SUCH_OBJECT)?,
-        None => slot_of(KeyVersion::INITIAL)
-            .or_else(|| (0..SLOTS).find(|number| slots.iter().all(|slot| slot.number != *number)))
-            .ok_or(StatusWord::NO_SPACE)?,
+    let slot_of = |version| slots.iter().find(|slot| slot.set.version() == version);
+    let replaced = match put.replaces {
+        Some(version) => Some(slot_of(version).ok_or(StatusWord::NO_SUCH_OBJECT)?),
+        None => slot_of(KeyVersion::INITIAL),
     };
-    if slot_of(put.version).is_some_and(|taken| taken != slot) {
+    let free = || (0..SLOTS).find(|number| slots.iter().all(|slot| slot.number != *number));
+    let number = replaced.map(|slot| slot.number).or_else(free).ok_or(StatusWord::NO_SPACE)?;
+    let is_other = |slot: &&Slot| slot.number != number;
+    if slot_of(put.version).is_some_and(|slot| is_other(&slot)) {
         return Err(StatusWord::WRONG_DATA);
     }
     let set = put.open(cx.crypto(), data_key).map_err(|_| status::KEY_CHECK_FAILED)?;
-    cx.transaction(|cx| store(cx, slot, &set)).map_err(|fault: Fault| StatusWord::from(fault))?;
+    let mark = |set: &KeySet| fingerprint(cx.crypto(), set);
+    if slots.iter().filter(is_other).any(|slot| mark(&slot.set) == mark(&set)) {
+        return Err(StatusWord::WRONG_DATA);
+    }
+    cx.transaction(|cx| {
+        replaced.map_or(Ok(()), |slot| retire(cx, slot))?;
+        store(cx, number, &set)
+    })
+    .map_err(|fault: Fault| StatusWord::from(fault))?;
     Ok(put.answer())
 }

@@ -17,7 +17,7 @@ mod domain;
 mod keys;
 mod registry;
 
-pub use domain::IssuerDomain;
+pub use domain::{IssuerDomain, parameters};
 
 use onetap_apdu_spec::gp;
 use onetap_apdu_spec::sw::StatusWord;

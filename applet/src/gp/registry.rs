@@ -5,33 +5,34 @@ use onetap_apdu_spec::gp::registry::{Entry, GetStatus, RegistryEntry, Scope, Set
 use onetap_apdu_spec::gp::status;
 use onetap_apdu_spec::sw::StatusWord;
 
-use super::domain::{Cursor, Session};
+use super::domain::{Begun, Listing, Session};
 use super::{NAME, manager, package_of};
-use crate::runtime::{Context, Instance, LOCKED, Manager, Reply};
+use crate::runtime::{Aid, Context, Instance, LOCKED, Manager, Reply};
 
-/// Most bytes of entries in one answer: secured, it still fits the short form.
+/// Most bytes of entries in one answer: secured in any variant, it still fits the short form.
 const MAX_ANSWER: usize = 224;
 
 impl Session {
+    /// As many entries as fit one answer: 6310 where some are left, for the next GET STATUS that asks for the same.
     pub(super) fn get_status(
         &mut self,
         cx: &mut Context<'_>,
-        get: &GetStatus,
-        cursor: Option<Cursor>,
+        get: GetStatus,
+        begun: Begun,
         reply: &mut Reply,
     ) -> Result<(), StatusWord> {
-        let (scope, name) = (get.scope, &get.aid);
-        let start = match cursor {
+        let asked = GetStatus { next: false, ..get };
+        let start = match begun {
             _ if !get.next => 0,
-            Some(cursor) if (cursor.scope, &cursor.aid) == (scope, name) => cursor.at,
+            Begun::Listing(listing) if listing.asked == asked => listing.at,
             _ => return Err(StatusWord::CONDITIONS),
         };
-        let entries = entries(&manager(cx)?, scope)?;
-        let matching = entries.iter().filter(|entry| entry.aid.as_bytes().starts_with(name));
+        let entries = entries(&manager(cx)?, asked.scope)?;
+        let matching = entries.iter().filter(|entry| entry.aid.as_bytes().starts_with(&asked.aid));
         for (at, entry) in matching.enumerate().skip(start) {
-            let encoded = entry.encode();
+            let encoded = entry.encode(&asked.format);
             if !reply.as_bytes().is_empty() && reply.as_bytes().len() + encoded.len() > MAX_ANSWER {
-                self.cursor = Some(Cursor { scope, aid: name.clone(), at });
+                self.begun = Begun::Listing(Listing { asked, at });
                 return Err(status::MORE_DATA);
             }
             reply.send(&encoded);
@@ -39,8 +40,7 @@ impl Session {
         if reply.as_bytes().is_empty() { Err(StatusWord::NO_SUCH_OBJECT) } else { Ok(()) }
     }
 
-    pub(super) fn set_status(&mut self, cx: &mut Context<'_>, set: SetStatus) -> Result<(), StatusWord> {
-        self.personalising = None;
+    pub(super) fn set_status(cx: &mut Context<'_>, set: SetStatus) -> Result<(), StatusWord> {
         let mut manager = manager(cx)?;
         match set {
             SetStatus::Card(next) => {
@@ -69,21 +69,34 @@ fn entries(manager: &Manager<'_>, scope: Scope) -> Result<Vec<RegistryEntry>, St
             entry: Entry::IssuerDomain(manager.card_life()),
             privileges: Privileges::ISSUER,
             package: None,
+            modules: Vec::new(),
         }]),
         Scope::Applications => {
             manager.instances().filter(|entry| entry.aid != NAME).map(application).collect()
         }
-        Scope::Packages => Ok(manager
-            .modules()
-            .filter_map(|module| package_of(&module))
-            .map(|aid| RegistryEntry {
-                aid,
-                entry: Entry::Package,
-                privileges: Privileges::NONE,
-                package: None,
-            })
-            .collect()),
+        Scope::Packages | Scope::Modules => Ok(packages(manager, scope == Scope::Modules)),
     }
+}
+
+/// The packages, each once, with the modules in it where they are asked for.
+fn packages(manager: &Manager<'_>, with_modules: bool) -> Vec<RegistryEntry> {
+    let mut found: Vec<RegistryEntry> = Vec::new();
+    for module in manager.modules() {
+        let Some(aid) = package_of(&module) else { continue };
+        let at = found.iter().position(|entry| entry.aid == aid).unwrap_or_else(|| {
+            found.push(package(aid));
+            found.len() - 1
+        });
+        if with_modules {
+            found[at].modules.push(module);
+        }
+    }
+    found
+}
+
+fn package(aid: Aid) -> RegistryEntry {
+    let (entry, privileges) = (Entry::Package, Privileges::NONE);
+    RegistryEntry { aid, entry, privileges, package: None, modules: Vec::new() }
 }
 
 fn application(instance: &Instance) -> Result<RegistryEntry, StatusWord> {
@@ -94,5 +107,6 @@ fn application(instance: &Instance) -> Result<RegistryEntry, StatusWord> {
         ),
         privileges: Privileges::from_bytes(&instance.privileges).unwrap_or_default(),
         package: package_of(&instance.module),
+        modules: Vec::new(),
     })
 }

@@ -13,7 +13,7 @@ use super::channels::BASIC;
 use super::fault::Fault;
 use super::limits::Limits;
 use super::outgoing::{Outgoing, Protocol, is_extended};
-use super::own::{Own, own_command};
+use super::own::{Own, meant, own_command};
 use super::registry::Instance;
 use crate::card::Environment;
 use crate::nvm::Nvm;
@@ -150,6 +150,7 @@ impl Runtime {
             self.forget();
             return StatusWord::WRONG_LENGTH;
         };
+        let apdu = if self.protocol == Protocol::T1 { meant(apdu) } else { apdu };
         if self.out.is_again(&apdu) {
             return self.out.give(&apdu, self.protocol, out);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use onetap_apdu_spec::command::{AID, CardState, MAX_UNCONFIRMED, Name};
 use onetap_apdu_spec::gp::ceremony::Issuer;
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::suite::{Profile, Suite};
@@ -208,7 +209,8 @@ fn attack_unblock_to_have_back_what_was_to_be_wiped() {
     rig.nvm.heal();
     rig.enter();
     let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(rig.card.transmit(apdu));
-    let mut issuer = Issuer::open(crypto(), &keys, &mut Seeded(7), &mut transmit).unwrap();
+    let mut issuer =
+        Issuer::open(crypto(), &keys, SecurityLevel::Full, &mut Seeded(7), &mut transmit).unwrap();
     issuer.unblock_pin(&"1357".parse().unwrap()).unwrap();
     rig.restart();
     assert_eq!((rig.card.state(), rig.card.status().pin_blocked), (CardState::Idle, false));

@@ -6,6 +6,7 @@ use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::gp::ceremony::{self, CeremonyError, Issue, Issuer};
 use onetap_apdu_spec::gp::scp03::HandshakeError;
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::{ImageFile, ImageOptions, MemoryImage, Nvm, ObjectId};
 use onetap_applet::{Card, CardError, Key};
@@ -128,7 +129,8 @@ fn attack_use_a_card_that_was_never_finished() {
     blank.enter_field();
     blank.power_on();
     let (order, pin) = (order(onetap_apdu_spec::suite::Suite::default()), PIN.parse().unwrap());
-    let issue = Issue { keys: &KeySet::TEST, order: &order, pin: &pin, new_keys: None };
+    let issue =
+        Issue { keys: &KeySet::TEST, level: SecurityLevel::Full, order: &order, pin: &pin, new_keys: None };
     let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(blank.transmit(apdu));
     ceremony::personalise(crypto(), &issue, &mut Seeded(7), &mut transmit).unwrap();
     drop(blank);
@@ -148,6 +150,6 @@ fn attack_manage_a_converted_card_with_the_well_known_keys() {
     card.enter_field();
     card.power_on();
     let mut transmit = |apdu: &[u8]| Ok::<_, std::convert::Infallible>(card.transmit(apdu));
-    let opened = Issuer::open(crypto(), &KeySet::TEST, &mut Seeded(7), &mut transmit);
+    let opened = Issuer::open(crypto(), &KeySet::TEST, SecurityLevel::Full, &mut Seeded(7), &mut transmit);
     assert!(matches!(opened.map(drop), Err(CeremonyError::Handshake(HandshakeError::OtherKeyVersion(0x30)))));
 }

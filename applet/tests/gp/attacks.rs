@@ -174,7 +174,7 @@ fn attack_finish_the_order_of_another_channel() {
         let (host, response) = bench.on(host, "80E2B001 01 BB 00");
         assert_eq!(
             response.sw,
-            StatusWord::CONDITIONS,
+            StatusWord::WRONG_P1P2,
             "block 1 of an order that this channel did not begin"
         );
         let (host, _) = bench.on(host, begin);

@@ -6,6 +6,7 @@ use onetap_apdu_spec::gp::ceremony::Issuer;
 use onetap_apdu_spec::gp::install::NewApplication;
 use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
 use onetap_apdu_spec::gp::registry::{Entry, Scope};
+use onetap_apdu_spec::gp::scp03::{HostSession, InitializeUpdate, Mode, SecurityLevel};
 use onetap_apdu_spec::gp::{self as spec, Aid, KeySet};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::Environment;
@@ -20,16 +21,48 @@ fn rom() -> [Module; 3] {
     [gp::module(), Echo::module(), Purse::module()]
 }
 
-struct Bench {
+/// A card with example applets in its ROM.
+pub(crate) struct Bench {
     runtime: Runtime,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::made_with(&[]).unwrap()
+    }
+
+    /// A card whose domain was installed with these parameters.
+    pub(crate) fn made_with(parameters: &[u8]) -> Result<Self, StatusWord> {
         let nvm = Nvm::format(Box::new(MemoryImage::default())).unwrap();
         let mut runtime = Runtime::format(nvm, &rom(), Environment::default()).unwrap();
-        runtime.install(&gp::NAME, gp::NAME, gp::privileges(), &[]).unwrap();
-        Self { runtime }
+        runtime.install(&gp::NAME, gp::NAME, gp::privileges(), parameters)?;
+        Ok(Self { runtime })
+    }
+
+    pub(crate) fn install_echo(&mut self, instance: &[u8]) {
+        self.issuer(|issuer| issuer.install(&echo(instance))).unwrap();
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.runtime.reset();
+    }
+
+    /// A raw channel, to say on it what no issuer says.
+    pub(crate) fn channel(&mut self, keys: &KeySet, level: SecurityLevel) -> HostSession {
+        assert_eq!(self.sw("00A40400 00"), StatusWord::OK);
+        let initialize = InitializeUpdate::new(&mut Counting(3), keys.version(), Mode::S8);
+        let answer = self.send(&initialize.command().to_bytes().unwrap());
+        let authenticate = initialize.check(default_provider(), keys, level, &answer.data).unwrap();
+        let sw = self.send(&authenticate.command().to_bytes().unwrap()).sw;
+        authenticate.confirm(sw).unwrap()
+    }
+
+    /// One command on a raw channel.
+    pub(crate) fn on(&mut self, host: HostSession, apdu: &str) -> (HostSession, ResponseApdu) {
+        let bytes = hex_bytes(apdu);
+        let (waiting, wrapped) = host.wrap(&CommandApdu::parse(&bytes).unwrap()).unwrap();
+        let response = self.send(&wrapped);
+        waiting.unwrap(&response).unwrap()
     }
 
     fn send(&mut self, bytes: &[u8]) -> ResponseApdu {
@@ -38,7 +71,7 @@ impl Bench {
         ResponseApdu::parse(&out).unwrap()
     }
 
-    fn sw(&mut self, apdu: &str) -> StatusWord {
+    pub(crate) fn sw(&mut self, apdu: &str) -> StatusWord {
         self.send(&hex_bytes(apdu)).sw
     }
 
@@ -47,7 +80,13 @@ impl Bench {
         act: impl FnOnce(&mut Issuer<'_, std::convert::Infallible>) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
         let mut transmit = |apdu: &[u8]| Ok(self.send(apdu).to_bytes());
-        act(&mut Issuer::open(default_provider(), &KeySet::TEST, &mut Counting(5), &mut transmit)?)
+        act(&mut Issuer::open(
+            default_provider(),
+            &KeySet::TEST,
+            SecurityLevel::Full,
+            &mut Counting(5),
+            &mut transmit,
+        )?)
     }
 }
 
@@ -165,8 +204,9 @@ fn the_domain_on_another_logical_channel() {
     };
     let mut transmit =
         |apdu: &[u8]| Ok::<_, std::convert::Infallible>(bench.send(&on_channel_1(apdu)).to_bytes());
-    let listed = Issuer::open(default_provider(), &KeySet::TEST, &mut Counting(5), &mut transmit)
-        .and_then(|mut issuer| issuer.list(Scope::IssuerDomain));
+    let listed =
+        Issuer::open(default_provider(), &KeySet::TEST, SecurityLevel::Full, &mut Counting(5), &mut transmit)
+            .and_then(|mut issuer| issuer.list(Scope::IssuerDomain));
     assert_eq!(listed.unwrap().len(), 1, "the class byte is authenticated without its channel");
     let apdu = CommandApdu { cla: 0x80, ins: 0xF2, p1: 0x80, p2: 2, data: &[0x4F, 0], ne: None };
     let bytes = apdu.encode(onetap_apdu_spec::apdu::Form::Short).unwrap();

@@ -2,7 +2,7 @@
 
 use onetap_apdu_spec::gp::install::NewApplication;
 use onetap_apdu_spec::gp::life_cycle::{Privilege, Privileges};
-use onetap_apdu_spec::gp::scp03::SecurityLevel;
+use onetap_apdu_spec::gp::scp03::{SecurityLevel, Variant};
 use onetap_apdu_spec::gp::{KeySet, card_data, isd_fci};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_applet::runtime::Aid;
@@ -17,7 +17,7 @@ fn ask(bench: &mut Bench, apdu: &str) -> (Vec<u8>, String) {
 
 fn is_the_domain(bench: &mut Bench, channel: u8) {
     let get = format!("{:02X}CA0066 00", 0x80 | channel);
-    assert_eq!(ask(bench, &get), (card_data(), "9000".to_owned()), "channel {channel}");
+    assert_eq!(ask(bench, &get), (card_data(Variant::USUAL), "9000".to_owned()), "channel {channel}");
     let update = format!("{:02X}500000 08 0102030405060708 00", 0x80 | channel);
     let (data, sw) = ask(bench, &update);
     assert_eq!((data.len(), sw.as_str()), (32, "9000"), "channel {channel}");
@@ -44,11 +44,15 @@ fn select_without_a_name_finds_it_on_every_channel_with_and_without_le() {
         let select = format!("{channel:02X}A40400");
         assert_eq!(ask(&mut bench, &format!("{select} 00")), (isd_fci(), "9000".to_owned()));
         is_the_domain(&mut bench, channel);
-        let waits = format!("61{:02X}", isd_fci().len());
-        assert_eq!(ask(&mut bench, &select), (vec![], waits), "no Le, no data yet");
-        let rest = format!("{channel:02X}C00000 00");
-        assert_eq!(ask(&mut bench, &rest), (isd_fci(), "9000".to_owned()));
+        assert_eq!(ask(&mut bench, &select), (isd_fci(), "9000".to_owned()), "without Le as with Le = 00");
         is_the_domain(&mut bench, channel);
+        assert_eq!(
+            ask(&mut bench, &format!("{channel:02X}A4040C")),
+            (vec![], "9000".to_owned()),
+            "no data asked for"
+        );
+        let named = format!("{channel:02X}A40400 08 A000000151000000");
+        assert_eq!(ask(&mut bench, &named).1, format!("61{:02X}", isd_fci().len()), "by its name: REQ-C-6");
     }
     // There is one: none comes after it or before it.
     assert_eq!(bench.sw("00A40402 00").to_string(), "6A82");

@@ -5,26 +5,28 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
+use onetap_apdu_spec::gp::scp03::{Drawing, Variant};
+
 use crate::rig::Bench;
 
 /// A client that sends more goes in circles.
 const MOST: usize = 200;
 
-/// Lets the client talk to a blank card to its end; how many commands it sent.
-fn converse(form: &str) -> Option<usize> {
+/// Lets the client talk to a blank card of a variant to its end; how many commands it sent.
+fn converse(form: &str, variant: Variant) -> Option<usize> {
     let Some(python) = std::env::var_os("ONETAP_YUBIKIT") else {
         eprintln!("not run: ONETAP_YUBIKIT names no Python interpreter with yubikey-manager");
         return None;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gp/yubikit_client.py");
     let mut client = Command::new(python)
-        .args([script, form])
+        .args([script, form, &format!("{:02x}", variant.code())])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let (mut to_client, from_client) = (client.stdin.take().unwrap(), client.stdout.take().unwrap());
-    let mut bench = Bench::new();
+    let mut bench = Bench::of(variant);
     let (mut commands, mut last) = (0, String::new());
     for line in BufReader::new(from_client).lines() {
         last = line.unwrap();
@@ -50,10 +52,17 @@ fn hex_line(line: &str) -> Result<Vec<u8>, std::num::ParseIntError> {
 
 #[test]
 fn yubikit_in_the_short_form() {
-    assert!(converse("short").is_none_or(|commands| commands > 25));
+    assert!(converse("short", Variant::USUAL).is_none_or(|commands| commands > 25));
+}
+
+/// It asks for protection of responses, always, and knows challenges of 8 bytes.
+#[test]
+fn yubikit_and_a_card_with_a_random_challenge() {
+    let random = Variant { drawing: Drawing::Random, ..Variant::USUAL };
+    assert!(converse("short", random).is_none_or(|commands| commands > 25));
 }
 
 #[test]
 fn yubikit_in_the_extended_form() {
-    assert!(converse("extended").is_none_or(|commands| commands > 25));
+    assert!(converse("extended", Variant::USUAL).is_none_or(|commands| commands > 25));
 }

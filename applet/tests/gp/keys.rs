@@ -83,6 +83,44 @@ fn keys_sealed_under_another_key_are_refused_and_the_old_ones_stay() {
     bench.with_keys(&KeySet::TEST, |_| Ok(())).unwrap();
 }
 
+/// REQ-I-9: new keys begin to count at 0; keys that the card has had go on, for as long as it remembers them, and then from
+/// where the highest of those that are forgotten was.
+#[test]
+fn new_keys_count_from_the_start_and_keys_that_come_back_go_on() {
+    let mut bench = Bench::new();
+    put(&mut bench, &KeySet::TEST, &own_keys(0x30)).unwrap();
+    for expected in 1..=5 {
+        assert_eq!(bench.sequence(&own_keys(0x30)), expected);
+    }
+    assert_eq!(bench.add_keys(&own_keys(0x30), &own_keys(0x31)), StatusWord::OK);
+    assert_eq!(bench.sequence(&own_keys(0x31)), 1, "a key set that is added");
+    put(&mut bench, &own_keys(0x30), &own_keys(0x32)).unwrap();
+    assert_eq!(bench.sequence(&own_keys(0x32)), 1, "a key set in the place of another");
+    bench = bench.restart();
+    put(&mut bench, &own_keys(0x32), &own_keys(0x30)).unwrap();
+    assert_eq!(bench.sequence(&own_keys(0x30)), 8, "two channels more had been opened by them");
+    let mut last = own_keys(0x30);
+    for version in 0x40..0x40 + 40 {
+        put(&mut bench, &last, &own_keys(version)).unwrap();
+        last = own_keys(version);
+    }
+    put(&mut bench, &last, &own_keys(0x30)).unwrap();
+    assert!(bench.sequence(&own_keys(0x30)) > 8, "forgotten, and not below what it was");
+}
+
+/// The same keys under two versions would each count for itself, and draw the same challenges.
+#[test]
+fn keys_that_another_version_has_are_refused() {
+    let mut bench = Bench::new();
+    put(&mut bench, &KeySet::TEST, &own_keys(0x30)).unwrap();
+    let [enc, mac, _] = own_keys(0x30).keys().map(Clone::clone);
+    let [.., dek] = own_keys(0x31).keys().map(Clone::clone);
+    let same = KeySet::new(KeyVersion::new(0x31).unwrap(), enc, mac, dek).unwrap();
+    assert_eq!(bench.add_keys(&own_keys(0x30), &same), StatusWord::WRONG_DATA);
+    put(&mut bench, &own_keys(0x30), &same).unwrap();
+    assert!(bench.sequence(&same) > 2, "a version more, and no challenge of old");
+}
+
 #[test]
 fn the_sequence_counter_only_grows() {
     let mut bench = Bench::new();
@@ -98,5 +136,5 @@ fn the_sequence_counter_only_grows() {
         }
     }
     put(&mut bench, &KeySet::TEST, &own_keys(0x30)).unwrap();
-    assert_eq!(bench.sequence(&own_keys(0x30)), last + 2, "and goes on with other keys");
+    assert_eq!(bench.sequence(&own_keys(0x30)), 1, "new keys begin to count");
 }

@@ -8,5 +8,8 @@ mod foreign;
 mod hostile;
 mod issuing;
 mod keys;
+mod listing;
+mod orders;
 mod rig;
 mod tear;
+mod variants;

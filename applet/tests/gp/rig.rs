@@ -5,7 +5,8 @@ use onetap_apdu_spec::crypto::{Key256, RsaBits, SigningKeyType, default_provider
 use onetap_apdu_spec::gp::ceremony::{CeremonyError, Issue, Issuer, personalise};
 use onetap_apdu_spec::gp::put_key::PutKey;
 use onetap_apdu_spec::gp::scp03::{
-    AwaitingResponse, CardHandshake, HostSession, InitializeUpdate, SecurityLevel, SequenceCounter,
+    AwaitingResponse, CardHandshake, HostSession, InitializeUpdate, Mode, Offer, SecurityLevel,
+    SequenceCounter, Variant,
 };
 use onetap_apdu_spec::gp::{GpCommand, ISD, ISD_AID, KeySet, KeyVersion};
 use onetap_apdu_spec::header::{Binding, CardId, ServerId};
@@ -82,6 +83,8 @@ pub(crate) struct Bench {
     pub(crate) card: Card,
     pub(crate) memory: MemoryImage,
     pub(crate) clock: VirtualClock,
+    /// How long the terminal's challenges are.
+    pub(crate) mode: Mode,
 }
 
 /// Why nothing came of it: the tests' transport does not fail.
@@ -92,6 +95,13 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let memory = MemoryImage::default();
         Self::manufacture(memory.clone(), memory)
+    }
+
+    /// A blank card whose secure channels are of this variant.
+    pub(crate) fn of(variant: Variant) -> Self {
+        let (memory, clock) = (MemoryImage::default(), VirtualClock::at(Millis(1_000_000)));
+        let card = Card::manufacture_with(variant, Box::new(memory.clone()), environment(&clock)).unwrap();
+        Self { mode: variant.mode, ..Self::with(card, memory, clock) }
     }
 
     pub(crate) fn manufacture(image: impl Image + 'static, memory: MemoryImage) -> Self {
@@ -114,7 +124,7 @@ impl Bench {
     }
 
     fn with(card: Card, memory: MemoryImage, clock: VirtualClock) -> Self {
-        let mut bench = Self { card, memory, clock };
+        let mut bench = Self { card, memory, clock, mode: Mode::S8 };
         bench.enter();
         bench
     }
@@ -125,7 +135,7 @@ impl Bench {
     }
 
     pub(crate) fn restart(self) -> Self {
-        Self::open(self.memory.clone(), self.memory)
+        Self { mode: self.mode, ..Self::open(self.memory.clone(), self.memory) }
     }
 
     pub(crate) fn issue(
@@ -133,8 +143,17 @@ impl Bench {
         keys: &KeySet,
         new_keys: Option<&KeySet>,
     ) -> Result<EnrolmentStatement, Failed> {
+        self.issue_at(SecurityLevel::Full, keys, new_keys)
+    }
+
+    pub(crate) fn issue_at(
+        &mut self,
+        level: SecurityLevel,
+        keys: &KeySet,
+        new_keys: Option<&KeySet>,
+    ) -> Result<EnrolmentStatement, Failed> {
         let (order, pin) = (order(), pin(PIN));
-        let issue = Issue { keys, order: &order, pin: &pin, new_keys };
+        let issue = Issue { keys, level, order: &order, pin: &pin, new_keys };
         personalise(default_provider(), &issue, &mut Counting(1), &mut |apdu| Ok(self.card.transmit(apdu)))
     }
 
@@ -145,7 +164,13 @@ impl Bench {
         act: impl FnOnce(&mut Issuer<'_, std::convert::Infallible>) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
         let mut transmit = |apdu: &[u8]| Ok(self.card.transmit(apdu));
-        act(&mut Issuer::open(default_provider(), keys, &mut Counting(9), &mut transmit)?)
+        act(&mut Issuer::open(
+            default_provider(),
+            keys,
+            SecurityLevel::Full,
+            &mut Counting(9),
+            &mut transmit,
+        )?)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> ResponseApdu {
@@ -163,7 +188,7 @@ impl Bench {
     /// SELECT and INITIALIZE UPDATE: what the card answers.
     pub(crate) fn initialize(&mut self, version: KeyVersion) -> (InitializeUpdate, ResponseApdu) {
         assert_eq!(self.plain(&GpCommand::Select(ISD)).sw, StatusWord::OK);
-        let initialize = InitializeUpdate::new(&mut Counting(3), version);
+        let initialize = InitializeUpdate::new(&mut Counting(3), version, self.mode);
         let answer = self.send(&initialize.command().to_bytes().unwrap());
         (initialize, answer)
     }
@@ -182,7 +207,12 @@ impl Bench {
         let bytes = hex_bytes(apdu);
         let (waiting, wrapped): (AwaitingResponse, _) =
             host.wrap(&CommandApdu::parse(&bytes).unwrap()).unwrap();
-        let response = self.send(&wrapped);
+        let mut response = self.send(&wrapped);
+        while let Some(left) = response.sw.as_bytes_left() {
+            let more = self.send(&[0x00, 0xC0, 0, 0, left.to_le_bytes()[0]]);
+            response.data.extend(more.data);
+            response.sw = more.sw;
+        }
         waiting.unwrap(&response).unwrap()
     }
 
@@ -202,7 +232,7 @@ impl Bench {
         let counter = SequenceCounter::new(u32::from_be_bytes([0, a, b, c])).unwrap();
         let challenge = initialize.host_challenge();
         let (_, expected) =
-            CardHandshake::answer(default_provider(), keys, [0; 10], counter, &ISD_AID, challenge);
+            CardHandshake::answer(default_provider(), keys, Offer::usual(counter, &ISD_AID), challenge);
         assert_eq!(answer.data, expected);
         counter.get()
     }

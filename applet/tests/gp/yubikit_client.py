@@ -1,8 +1,8 @@
 """A GlobalPlatform client that is not ours, PyPI `yubikey-manager` (yubikit), against our card.
 
 Commands go out on stdout as one line of hexadecimal each, responses come in on stdin the same way; the test
-`foreign.rs` holds the card. Needs `pip install yubikey-manager` (5.4 or later speaks SCP03). Argument:
-`short` or `extended`, the form of its APDUs. The last line says `done`.
+`foreign.rs` holds the card. Needs `pip install yubikey-manager` (5.4 or later speaks SCP03). Arguments:
+`short` or `extended`, the form of its APDUs, and the card's variant i in hexadecimal. The last line says `done`.
 """
 
 import sys
@@ -69,7 +69,7 @@ def main() -> None:
     plain = session()
     assert versions(plain) == {0xFF}, versions(plain)
     recognition = plain.get_data(0x66)
-    assert bytes.fromhex("2a864886fc6b040370") in recognition, "SCP 03, i = 70"
+    assert bytes.fromhex("2a864886fc6b0403" + sys.argv[2]) in recognition, "SCP 03, and its i"
     refused(plain.authenticate, scp03(0, first))
     refused(plain.authenticate, scp03(0x30, first))
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use onetap_apdu_spec::gp::scp03::{SecurityLevel, Variant};
 use onetap_apdu_spec::header::CardId;
 use onetap_applet::runtime::Limits;
 
@@ -11,22 +12,19 @@ use onetap_applet::runtime::Limits;
 pub(crate) enum Card {
     /// Make a card and issue it: `blank` and `issue` in one
     New {
-        /// Image file to make
-        #[arg(long)]
-        image: PathBuf,
+        #[command(flatten)]
+        made: Made,
         #[command(flatten)]
         order: IssueOrder,
     },
     /// Make a card as it leaves its manufacturer: not issued, with the well-known keys of such cards
-    Blank {
-        /// Image file to make
-        #[arg(long)]
-        image: PathBuf,
-    },
+    Blank(Made),
     /// Issue a blank card to its holder: signing application, keys, PIN
     Issue {
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        channel: Channel,
         #[command(flatten)]
         order: IssueOrder,
     },
@@ -34,6 +32,8 @@ pub(crate) enum Card {
     Unblock {
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        channel: Channel,
         #[command(flatten)]
         issuer: Issuer,
         /// The new PIN, 4 to 12 digits; asked for if left out
@@ -48,6 +48,8 @@ pub(crate) enum Card {
     Status {
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        channel: Channel,
         /// The server's folder; not for a blank card
         #[arg(long, requires = "card")]
         db: Option<PathBuf>,
@@ -123,6 +125,25 @@ pub(crate) struct IssueOrder {
     pub(crate) statement: Option<PathBuf>,
 }
 
+/// What a card is made with.
+#[derive(Debug, Args)]
+pub(crate) struct Made {
+    /// Image file to make
+    #[arg(long)]
+    pub(crate) image: PathBuf,
+    /// What its secure channels are like, for ever: parameter "i" of SCP03
+    #[arg(long, value_name = "I", default_value = "70", value_parser = variant)]
+    pub(crate) scp03: Variant,
+}
+
+/// How issuer and card secure what they say.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Channel {
+    /// Security level: 01, 03, 11, 13 or 33. A card that does not have it is refused
+    #[arg(long, value_name = "LEVEL", default_value = "33", value_parser = security_level)]
+    pub(crate) security_level: SecurityLevel,
+}
+
 /// Where the issuer meets the card.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -150,6 +171,8 @@ pub(crate) struct Issuer {
 pub(crate) struct Lock {
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) channel: Channel,
     #[command(flatten)]
     pub(crate) issuer: Issuer,
     /// The signing application only
@@ -194,6 +217,21 @@ pub(crate) struct CardRun {
     /// No virtual reader: panel or terminal bring the field
     #[arg(long, requires = "face", conflicts_with_all = ["vpcd", "listen", "tap", "contactless"])]
     pub(crate) no_vpcd: bool,
+}
+
+fn hexadecimal(text: &str) -> Option<u8> {
+    u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 2)
+}
+
+fn variant(text: &str) -> Result<Variant, String> {
+    let variants =
+        || Variant::all().map(|known| format!("{:02X}", known.code())).collect::<Vec<_>>().join(", ");
+    hexadecimal(text).and_then(Variant::from_code).ok_or_else(|| format!("\"i\" is one of {}", variants()))
+}
+
+fn security_level(text: &str) -> Result<SecurityLevel, String> {
+    let level = hexadecimal(text).and_then(SecurityLevel::from_code);
+    level.ok_or_else(|| "a security level is 01, 03, 11, 13 or 33".to_owned())
 }
 
 fn card_id(text: &str) -> Result<CardId, String> {

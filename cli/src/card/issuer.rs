@@ -5,6 +5,7 @@ use std::path::Path;
 use onetap_apdu_spec::gp::ceremony::Issue;
 use onetap_apdu_spec::gp::life_cycle::{ApplicationState, CardLifeCycle};
 use onetap_apdu_spec::gp::registry::{Entry, RegistryEntry, Scope, SetStatus};
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::gp::{Ins, KeySet, KeyVersion, SIGNING_APPLET};
 use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement};
@@ -27,18 +28,20 @@ const PIN_QUESTION: &str = "PIN for the new card (4 to 12 digits): ";
 const NEW_PIN_QUESTION: &str = "new PIN for the card (4 to 12 digits): ";
 
 /// A card as it leaves its manufacturer.
-pub(super) fn blank(image: &Path, out: Output) -> Result<(), Failure> {
-    manufacture(image)?;
+pub(super) fn blank(made: &args::Made, out: Output) -> Result<(), Failure> {
+    manufacture(made)?;
+    let image = &made.image;
     let prose = format!("blank card made in {}; issue it with `onetap card issue`", image.display());
     out.result(&json!({ "image": image.to_string_lossy(), "blank": true }), prose)
 }
 
 /// Makes a card and issues it. If that fails, no image is left.
-pub(super) fn new(image: &Path, options: &args::IssueOrder, out: Output) -> Result<(), Failure> {
+pub(super) fn new(made: &args::Made, options: &args::IssueOrder, out: Output) -> Result<(), Failure> {
     let ready = Ready::new(options)?;
-    manufacture(image)?;
-    let place = args::Place { image: Some(image.to_owned()), reader: None };
-    let issued = with_card(&place, |card| ready.issue(card));
+    manufacture(made)?;
+    let image = &made.image;
+    let place = args::Place { image: Some(image.clone()), reader: None };
+    let issued = with_card(&place, |card| ready.issue(card, made.scp03.highest_level()));
     let issued = issued.and_then(|statement| ready.record(&statement, out)).inspect_err(|_| {
         // The file was made here, a moment ago, and holds no card, or one whose statement is lost.
         let _ = std::fs::remove_file(image);
@@ -57,9 +60,14 @@ pub(super) fn new(image: &Path, options: &args::IssueOrder, out: Output) -> Resu
 }
 
 /// Issues a blank card.
-pub(super) fn issue(place: &args::Place, options: &args::IssueOrder, out: Output) -> Result<(), Failure> {
+pub(super) fn issue(
+    place: &args::Place,
+    channel: args::Channel,
+    options: &args::IssueOrder,
+    out: Output,
+) -> Result<(), Failure> {
     let ready = Ready::new(options)?;
-    let statement = with_card(place, |card| ready.issue(card))?;
+    let statement = with_card(place, |card| ready.issue(card, channel.security_level))?;
     match ready.record(&statement, out)? {
         Some((card, path)) => {
             let result = json!({ "card": card, "statement": path.to_string_lossy() });
@@ -69,11 +77,12 @@ pub(super) fn issue(place: &args::Place, options: &args::IssueOrder, out: Output
     }
 }
 
-fn manufacture(image: &Path) -> Result<(), Failure> {
-    let nvm = ImageFile::create(image, DURABLE)?;
-    Card::manufacture(Box::new(nvm), Environment::default()).map(drop).map_err(|error| {
+fn manufacture(made: &args::Made) -> Result<(), Failure> {
+    let nvm = ImageFile::create(&made.image, DURABLE)?;
+    let card = Card::manufacture_with(made.scp03, Box::new(nvm), Environment::default());
+    card.map(drop).map_err(|error| {
         // Made here, a moment ago.
-        let _ = std::fs::remove_file(image);
+        let _ = std::fs::remove_file(&made.image);
         error.into()
     })
 }
@@ -96,12 +105,12 @@ impl<'o> Ready<'o> {
     }
 
     /// The card makes its key, takes order and PIN, and from then on knows its issuer by the order's keys.
-    fn issue(&self, card: &mut dyn Transport) -> Result<EnrolmentStatement, Failure> {
+    fn issue(&self, card: &mut dyn Transport, level: SecurityLevel) -> Result<EnrolmentStatement, Failure> {
         expect(&key_information(card)?, KeyVersion::INITIAL)?;
         let forgotten = KeySet::draw(KeyVersion::FIRST, &mut OsRng);
         let new_keys = self.order.management.as_ref().unwrap_or(&forgotten);
         let order = &self.order.personalisation;
-        let issue = Issue { keys: &KeySet::TEST, order, pin: &self.pin, new_keys: Some(new_keys) };
+        let issue = Issue { keys: &KeySet::TEST, level, order, pin: &self.pin, new_keys: Some(new_keys) };
         Ok(gp::personalise(card, &issue, &mut OsRng)?)
     }
 
@@ -122,13 +131,14 @@ impl<'o> Ready<'o> {
 /// Gives the holder a new PIN with all its tries.
 pub(super) fn unblock(
     place: &args::Place,
+    channel: args::Channel,
     by: &args::Issuer,
     pin: Option<&str>,
     out: Output,
 ) -> Result<(), Failure> {
     let keys = issuer_keys(&by.db, by.card)?;
     let pin = files::pin(pin, NEW_PIN_QUESTION)?;
-    with_card(place, |card| issuer(card, &keys, |issuer| issuer.unblock_pin(&pin)))?;
+    with_card(place, |card| issuer(card, &keys, channel, |issuer| issuer.unblock_pin(&pin)))?;
     out.result(
         &json!({ "unblocked": by.card }),
         format!("card {} has a new PIN, with all its tries", by.card),
@@ -157,7 +167,7 @@ fn what(options: &args::Lock) -> &'static str {
 fn set_lock(options: &args::Lock, lock: bool) -> Result<(), Failure> {
     let keys = issuer_keys(&options.issuer.db, options.issuer.card)?;
     with_card(&options.place, |card| {
-        issuer(card, &keys, |issuer| match (options.application, lock) {
+        issuer(card, &keys, options.channel, |issuer| match (options.application, lock) {
             (true, _) => issuer.set_status(SetStatus::Application { aid: SIGNING_APPLET, lock }),
             (false, true) => lock_card(issuer),
             (false, false) => issuer.set_status(SetStatus::Card(CardLifeCycle::Secured)),
@@ -211,12 +221,17 @@ struct Key {
 }
 
 /// Reads a card's registry and key information.
-pub(super) fn status(place: &args::Place, by: Option<(&Path, CardId)>, out: Output) -> Result<(), Failure> {
+pub(super) fn status(
+    place: &args::Place,
+    channel: args::Channel,
+    by: Option<(&Path, CardId)>,
+    out: Output,
+) -> Result<(), Failure> {
     let keys = match by {
         Some((db, card)) => issuer_keys(db, card)?,
         None => KeySet::TEST,
     };
-    let status = with_card(place, |card| issuer(card, &keys, read_status))?;
+    let status = with_card(place, |card| issuer(card, &keys, channel, read_status))?;
     out.result(&status, status.prose())
 }
 

@@ -58,14 +58,15 @@ pub(super) fn key_information(card: &mut dyn Transport) -> Result<Vec<KeyInforma
     Ok(ceremony::key_information(default_provider(), &mut |apdu| card.transmit(apdu))?)
 }
 
-/// Opens a secure channel with `keys`, if the card has a key set of their version, and lets `work` use it.
+/// Opens a secure channel of a level with `keys`, if the card has a key set of their version, and lets `work` use it.
 pub(super) fn issuer<T>(
     card: &mut dyn Transport,
     keys: &KeySet,
+    channel: args::Channel,
     work: impl FnOnce(&mut Issuer<'_>) -> Result<T, IssuerError>,
 ) -> Result<T, Failure> {
     expect(&key_information(card)?, keys.version())?;
-    Ok(with_issuer(card, keys, &mut OsRng, work)?)
+    Ok(with_issuer(card, keys, channel.security_level, &mut OsRng, work)?)
 }
 
 /// Before any key is tried: is it the kind of card that this is for?

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::gp::KeySet;
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::Pin;
 use onetap_apdu_spec::rng::OsRng;
+use onetap_pcsc_host::gp::{Issuer, with_issuer};
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
 use onetap_pcsc_host::{Disposition, Reader, ReaderError};
 
@@ -135,8 +137,8 @@ impl Lent {
             ));
         };
         let contact = self.reader.contact().ok_or(ReaderError::NoCard)?;
-        let done =
-            onetap_pcsc_host::gp::with_issuer(contact, keys, &mut OsRng, |issuer| issuer.unblock_pin(pin));
+        let (level, unblock) = (SecurityLevel::Full, |issuer: &mut Issuer<'_>| issuer.unblock_pin(pin));
+        let done = with_issuer(contact, keys, level, &mut OsRng, unblock);
         done.map_err(|why| StageError::Other(format!("the issuer cannot unblock the PIN: {why}")))
     }
 

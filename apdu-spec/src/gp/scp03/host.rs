@@ -7,8 +7,7 @@ use super::super::command::{GpCommand, Ins};
 use super::super::keys::{DataKey, KeySet, KeyVersion};
 use super::messaging::{Messaging, SecurityError, SessionKeys, is_secured_status};
 use super::{
-    Challenge, DiversificationData, InitializeUpdateAnswer, MAC_LEN, SCP_ID, SecurityLevel,
-    VARIANT_PSEUDO_RANDOM, VARIANT_S16,
+    Challenge, DiversificationData, Identity, InitializeUpdateAnswer, Mode, SCP_ID, SecurityLevel, Variant,
 };
 use crate::apdu::{CommandApdu, Form, MAX_EXTENDED_DATA, MAX_SHORT_DATA, MAX_SHORT_LE, ResponseApdu};
 use crate::class::{is_secured, secured};
@@ -24,14 +23,18 @@ pub enum HandshakeError {
     Malformed,
     /// The card speaks another protocol, or a variant that cannot do what was asked for.
     #[error(
-        "the card speaks SCP {scp:02X} variant {variant:02X}; SCP 03 in S8 mode with R-MAC and \
-             R-ENCRYPTION is needed"
+        "the card speaks SCP {scp:02X} with i = {variant:02X}, which has no security level {:02X} with challenges of {} bytes",
+        .level.code(), .mode.bytes()
     )]
     OtherProtocol {
         /// Protocol number.
         scp: u8,
         /// Parameter "i".
         variant: u8,
+        /// The level that was asked for.
+        level: SecurityLevel,
+        /// The mode that was asked for.
+        mode: Mode,
     },
     /// The card answered with another key set than asked for.
     #[error("the card has key version {0:02X}: use that key set")]
@@ -52,12 +55,10 @@ pub struct InitializeUpdate {
 }
 
 impl InitializeUpdate {
-    /// Draws a host challenge for the key set `version`.
+    /// Draws a host challenge for the key set `version`. A card has one mode, and refuses the other with 6700.
     #[must_use]
-    pub fn new(rng: &mut dyn Rng, version: KeyVersion) -> Self {
-        let mut host_challenge = Challenge::default();
-        rng.fill(&mut host_challenge);
-        Self { version, host_challenge }
+    pub fn new(rng: &mut dyn Rng, version: KeyVersion, mode: Mode) -> Self {
+        Self { version, host_challenge: Challenge::draw(mode, rng) }
     }
 
     /// The host challenge.
@@ -73,7 +74,8 @@ impl InitializeUpdate {
         GpCommand::InitializeUpdate { version, challenge }.encode()
     }
 
-    /// Checks the card's answer: now the card is known to hold the keys.
+    /// Checks the card's answer: now the card is known to hold the keys. What the card says of its variant is not
+    /// authenticated, so it does not lower the level: the caller decides which one is enough.
     ///
     /// # Errors
     /// [`HandshakeError`].
@@ -84,40 +86,39 @@ impl InitializeUpdate {
         level: SecurityLevel,
         answer: &[u8],
     ) -> Result<ExternalAuthenticate, HandshakeError> {
-        let answer = InitializeUpdateAnswer::parse(answer).ok_or(HandshakeError::Malformed)?;
-        check_protocol(&answer, level)?;
-        if answer.key_version != keys.version().get() {
-            return Err(HandshakeError::OtherKeyVersion(answer.key_version));
+        let host = self.host_challenge;
+        let (identity, rest) = Identity::parse(answer).ok_or(HandshakeError::Malformed)?;
+        let variant = variant_for(identity, level, host.mode())?;
+        let answer =
+            InitializeUpdateAnswer::parse(identity, variant, rest).ok_or(HandshakeError::Malformed)?;
+        if identity.key_version != keys.version().get() {
+            return Err(HandshakeError::OtherKeyVersion(identity.key_version));
         }
-        let (host, card) = (self.host_challenge, answer.card_challenge);
-        let session = SessionKeys::derive(crypto, keys, &host, &card);
-        let [card_cryptogram, host_cryptogram] = session.cryptograms(crypto, &host, &card);
-        if !bool::from(card_cryptogram.ct_eq(&answer.card_cryptogram)) {
+        let session = SessionKeys::derive(crypto, keys, &host, &answer.card_challenge);
+        let [card_cryptogram, host_cryptogram] = session.cryptograms(crypto, &host, &answer.card_challenge);
+        if !bool::from(card_cryptogram.as_bytes().ct_eq(answer.card_cryptogram.as_bytes())) {
             return Err(HandshakeError::WrongCardCryptogram);
         }
-        let mut messaging = Messaging::new(crypto, level, keys.data_key(crypto), session);
+        let mut messaging = Messaging::new(crypto, level, host.mode(), keys.data_key(crypto), session);
         let header = [
             secured(Ins::ExternalAuthenticate.spec().cla),
             Ins::ExternalAuthenticate.code(),
             level.code(),
             0,
         ];
-        let mac = messaging.sign_command(header, Form::Short, &host_cryptogram);
-        let data = [host_cryptogram, mac].concat().into();
+        let mac = messaging.sign_command(header, Form::Short, host_cryptogram.as_bytes());
+        let data = [host_cryptogram.as_bytes(), mac.as_bytes()].concat().into();
         let command = OwnedApdu { header, data, ne: None };
-        Ok(ExternalAuthenticate { command, messaging, diversification: answer.diversification })
+        Ok(ExternalAuthenticate { command, messaging, diversification: identity.diversification })
     }
 }
 
-fn check_protocol(answer: &InitializeUpdateAnswer, level: SecurityLevel) -> Result<(), HandshakeError> {
-    let InitializeUpdateAnswer { scp, variant, sequence, .. } = *answer;
-    // Bits 6 and 7 of "i" are R-MAC and R-ENCRYPTION, as bits 5 and 6 of the level.
-    let responses = (level.code() & 0x30) << 1;
-    let pseudo_random = variant & VARIANT_PSEUDO_RANDOM != 0;
-    if scp != SCP_ID || variant & VARIANT_S16 != 0 || variant & responses != responses {
-        return Err(HandshakeError::OtherProtocol { scp, variant });
-    }
-    if pseudo_random == sequence.is_some() { Ok(()) } else { Err(HandshakeError::Malformed) }
+/// The card's variant, if it has that level and mode.
+fn variant_for(identity: Identity, level: SecurityLevel, mode: Mode) -> Result<Variant, HandshakeError> {
+    let Identity { scp, variant, .. } = identity;
+    Variant::from_code(variant)
+        .filter(|known| scp == SCP_ID && known.mode == mode && known.offers(level))
+        .ok_or(HandshakeError::OtherProtocol { scp, variant, level, mode })
 }
 
 /// EXTERNAL AUTHENTICATE, to be sent: the card is known, the terminal is not yet.
@@ -165,7 +166,7 @@ impl HostSession {
         }
         self.0.count_command();
         let mut data = self.0.encrypt_command(apdu.data);
-        let len = data.len() + MAC_LEN;
+        let len = data.len() + self.0.mode.bytes();
         let short = len <= MAX_SHORT_DATA && apdu.ne.is_none_or(|ne| ne <= MAX_SHORT_LE);
         let form = if short { Form::Short } else { Form::Extended };
         if len > MAX_EXTENDED_DATA {
@@ -173,7 +174,7 @@ impl HostSession {
         }
         let header = [secured(apdu.cla), apdu.ins, apdu.p1, apdu.p2];
         let mac = self.0.sign_command(header, form, &data);
-        data.extend(mac);
+        data.extend(mac.as_bytes());
         let [cla, ..] = header;
         let wrapped = CommandApdu { cla, data: &data, ..*apdu };
         let bytes = wrapped.encode(form).map_err(|_| SecurityError::CannotSecure)?;
@@ -184,6 +185,12 @@ impl HostSession {
     #[must_use]
     pub fn level(&self) -> SecurityLevel {
         self.0.level
+    }
+
+    /// Most plain data that fits a wrapped command of the short form.
+    #[must_use]
+    pub fn max_short_data(&self) -> usize {
+        self.0.level.max_short_data(self.0.mode)
     }
 
     /// The key that encrypts secrets inside commands.
@@ -216,8 +223,8 @@ impl AwaitingResponse {
         if !is_secured_status(*sw) {
             return if data.is_empty() { Ok(Vec::new()) } else { Err(SecurityError::NotSecured) };
         }
-        let (data, mac) = data.split_last_chunk::<MAC_LEN>().ok_or(SecurityError::NotSecured)?;
-        if !bool::from(self.0.response_mac(data, *sw).ct_eq(mac)) {
+        let (data, mac) = self.0.mac_apart(data).ok_or(SecurityError::NotSecured)?;
+        if !bool::from(self.0.response_mac(data, *sw).as_bytes().ct_eq(mac)) {
             return Err(SecurityError::BadMac);
         }
         self.0.decrypt_response(data)

@@ -4,15 +4,13 @@
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::super::keys::{DataKey, Derivation, KeySet, derive_8, derive_key};
+use super::super::keys::{DataKey, Derivation, KeySet, derive_challenge, derive_key};
 use super::super::padding::{pad, unpad};
-use super::{Challenge, MAC_LEN, SecurityLevel};
+use super::{Challenge, Mode, SecurityLevel};
 use crate::apdu::{Form, MAX_SHORT_DATA};
 use crate::class::authenticated;
 use crate::crypto::{AesKey, Block, Crypto};
 use crate::sw::StatusWord;
-
-type Mac = [u8; MAC_LEN];
 
 /// Why a secured message is refused, or cannot be secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +39,7 @@ pub(super) struct SessionKeys {
 
 impl SessionKeys {
     pub(super) fn derive(crypto: &dyn Crypto, keys: &KeySet, host: &Challenge, card: &Challenge) -> Self {
-        let context: [&[u8]; 2] = [host, card];
+        let context = [host.as_bytes(), card.as_bytes()];
         let [enc, mac, _] = keys.keys();
         Self {
             enc: derive_key(crypto, enc, Derivation::SessionEnc, &context),
@@ -57,8 +55,9 @@ impl SessionKeys {
         host: &Challenge,
         card: &Challenge,
     ) -> [Challenge; 2] {
+        let context = [host.as_bytes(), card.as_bytes()];
         [Derivation::CardCryptogram, Derivation::HostCryptogram]
-            .map(|what| derive_8(crypto, &self.mac, what, &[host, card]))
+            .map(|what| derive_challenge(crypto, &self.mac, what, host.mode(), &context))
     }
 }
 
@@ -67,6 +66,7 @@ impl SessionKeys {
 pub(super) struct Messaging {
     pub(super) crypto: &'static dyn Crypto,
     pub(super) level: SecurityLevel,
+    pub(super) mode: Mode,
     /// The data encryption key, which SCP03 does not derive per session.
     pub(super) data_key: DataKey,
     keys: SessionKeys,
@@ -84,10 +84,16 @@ impl Messaging {
     pub(super) fn new(
         crypto: &'static dyn Crypto,
         level: SecurityLevel,
+        mode: Mode,
         data_key: DataKey,
         keys: SessionKeys,
     ) -> Self {
-        Self { crypto, level, data_key, keys, chain: Block::default(), counter: 0 }
+        Self { crypto, level, mode, data_key, keys, chain: Block::default(), counter: 0 }
+    }
+
+    /// A data field, and the MAC at its end; `None` if it is shorter than one.
+    pub(super) fn mac_apart<'d>(&self, data: &'d [u8]) -> Option<(&'d [u8], &'d [u8])> {
+        data.split_at_checked(data.len().checked_sub(self.mode.bytes())?)
     }
 
     /// The next command has its own counter value, with data or without.
@@ -128,9 +134,9 @@ impl Messaging {
     }
 
     /// The C-MAC of a command whose data field is `data`, which becomes the chaining value (§6.2.4).
-    pub(super) fn sign_command(&mut self, header: [u8; 4], form: Form, data: &[u8]) -> Mac {
+    pub(super) fn sign_command(&mut self, header: [u8; 4], form: Form, data: &[u8]) -> Challenge {
         self.chain = self.command_mac(header, form, data);
-        head(self.chain)
+        self.head(self.chain)
     }
 
     /// Compares the C-MAC of a received command; if it is right it becomes the chaining value. The
@@ -139,30 +145,34 @@ impl Messaging {
         &mut self,
         header: [u8; 4],
         data: &[u8],
-        mac: Mac,
+        mac: &[u8],
     ) -> Result<(), SecurityError> {
-        let short = (data.len() + MAC_LEN <= MAX_SHORT_DATA).then_some(Form::Short);
+        let short = (data.len() + self.mode.bytes() <= MAX_SHORT_DATA).then_some(Form::Short);
         let verified = short
             .into_iter()
             .chain([Form::Extended])
             .map(|form| self.command_mac(header, form, data))
-            .find(|right| bool::from(head(*right).ct_eq(&mac)));
+            .find(|right| bool::from(self.head(*right).as_bytes().ct_eq(mac)));
         self.chain = verified.ok_or(SecurityError::BadMac)?;
         Ok(())
     }
 
     /// The R-MAC of a response whose data field is `data` (§6.2.5).
-    pub(super) fn response_mac(&self, data: &[u8], sw: StatusWord) -> Mac {
-        head(self.crypto.aes_cmac(&self.keys.rmac, &[&self.chain, data, &sw.to_bytes()]))
+    pub(super) fn response_mac(&self, data: &[u8], sw: StatusWord) -> Challenge {
+        self.head(self.crypto.aes_cmac(&self.keys.rmac, &[&self.chain, data, &sw.to_bytes()]))
     }
 
     fn command_mac(&self, [cla, ins, p1, p2]: [u8; 4], form: Form, data: &[u8]) -> Block {
-        let [.., high, low] = (data.len() + MAC_LEN).to_be_bytes();
+        let [.., high, low] = (data.len() + self.mode.bytes()).to_be_bytes();
         let lc: &[u8] = match form {
             Form::Short => &[low],
             Form::Extended => &[0, high, low],
         };
         self.crypto.aes_cmac(&self.keys.mac, &[&self.chain, &[authenticated(cla), ins, p1, p2], lc, data])
+    }
+
+    fn head(&self, block: Block) -> Challenge {
+        Challenge::head(self.mode, block)
     }
 
     fn encrypt(&self, counter: u128, data: &[u8]) -> Vec<u8> {
@@ -190,9 +200,4 @@ impl Messaging {
 /// True if responses with this status word are secured: 9000 and warnings (§6.2.5).
 pub(super) fn is_secured_status(sw: StatusWord) -> bool {
     sw == StatusWord::OK || sw.is_warning()
-}
-
-fn head(block: Block) -> Mac {
-    let [head @ .., _, _, _, _, _, _, _, _] = block;
-    head
 }

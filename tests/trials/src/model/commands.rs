@@ -25,7 +25,7 @@ const GET_ENC_PASSWORD: u8 = 0x34;
 const OPEN_TO_ALL: [u8; 2] = [SELECT, GET_DATA];
 const INITIALIZE_UPDATE: u8 = 0x50;
 const EXTERNAL_AUTHENTICATE: u8 = 0x82;
-const ISSUERS: [u8; 6] = [0xE6, 0xE4, 0xF2, 0xF0, 0xE2, 0xD8];
+const ISSUERS: [u8; 7] = [0xE6, 0xE4, 0xF2, 0xF0, 0xE2, 0xD8, 0xE8];
 
 type Answer = Result<Option<Body>, StatusWord>;
 
@@ -54,7 +54,12 @@ impl Model {
                 return (sw, None);
             }
         }
-        let (sw, part) = self.give(apdu.ne.map_or(0, |ne| ne as usize));
+        // REQ-K-20: without a name, SELECT without Le is the one with Le = 00.
+        let nameless = apdu.ins == SELECT && apdu.p1 == 4 && apdu.data.is_empty();
+        let ne = apdu
+            .ne
+            .or((nameless && Class::parse(apdu.cla).is_ok_and(|class| class.base == 0)).then_some(256));
+        let (sw, part) = self.give(ne.map_or(0, |ne| ne as usize));
         (warning.unwrap_or(sw), part)
     }
 
