@@ -13,6 +13,10 @@ const CARD_CAPABILITIES: u8 = 7;
 const CATEGORY_STATUS_LAST: u8 = 0;
 const CATEGORY_COMPACT_TLV: u8 = 0b1000_0000;
 
+/// Third byte of the card capabilities (ISO/IEC 7816-4 table 119): who numbers logical channels, and how many there are.
+const ASSIGNED: u8 = 0b0001_1000;
+const CHANNELS: u8 = 0b0000_0111;
+
 impl Atr {
     /// Wraps the bytes; they need not be well-formed.
     #[must_use]
@@ -36,6 +40,13 @@ impl Atr {
     #[must_use]
     pub fn supports_extended(&self) -> bool {
         self.card_capabilities().is_some_and(|bytes| bytes.get(2).is_some_and(|b| b & EXTENDED_LENGTH != 0))
+    }
+
+    /// Logical channels that the card says it has, the basic one among them; 8 stands for eight and more.
+    #[must_use]
+    pub fn logical_channels(&self) -> u8 {
+        let third = self.card_capabilities().and_then(|bytes| bytes.get(2).copied()).unwrap_or_default();
+        if third & ASSIGNED == 0 { 1 } else { (third & CHANNELS) + 1 }
     }
 
     /// Walks over the interface bytes: T0 and each TD say in their high half which follow.

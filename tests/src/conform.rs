@@ -22,13 +22,14 @@
 mod case;
 mod cases;
 mod command;
+pub mod coverage;
 mod holder;
 mod precondition;
 mod report;
 mod runner;
 mod tester;
 
-pub use case::Case;
+pub use case::{Case, Shows};
 pub use cases::cases;
 pub use command::CommandBuilder;
 pub use precondition::Precondition;

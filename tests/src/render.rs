@@ -11,6 +11,9 @@ use onetap_apdu_spec::sw::MEANINGS;
 use onetap_apdu_spec::tlv::Tag;
 use onetap_server_verifier::{NotInTheLog, not_in_the_log};
 
+use crate::conform::coverage::{CLAUSES, Demand, shown_by};
+use crate::conform::{Shows, cases};
+
 /// The table of that name as Markdown, or `None` if there is none.
 #[must_use]
 pub fn table(name: &str) -> Option<String> {
@@ -23,6 +26,8 @@ pub fn table(name: &str) -> Option<String> {
         "suites" => suites(),
         "gp-commands" => gp_commands(),
         "not-in-the-log" => unlogged(),
+        "clauses" => clauses(),
+        "clauses-not-shown" => clauses_not_shown(),
         _ => return None,
     })
 }
@@ -87,10 +92,14 @@ fn tags(tags: &[Tag]) -> String {
     tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(" or ")
 }
 
+/// The states that an APDU can find: entering a field ends Revealed.
+fn observed() -> impl Iterator<Item = &'static CardState> {
+    CardState::ALL.iter().filter(|state| **state != CardState::Revealed)
+}
+
 fn states() -> String {
-    let header: Vec<String> = std::iter::once("command".to_owned())
-        .chain(CardState::ALL.iter().map(|state| format!("{state:?}")))
-        .collect();
+    let header: Vec<String> =
+        std::iter::once("command".to_owned()).chain(observed().map(|state| format!("{state:?}"))).collect();
     let rows = COMMANDS.iter().map(|row| {
         let cell = |state: &CardState| match row.states.iter().find(|(from, _)| from == state) {
             None => "`6985`".to_owned(),
@@ -99,9 +108,45 @@ fn states() -> String {
                 format!("→ {}", names.join(" or "))
             }
         };
-        std::iter::once(row.title.to_owned()).chain(CardState::ALL.iter().map(cell)).collect::<Vec<_>>()
+        std::iter::once(row.title.to_owned()).chain(observed().map(cell)).collect::<Vec<_>>()
     });
     markdown(header, rows)
+}
+
+fn clauses() -> String {
+    let cases = cases();
+    let side = |clause: &str, side: Shows| {
+        let shown = shown_by(&cases, clause, side);
+        let named = shown.iter().take(NAMED).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        match shown.len() {
+            0 => "-".to_owned(),
+            more if more > NAMED => format!("{more}: {named} …"),
+            _ => named,
+        }
+    };
+    let judged = CLAUSES.iter().filter(|(_, demand)| !matches!(demand, Demand::Nothing(_)));
+    let rows = judged
+        .map(|(clause, _)| [(*clause).to_owned(), side(clause, Shows::Done), side(clause, Shows::Refused)]);
+    markdown(["clause", "what it says is done", "what it does not allow is refused, or does nothing"], rows)
+}
+
+/// Cases that are named where there are more.
+const NAMED: usize = 3;
+
+/// Clauses that have the same reason share a row.
+fn clauses_not_shown() -> String {
+    let mut rows: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (clause, demand) in CLAUSES {
+        let Demand::Nothing(reason) = demand else { continue };
+        match rows.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, clauses)) => clauses.push(clause),
+            None => rows.push((reason, vec![clause])),
+        }
+    }
+    markdown(
+        ["clauses", "why no judge shows them"],
+        rows.into_iter().map(|(why, ids)| [ids.join(", "), why.to_owned()]),
+    )
 }
 
 fn status_words() -> String {

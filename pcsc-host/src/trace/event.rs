@@ -115,7 +115,7 @@ pub enum Key {
     Next,
     /// Previous page.
     Previous,
-    /// Delete the last digit.
+    /// Drop the digits typed so far.
     Clear,
     /// The next digit of the right PIN.
     Digit,

@@ -12,6 +12,18 @@ use crate::target::{Capability, Claims, Start};
 
 type Run = Box<dyn Fn(&mut Tester<'_>) -> Outcome + Send + Sync>;
 
+/// Which side of its clauses a case shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shows {
+    /// What they allow or demand is done.
+    Done,
+    /// What they do not allow is refused, or does nothing.
+    Refused,
+    /// Both.
+    Both,
+}
+
 /// One case.
 #[derive(Serialize)]
 pub struct Case {
@@ -21,6 +33,8 @@ pub struct Case {
     pub title: String,
     /// Where it is specified.
     pub clause: String,
+    /// Which side of that it shows.
+    pub shows: Shows,
     /// How the card stands before.
     pub precondition: Precondition,
     /// What the target must be able to do.
@@ -59,6 +73,7 @@ impl Case {
             id: id.into(),
             title: title.into(),
             clause: clause.into(),
+            shows: Shows::Done,
             precondition: Precondition::State(CardState::Idle),
             needs: Vec::new(),
             suite: None,
@@ -69,6 +84,16 @@ impl Case {
             ecdsa: false,
             run: Box::new(run),
         }
+    }
+
+    /// Shows what its clauses do not allow.
+    pub(super) fn refusing(self) -> Self {
+        Self { shows: Shows::Refused, ..self }
+    }
+
+    /// Shows what its clauses allow, and what not.
+    pub(super) fn both_ways(self) -> Self {
+        Self { shows: Shows::Both, ..self }
     }
 
     /// Begins elsewhere.

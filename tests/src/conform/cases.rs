@@ -3,6 +3,7 @@
 use super::case::Case;
 
 mod chaining;
+mod channels;
 mod confirm;
 mod contact;
 mod display;
@@ -25,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         states::cases(),
         lengths::cases(),
         chaining::cases(),
+        channels::cases(),
         transaction::cases(),
         signing::cases(),
         contact::cases(),

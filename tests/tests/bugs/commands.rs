@@ -199,4 +199,100 @@ pub(crate) const BUGS: &[Bug] = &[
         },
         ..NONE
     },
+    Bug {
+        name: "has one channel and tells of four",
+        caught_by: &["channels/as-many-as-told"],
+        transmit: |i, c| {
+            if c[1] == MANAGE_CHANNEL { StatusWord::NO_CHANNELS.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "gives every channel the number 1",
+        caught_by: &["channels/as-many-as-told"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            let opened = c[1] == MANAGE_CHANNEL && response.len() == 3;
+            if opened { vec![1, 0x90, 0x00] } else { response }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "opens no channel where Le is missing",
+        caught_by: &["channels/without-le"],
+        transmit: |i, c| {
+            let without_le = c.len() == 4 && c[1] == MANAGE_CHANNEL && c[2] == 0 && c[3] == 0;
+            if without_le { StatusWord::WRONG_LENGTH.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "opens no channel by its number",
+        caught_by: &["channels/by-number"],
+        transmit: |i, c| {
+            let by_number = c[1] == MANAGE_CHANNEL && c[2] == 0 && c[3] != 0;
+            if by_number { StatusWord::WRONG_P1P2.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "closes what is closed",
+        caught_by: &["channels/refused"],
+        transmit: |i, c| instead(i, c, StatusWord::CHANNEL_WAS_CLOSED, StatusWord::OK),
+        ..NONE
+    },
+    Bug {
+        name: "keeps a channel open that was closed",
+        caught_by: &["channels/open-use-close", "channels/closing-voids"],
+        transmit: |i, c| {
+            let closes = c[1] == MANAGE_CHANNEL && c[2] != 0;
+            if closes { StatusWord::OK.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "has the application on two channels",
+        caught_by: &["channels/one-application"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            let second = c[0] & 0b0000_0011 != 0 && c[1] == SELECT;
+            if second && response == StatusWord::CONDITIONS.to_bytes() {
+                return ResponseApdu::ok(fci()).to_bytes();
+            }
+            response
+        },
+        ..NONE
+    },
+    Bug {
+        name: "gives what waits on any channel, and continues chains from any",
+        caught_by: &["channels/no-response-elsewhere", "channels/chain"],
+        transmit: |i, c| {
+            let any = matches!(c[1], GET_RESPONSE | PUT_TXN);
+            if any { without_class_bits(i, c, 0b0000_0011) } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "gives what waits on channel 0 only",
+        caught_by: &["channels/response"],
+        transmit: |i, c| {
+            let elsewhere = c[0] & 0b0000_0011 != 0 && c[1] == GET_RESPONSE;
+            if elsewhere { StatusWord::CONDITIONS.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "does not answer reserved classes",
+        caught_by: &["response/never-empty"],
+        transmit: |i, c| {
+            let response = send(i, c);
+            if response == StatusWord::WRONG_CLA.to_bytes() { Vec::new() } else { response }
+        },
+        ..NONE
+    },
 ];
+
+const SELECT: u8 = 0xA4;
+const MANAGE_CHANNEL: u8 = 0x70;
+const GET_RESPONSE: u8 = 0xC0;
+const PUT_TXN: u8 = 0x30;

@@ -271,4 +271,24 @@ pub(crate) const BUGS: &[Bug] = &[
         },
         ..NONE
     },
+    Bug {
+        name: "knows no lengths behind 82",
+        caught_by: &["transaction/accepted-lengths"],
+        transmit: |i, c| refusing(i, c, |message| message.get(1) == Some(&0x82)),
+        ..NONE
+    },
+    Bug {
+        name: "takes capital letters only in a terminal's identification",
+        caught_by: &["transaction/accepted-terminal-ids"],
+        transmit: |i, c| refusing(i, c, |message| message.windows(8).any(|window| window == b"abcdwxyz")),
+        ..NONE
+    },
+    Bug {
+        name: "takes no unpredictable number of zeros",
+        caught_by: &["transaction/accepted-unpredictable-numbers"],
+        transmit: |i, c| {
+            refusing(i, c, |message| message.windows(7).any(|window| window == [0x9F, 0x37, 4, 0, 0, 0, 0]))
+        },
+        ..NONE
+    },
 ];

@@ -146,4 +146,58 @@ pub(crate) const BUGS: &[Bug] = &[
         },
         ..NONE
     },
+    Bug {
+        name: "guesses two decimals for a currency that it does not know",
+        caught_by: &["display/whole-unknown-currency"],
+        screen: |i| {
+            redrawn(i, |lines| {
+                lines.iter().map(|line| line.replace("1234 minor units of", "12.34")).collect()
+            })
+        },
+        ..NONE
+    },
+    Bug {
+        name: "wakes in the field after a while",
+        caught_by: &["contact/lasts-in-the-field"],
+        tick: |i, time| {
+            wait(i, time);
+            i.flag = true;
+        },
+        screen: |i| if i.flag { Screen::new(&["Payment".to_owned()], None) } else { look(i) },
+        ..NONE
+    },
+    Bug {
+        name: "has a clear key that does nothing",
+        caught_by: &["pin/clear"],
+        key: |i, key| {
+            if key != Key::Clear {
+                press(i, key);
+            }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "takes a try for a PIN that is too short",
+        caught_by: &["pin/wrong-length"],
+        key: |i, key| {
+            if key == Key::Confirm && i.count == 3 {
+                press(i, Key::WrongDigit);
+            }
+            i.count = if matches!(key, Key::Digit | Key::WrongDigit) { i.count + 1 } else { 0 };
+            press(i, key);
+        },
+        ..NONE
+    },
+    Bug {
+        name: "takes a thirteenth digit, and then no PIN",
+        caught_by: &["pin/thirteen-digits"],
+        key: |i, key| {
+            if key == Key::Confirm && i.count > 12 {
+                press(i, Key::Clear);
+            }
+            i.count = if matches!(key, Key::Digit | Key::WrongDigit) { i.count + 1 } else { 0 };
+            press(i, key);
+        },
+        ..NONE
+    },
 ];

@@ -36,6 +36,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Bug> {
 /// The right card and what a bug remembers.
 pub(crate) struct Inside {
     card: Box<dyn CardUnderTest>,
+    /// The last answer to reset.
+    atr: Vec<u8>,
     bytes: Option<Vec<u8>>,
     secret: Option<Password>,
     flag: bool,
@@ -69,7 +71,7 @@ pub(crate) const NONE: Bug = Bug {
     tick: wait,
     field_in: |inside| drop(inside.card.field_in().unwrap()),
     field_out: |inside| inside.card.field_out().unwrap(),
-    reset: |inside| drop(inside.card.reset().unwrap()),
+    reset: |inside| inside.atr = inside.card.reset().unwrap(),
 };
 
 fn send(inside: &mut Inside, command: &[u8]) -> Vec<u8> {
@@ -126,6 +128,13 @@ fn forgiving(inside: &mut Inside, command: &[u8], forgiven: fn(&TransactionError
     }
 }
 
+/// Refuses messages that are right, where `wrong` finds fault with them.
+fn refusing(inside: &mut Inside, command: &[u8], wrong: fn(&[u8]) -> bool) -> Vec<u8> {
+    let at_fault =
+        name(command) == Some(Name::PutTxn) && CommandApdu::parse(command).is_ok_and(|apdu| wrong(apdu.data));
+    if at_fault { StatusWord::WRONG_DATA.to_bytes().to_vec() } else { send(inside, command) }
+}
+
 /// Changes the lines of the display.
 fn redrawn(inside: &mut Inside, change: fn(&[String]) -> Vec<String>) -> Screen {
     let screen = look(inside);
@@ -148,7 +157,10 @@ pub(crate) struct Buggy {
 impl Buggy {
     pub(crate) fn new(card: impl CardUnderTest + 'static, bug: &'static Bug) -> Self {
         let card = Box::new(card);
-        Self { inside: Inside { card, bytes: None, secret: None, flag: false, count: 0 }, bug }
+        Self {
+            inside: Inside { card, atr: Vec::new(), bytes: None, secret: None, flag: false, count: 0 },
+            bug,
+        }
     }
 }
 
@@ -165,7 +177,7 @@ impl Stage for Buggy {
 
     fn reset(&mut self) -> Result<Vec<u8>, StageError> {
         (self.bug.reset)(&mut self.inside);
-        Ok(Vec::new())
+        Ok(self.inside.atr.clone())
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {

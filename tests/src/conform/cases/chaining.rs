@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     let interrupted = COMMANDS.iter().filter(|row| row.name != Name::PutTxn).map(|row| {
         let run = |t: &mut Tester<'_>| broken(t, &well_formed(row), StatusWord::CHAIN_BROKEN);
         let title = format!("{} in the middle of a chain: 6883, and the chain is gone", row.title);
-        Case::new(format!("chain/interrupted-by-{}", slug(row)), title, ENDS, run)
+        Case::new(format!("chain/interrupted-by-{}", slug(row)), title, ENDS, run).refusing()
     });
     let written = vec![
         Case::new("chain/two-parts", "T in two parts", CLAUSE, |t: &mut Tester<'_>| in_parts(t, 2)),
@@ -26,6 +26,8 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         Case::new("chain/mixed-lengths", "parts in short and in extended length", CLAUSE, mixed)
             .about_extended(),
+    ];
+    let refused = vec![
         Case::new(
             "chain/changed-p1",
             "a part with another P1: 6883, and the chain is gone",
@@ -69,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "chain/wrong-state",
             "a chain that the state does not allow is refused at its first part",
-            "REQ-C-2 step 7",
+            "REQ-C-2 step 7, REQ-C-12",
             |t: &mut Tester<'_>| {
                 let part = CommandBuilder::put_txn(&[0; 9]).chained();
                 t.expect("begin a chain", &part, StatusWord::CONDITIONS)?;
@@ -78,7 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .in_state(CardState::Loaded),
     ];
-    written.into_iter().chain(interrupted).collect()
+    written.into_iter().chain(refused.into_iter().map(Case::refusing)).chain(interrupted).collect()
 }
 
 /// T in the name of this card.

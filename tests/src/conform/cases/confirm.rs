@@ -17,7 +17,7 @@ const PIN_TRIES: usize = 3;
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 25] = [
+const CASES: [(&str, &str, &str, Run); 28] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -64,6 +64,19 @@ const CASES: [(&str, &str, &str, Run); 25] = [
         pin_across,
     ),
     ("pin/tries-survive-power-off", "tries are not restored by the field", "REQ-K-14", pin_across_power),
+    ("pin/clear", "the clear key drops what was typed", "REQ-K-14", pin_clear),
+    (
+        "pin/wrong-length",
+        "fewer than four digits are dropped at the confirm key, and cost no try",
+        "REQ-K-14",
+        pin_wrong_length,
+    ),
+    (
+        "pin/thirteen-digits",
+        "a thirteenth digit is not taken, and twelve are a PIN",
+        "REQ-K-14",
+        pin_thirteen,
+    ),
     ("cancel/showing", "cancel wipes what is shown", "REQ-K-16", cancel_showing),
     ("cancel/revealed", "cancel wipes the joint password", "REQ-K-16", cancel_revealed),
     ("cancel/for-good", "what was wiped cannot be confirmed any more", "REQ-K-16", cancel_for_good),
@@ -71,7 +84,7 @@ const CASES: [(&str, &str, &str, Run); 25] = [
     (
         "time-out/from-delivery",
         "the time-out counts from delivery, in the field too",
-        "docs/spec, card: Parameters",
+        "REQ-K-16; docs/spec, card: Parameters",
         time_out_from_delivery,
     ),
     ("time-out/revealed", "the joint password is blanked after a while", "REQ-K-16", time_out_revealed),
@@ -96,9 +109,26 @@ fn signatures(id: &str) -> u32 {
     }
 }
 
+/// What the card does not do; most cases are about both.
+fn refuses(id: &str) -> bool {
+    let alone = [
+        "confirm/last-page-first",
+        "confirm/pin-before-last-page",
+        "confirm/not-in-the-field",
+        "reveal/once",
+    ];
+    let subjects = ["cancel/", "time-out/", "reveal/field-ends-it", "pin/blocked", "pin/tries-"];
+    alone.contains(&id) || subjects.iter().any(|subject| id.starts_with(subject))
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let case = |(id, title, clause, run)| {
         let case = Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]).signing(signatures(id));
+        let case = match id {
+            _ if refuses(id) => case.refusing(),
+            "reveal/form" | "confirm/key-up-to-t1" => case,
+            _ => case.both_ways(),
+        };
         if id.starts_with("confirm/key-only-") { case.counting() } else { case }
     };
     CASES.map(case).into()
@@ -275,6 +305,58 @@ fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
     t.type_pin()?;
     t.press(Key::Confirm)?;
     t.joint_password().map(drop)
+}
+
+/// As many digits, right or wrong, as make a PIN that is too short.
+const TOO_FEW: usize = 3;
+/// Most digits of a PIN.
+const MOST: usize = 12;
+
+fn press_times(t: &mut Tester<'_>, key: Key, times: usize) -> Outcome {
+    (0..times).try_for_each(|_| t.press(key))
+}
+
+/// The PIN must still have all its tries: two wrong ones, then the right one.
+fn has_all_tries(t: &mut Tester<'_>) -> Outcome {
+    for _ in 1..PIN_TRIES {
+        wrong_pin(t)?;
+    }
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn pin_clear(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, limits(t).key_up_to + 1)?;
+    t.read_and_wait()?;
+    t.type_wrong_pin()?;
+    t.press(Key::Clear)?;
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn pin_wrong_length(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, limits(t).key_up_to + 1)?;
+    t.read_and_wait()?;
+    for _ in 0..PIN_TRIES {
+        press_times(t, Key::WrongDigit, TOO_FEW)?;
+        t.press(Key::Confirm)?;
+        t.expect_no_password("confirm three digits")?;
+    }
+    has_all_tries(t)
+}
+
+/// Were the thirteenth taken, thirteen digits would be no PIN and cost no try; the twelve are a wrong one.
+fn pin_thirteen(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, limits(t).key_up_to + 1)?;
+    t.read_and_wait()?;
+    for _ in 0..PIN_TRIES {
+        press_times(t, Key::WrongDigit, MOST + 1)?;
+        t.press(Key::Confirm)?;
+        t.expect_no_password("confirm thirteen wrong digits")?;
+    }
+    expect_blocked(t)
 }
 
 fn pin_restores(t: &mut Tester<'_>) -> Outcome {

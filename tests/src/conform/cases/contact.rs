@@ -17,46 +17,62 @@ pub(super) fn cases() -> Vec<Case> {
     };
     vec![
         case("contact/reset-voids-loaded", "a reset in Loaded voids", "REQ-K-4, P-06", reset_voids)
+            .refusing()
             .in_state(Loaded),
         case("contact/reset-voids-signed", "a reset in Signed voids", "REQ-K-4, P-06", reset_voids)
+            .refusing()
             .in_state(Signed),
         case("contact/leaving-voids-loaded", "leaving the field in Loaded voids", "REQ-K-4", leaving_voids)
+            .refusing()
             .in_state(Loaded)
             .needing(&[Field, Holder]),
         case("contact/leaving-voids-signed", "leaving the field in Signed voids", "REQ-K-4", leaving_voids)
+            .refusing()
             .in_state(Signed)
             .needing(&[Field, Holder]),
-        case("contact/reset-keeps-delivered", "a reset in Delivered changes nothing", "REQ-K-4", reset_keeps)
-            .in_state(Delivered),
+        case(
+            "contact/reset-keeps-delivered",
+            "a reset in Delivered changes nothing",
+            "REQ-K-4, REQ-K-2",
+            reset_keeps,
+        )
+        .in_state(Delivered),
         case(
             "contact/bounce",
             "absence shorter than the debounce does not end the contact",
-            "REQ-K-8, P-20",
+            "REQ-K-7, REQ-K-8, P-20",
             bounce,
         )
+        .refusing()
         .in_state(Delivered)
         .needing(&[Field, Holder]),
         case(
+            "contact/lasts-in-the-field",
+            "the contact lasts as long as the card is in the field, whatever the reader does",
+            "REQ-K-7, REQ-K-8, P-20",
+            lasts,
+        )
+        .refusing()
+        .in_state(Delivered)
+        .needing(&[Holder]),
+        case(
             "contact/over",
             "absence of the debounce time ends the contact; then the display wakes",
-            "REQ-K-8, P-19, P-20",
+            "REQ-K-7, REQ-K-8, P-19, P-20",
             over,
         )
         .in_state(Delivered)
         .needing(&[Field, Holder]),
-        case(
-            "contact/re-tap-in-showing",
-            "a reader cannot replace what is shown",
-            "docs/spec, commands: States",
-            re_tap,
-        )
-        .in_state(Showing),
+        case("contact/re-tap-in-showing", "a reader cannot replace what is shown", "REQ-C-12", re_tap)
+            .refusing()
+            .in_state(Showing),
         case(
             "contact/unconfirmed",
             "after 8 signatures without a key pressed: 6985, until one is pressed",
             "REQ-K-18",
             unconfirmed,
         )
+        .both_ways()
         .needing(&[Fresh, Field, Holder])
         .signing(MAX_UNCONFIRMED.into())
         .counting(),
@@ -103,6 +119,17 @@ fn bounce(t: &mut Tester<'_>) -> Outcome {
     t.expect_state(CardState::Delivered)?;
     let after = t.fetch("fetch the signature again", &CommandBuilder::get_signature())?;
     t.same("compare the signatures", &before, &after)
+}
+
+fn lasts(t: &mut Tester<'_>) -> Outcome {
+    t.wait(t.timing().debounce * 2)?;
+    t.expect_dark("look at the display in the field")?;
+    t.expect_state(CardState::Delivered)?;
+    t.reset()?;
+    t.wait(t.timing().debounce * 2)?;
+    t.expect_dark("look at the display after a reset")?;
+    t.select()?;
+    t.expect_state(CardState::Delivered)
 }
 
 fn over(t: &mut Tester<'_>) -> Outcome {

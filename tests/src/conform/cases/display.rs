@@ -1,6 +1,6 @@
 //! What the display shows: everything, whole, and only when the contact is over.
 
-use onetap_apdu_spec::command::CardState;
+use onetap_apdu_spec::money::{Amount, CurrencyCode};
 use onetap_apdu_spec::txn::{Transaction, TransactionType};
 
 use crate::conform::case::Case;
@@ -8,19 +8,22 @@ use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};
 use crate::target::samples;
 
+use super::states::OBSERVED;
+
 pub(super) fn cases() -> Vec<Case> {
-    let dark = CardState::ALL.map(|state| {
+    let dark = OBSERVED.map(|state| {
         let run = |t: &mut Tester<'_>| t.expect_dark("look at the display in the field");
         let id = format!("display/dark-in-{state}");
         let title = format!("in the field the display is dark in {state:?}");
-        Case::new(id, title, "REQ-K-8, P-20", run).in_state(state).needing(&[Holder])
+        Case::new(id, title, "REQ-K-8, P-20", run).refusing().in_state(state).needing(&[Holder])
     });
     type Shown = (&'static str, fn() -> Transaction);
-    let shown: [Shown; 5] = [
+    let shown: [Shown; 6] = [
         ("payment", samples::transaction),
         ("long-texts", samples::wordy),
         ("no-decimals", || samples::payment(1_234, "JPY")),
         ("three-decimals", || samples::payment(1_234, "KWD")),
+        ("unknown-currency", unknown_currency),
         ("top-up", || Transaction { kind: TransactionType::TopUp, ..samples::transaction() }),
     ];
     let whole = shown.map(|(id, transaction)| {
@@ -60,6 +63,13 @@ fn shows(t: &mut Tester<'_>, transaction: &Transaction) -> Outcome {
         t.check(&format!("look for the {name}"), there, &text, &shown)?;
     }
     Ok(())
+}
+
+/// In a currency whose number ISO 4217 has given to nobody, so that no card knows its exponent.
+fn unknown_currency() -> Transaction {
+    let amount = CurrencyCode::new(998).and_then(|code| Amount::new(1_234, code));
+    let known = samples::transaction();
+    Transaction { amount: amount.unwrap_or(known.amount), ..known }
 }
 
 fn without_spaces(text: &str) -> String {

@@ -11,7 +11,8 @@ use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Stop, Tester};
 use crate::target::{samples, value_of};
 
-const CLAUSE: &str = "ISO/IEC 7816-4 §5.3.4; REQ-C-6, REQ-C-7";
+const CLAUSE: &str = "ISO/IEC 7816-4 §5.3.4; REQ-C-6, REQ-C-7, REQ-K-24";
+const OBJECTS: &str = "REQ-C-8";
 
 type Answered = (Name, CardState, fn() -> CommandBuilder);
 
@@ -25,8 +26,10 @@ const ANSWERED: [Answered; 4] = [
 
 type Run = fn(&mut Tester<'_>, &CommandBuilder) -> Outcome;
 
-/// The one of them about extended length.
+/// The one of them about extended length, the one about what is dropped, and the one about the object itself.
 const EXTENDED: &str = "le-extended";
+const DROPPED: &str = "get-response-dropped";
+const OBJECT: &str = "response-object";
 
 /// Cases for each of them.
 const VARIANTS: [(&str, &str, Run); 8] = [
@@ -36,8 +39,8 @@ const VARIANTS: [(&str, &str, Run); 8] = [
     ("le-larger", "Le larger than the response gives it whole, no longer", larger),
     (EXTENDED, "extended Le, 0000 and small ones", extended),
     ("get-response-in-parts", "GET RESPONSE hands the rest out part by part", parts),
-    ("get-response-dropped", "any other command drops what waits", dropped),
-    ("response-object", "the answer is one whole data object of the table's tag", object),
+    (DROPPED, "any other command drops what waits", dropped),
+    (OBJECT, "the answer is one whole data object of the table's tag", object),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -46,7 +49,9 @@ pub(super) fn cases() -> Vec<Case> {
             let row = name.spec();
             let title = format!("{}: {title}", row.title);
             let run = move |t: &mut Tester<'_>| run(t, &command());
-            let case = Case::new(format!("{}/{id}", slug(row)), title, CLAUSE, run).in_state(state);
+            let clause = if id == OBJECT { OBJECTS } else { CLAUSE };
+            let case = Case::new(format!("{}/{id}", slug(row)), title, clause, run).in_state(state);
+            let case = if id == DROPPED { case.refusing() } else { case };
             let case = if id == EXTENDED { case.about_extended() } else { case };
             if name == Name::GetEncPassword { case.about_owed() } else { case }
         })

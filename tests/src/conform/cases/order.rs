@@ -47,7 +47,7 @@ fn pair_case(row: &'static CommandSpec, first: Fault, second: Fault) -> Case {
     let id = format!("{}/{}-before-{}", slug(row), first.name, second.name);
     let title = format!("{}: {} ({}) is found before {}", row.title, first.name, first.sw, second.name);
     let run = move |t: &mut Tester<'_>| twice_wrong(t, row, first, second);
-    Case::new(id, title, "REQ-C-2", run).in_state(CardState::Idle)
+    Case::new(id, title, "REQ-C-2", run).refusing().in_state(CardState::Idle)
 }
 
 fn twice_wrong(t: &mut Tester<'_>, row: &CommandSpec, first: Fault, second: Fault) -> Outcome {

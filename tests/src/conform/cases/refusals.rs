@@ -21,7 +21,7 @@ const SECURE_MESSAGING: u8 = 0b0000_1100;
 const CHANNEL: u8 = 0b0000_0011;
 
 pub(super) fn cases() -> Vec<Case> {
-    COMMANDS.iter().flat_map(row_cases).chain([unknown_instructions()]).collect()
+    COMMANDS.iter().flat_map(row_cases).chain([unknown_instructions(), never_empty()]).collect()
 }
 
 fn row_cases(row: &'static CommandSpec) -> Vec<Case> {
@@ -29,7 +29,9 @@ fn row_cases(row: &'static CommandSpec) -> Vec<Case> {
         |name: &str, title: &str, clause: &str, bent: fn(&CommandSpec) -> Vec<Vec<u8>>, sw: StatusWord| {
             let title = format!("{}: {title} is refused with {sw}", row.title);
             let run = move |t: &mut Tester<'_>| refused(t, &bent(row), sw);
-            Case::new(format!("{}/{name}", slug(row)), title, clause, run).in_state(CardState::Loaded)
+            Case::new(format!("{}/{name}", slug(row)), title, format!("{clause}, REQ-C-1"), run)
+                .refusing()
+                .in_state(CardState::Loaded)
         };
     let class = "ISO/IEC 7816-4 §5.4.1; REQ-C-2 step 2";
     let parameters = match row.parameters {
@@ -177,6 +179,22 @@ fn malformed(row: &CommandSpec) -> Vec<Vec<u8>> {
     bodies.into_iter().map(with).collect()
 }
 
+/// Every class with an instruction that is none, alone and with what makes it malformed.
+fn never_empty() -> Case {
+    let run = |t: &mut Tester<'_>| {
+        for cla in 0..=u8::MAX {
+            for bytes in [vec![cla, 0xFF, 0, 0], vec![cla, 0xFF, 0, 0, 2, 0]] {
+                let response = t.send_raw("send what no card knows", &bytes)?;
+                let refused = response.sw != StatusWord::OK && response.data.is_empty();
+                t.check("look at the answer", refused, "a refusal", response.sw)?;
+            }
+        }
+        t.expect_state(CardState::Loaded)
+    };
+    let title = "whatever comes, at least two bytes come back";
+    Case::new("response/never-empty", title, "REQ-C-11, REQ-C-1", run).refusing().in_state(CardState::Loaded)
+}
+
 /// MANAGE CHANNEL (ISO/IEC 7816-4 §11.1.2), which a card may have beside the application.
 const MANAGE_CHANNEL: (u8, u8) = (0x00, 0x70);
 
@@ -196,5 +214,7 @@ fn unknown_instructions() -> Case {
         t.expect_state(CardState::Loaded)
     };
     let title = "each instruction outside of the table is refused with 6D00";
-    Case::new("instruction/unknown", title, "REQ-C-2 step 3", run).in_state(CardState::Loaded)
+    Case::new("instruction/unknown", title, "REQ-C-2 step 3, REQ-C-1", run)
+        .refusing()
+        .in_state(CardState::Loaded)
 }

@@ -13,7 +13,7 @@ use crate::conform::command::CommandBuilder;
 use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Stop, Tester};
 
-const CLAUSE: &str = "ISO/IEC 7816-4 §11.2.2; REQ-C-3";
+const CLAUSE: &str = "ISO/IEC 7816-4 §11.2.2; REQ-C-3, REQ-K-20";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -26,13 +26,18 @@ pub(super) fn cases() -> Vec<Case> {
         .from(Precondition::PoweredUp),
         Case::new("select/partial-aid", "the first 5, 6 and 7 bytes of the AID select too", CLAUSE, partial)
             .from(Precondition::PoweredUp),
-        Case::new("select/too-short-aid", "fewer than 5 bytes of the AID do not", CLAUSE, too_short),
-        Case::new("select/too-long-aid", "the AID with bytes behind it does not", CLAUSE, too_long),
+        Case::new("select/too-short-aid", "fewer than 5 bytes of the AID do not", CLAUSE, too_short)
+            .refusing(),
+        Case::new("select/too-long-aid", "the AID with bytes behind it does not", CLAUSE, too_long)
+            .refusing(),
         Case::new("select/unknown-aid", "an unknown AID: 6A82, the selection stays", CLAUSE, unknown)
+            .refusing()
             .in_state(CardState::Loaded),
         Case::new("select/unknown-first", "an unknown AID selects nothing", CLAUSE, unknown_first)
+            .refusing()
             .from(Precondition::PoweredUp),
-        Case::new("select/after-reset", "a reset takes the selection away", "REQ-K-19", after_reset),
+        Case::new("select/after-reset", "a reset takes the selection away", "REQ-K-19", after_reset)
+            .refusing(),
         Case::new(
             "select/without-a-name",
             "a SELECT without a name finds the issuer's security domain, with and without Le",
@@ -50,7 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "select/atr",
             "the answer to reset is the same each time, and tells of extended length what the card claims",
-            "ISO/IEC 7816-4 §12.1.1",
+            "ISO/IEC 7816-4 §12.1.1; REQ-K-32",
             atr,
         ),
     ]
@@ -144,11 +149,18 @@ fn issuer_first(t: &mut Tester<'_>) -> Outcome {
     let data = t.fetch("GET DATA of the card recognition data", &get)?;
     let right = data.first().copied() == u8::try_from(CARD_DATA.0).ok();
     t.check("look at the object", right, "66", hex::encode_upper(&data))?;
-    let mut update = CommandBuilder::row(Name::GetData, Some(Tag(0)), &[1, 2, 3, 4, 5, 6, 7, 8]);
-    (update.cla, update.ins) = (0x80, Ins::InitializeUpdate.code());
-    let answer = t.fetch("INITIALIZE UPDATE", &update)?;
-    // Diversification data (10), key version, SCP, challenge and cryptogram (8 each), with SCP03 i, and the counter (3).
-    t.check("count the answer", (28..=32).contains(&answer.len()), "28 to 32 bytes", answer.len())
+    // A card of SCP03 in S16 mode refuses a challenge of 8 bytes for its length.
+    let short = t.send("INITIALIZE UPDATE", &initialize_update(8))?.sw != StatusWord::WRONG_LENGTH;
+    let answer = t.fetch("INITIALIZE UPDATE", &initialize_update(if short { 8 } else { 16 }))?;
+    // Diversification data (10), key version, SCP, challenge and cryptogram (8 or 16 each), with SCP03 i, and with a
+    // pseudo-random challenge the counter (3).
+    let (right, expected) = if short { (28..=32, "28 to 32 bytes") } else { (45..=48, "45 to 48 bytes") };
+    t.check("count the answer", right.contains(&answer.len()), expected, answer.len())
+}
+
+fn initialize_update(challenge: usize) -> CommandBuilder {
+    let row = CommandBuilder::row(Name::GetData, Some(Tag(0)), &vec![7; challenge]);
+    CommandBuilder { cla: 0x80, ins: Ins::InitializeUpdate.code(), ..row }
 }
 
 /// Read, not compared: cards of one specification come from many makers.

@@ -21,17 +21,38 @@ fn suite_cases(suite: Suite) -> [Case; 2] {
     let signature = Case::new(
         format!("signature/{suite}"),
         format!("{suite}: H is this card's, S verifies, what travels besides is well formed"),
-        format!("{}; REQ-S-7 … REQ-S-17", paragraph(suite.profile())),
+        format!(
+            "{}; REQ-S-1, REQ-S-7, REQ-S-8, REQ-S-11, REQ-S-17{}{}",
+            paragraph(suite.profile()),
+            in_b(suite),
+            by_curve(suite)
+        ),
         signature,
     );
     let password = Case::new(
         format!("password/{suite}"),
         format!("{suite}: the displayed joint password is the one that belongs to S"),
-        format!("{}, P-21", paragraph(suite.profile())),
+        format!("{}, P-21; REQ-S-9{}", paragraph(suite.profile()), in_b(suite)),
         password,
     );
     let signature = signature.with_suite(suite).needing(&[Keys]).signing(1);
     [signature, password.with_suite(suite).needing(&[Field, Holder, Keys]).signing(1)]
+}
+
+/// The form of S by ECDSA.
+fn by_curve(suite: Suite) -> &'static str {
+    match suite.signature() {
+        SignatureAlgorithm::EcdsaP256Sha256 => ", REQ-S-22",
+        SignatureAlgorithm::Pkcs1Sha256 | SignatureAlgorithm::PssSha256 => "",
+    }
+}
+
+/// In B the tag of E shows that this card made it for this T.
+fn in_b(suite: Suite) -> &'static str {
+    match suite.profile() {
+        Profile::B1 | Profile::B2 => ", REQ-S-14",
+        _ => "",
+    }
 }
 
 fn paragraph(profile: Profile) -> &'static str {
@@ -120,6 +141,7 @@ fn written() -> Vec<Case> {
             "REQ-C-2 step 8",
             nothing_owed,
         )
+        .both_ways()
         .with_suite(nothing_owed_suite()),
         fresh(
             "counter/increments",
@@ -127,18 +149,20 @@ fn written() -> Vec<Case> {
             "REQ-K-17",
             counter,
         ),
-        fresh("counter/not-by-put-txn", "C does not grow by PUT TXN alone", "REQ-K-17", counter_stays),
+        fresh("counter/not-by-put-txn", "C does not grow by PUT TXN alone", "REQ-K-17", counter_stays)
+            .refusing(),
         fresh("alias/stays", "the alias stays the same until something is signed", "REQ-C-9", alias_stays),
         fresh(
             "alias/rotates",
             "each signature brings another alias; the old one is refused",
-            "REQ-T-7, REQ-S-10",
+            "REQ-T-7, REQ-S-10, REQ-C-9",
             alias_rotates,
-        ),
+        )
+        .both_ways(),
         fresh(
             "alias/derived",
             "the alias is the one that the server derives for the next C",
-            "REQ-S-10",
+            "REQ-S-10, REQ-T-7",
             alias_derived,
         )
         .needing(&[Keys]),
@@ -160,19 +184,21 @@ fn written() -> Vec<Case> {
             "REQ-S-23",
             no_r_twice,
         )
+        .refusing()
         .about_ecdsa(),
         holder(
             "fresh/passwords-differ",
             "each transaction has a joint password of its own",
-            "P-05, REQ-K-9",
+            "P-05, REQ-K-9, REQ-K-6",
             passwords_differ,
         ),
         holder(
             "secrecy/no-response-holds-the-password",
             "no response holds the joint password, before or after it is shown",
-            "P-27; REQ-C-1, docs/spec, commands",
+            "P-27; REQ-K-6",
             secrecy,
-        ),
+        )
+        .refusing(),
     ]
 }
 

@@ -12,8 +12,12 @@ use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::samples;
 
+/// The states that an APDU can find: entering a field ends Revealed (REQ-K-8).
+pub(super) const OBSERVED: [CardState; 5] =
+    [CardState::Idle, CardState::Loaded, CardState::Signed, CardState::Delivered, CardState::Showing];
+
 pub(super) fn cases() -> Vec<Case> {
-    let grid = COMMANDS.iter().flat_map(|row| CardState::ALL.iter().map(move |state| cell(row, *state)));
+    let grid = COMMANDS.iter().flat_map(|row| OBSERVED.iter().map(move |state| cell(row, *state)));
     grid.chain(COMMANDS.iter().filter(|row| row.name != Name::Select).map(unselected)).collect()
 }
 
@@ -28,7 +32,8 @@ fn cell(row: &'static CommandSpec, state: CardState) -> Case {
         None => refused(t, row, state),
     };
     let id = format!("{}/in-{state}", slug(row));
-    let case = Case::new(id, title, "docs/spec, commands: States", run).in_state(state);
+    let case = Case::new(id, title, "REQ-C-12", run).in_state(state);
+    let case = if next.is_some() { case } else { case.refusing() };
     match (row.name, state) {
         (Name::GetSignature, CardState::Loaded) => case.signing(1),
         (Name::GetEncPassword, CardState::Delivered) => case.about_owed(),
@@ -82,5 +87,6 @@ fn unselected(row: &'static CommandSpec) -> Case {
     };
     let title = format!("{} is refused until the application is selected", row.title);
     Case::new(format!("{}/unselected", slug(row)), title, "REQ-C-2 step 2; REQ-K-19", run)
+        .refusing()
         .from(Precondition::PoweredUp)
 }

@@ -49,7 +49,7 @@ fn refused(
         }
         Ok(())
     };
-    Case::new(format!("transaction/{id}"), title, clause, run)
+    Case::new(format!("transaction/{id}"), title, clause, run).refusing()
 }
 
 /// A right message with details, in the name of this card.
@@ -361,7 +361,7 @@ fn fill(columns: usize, c: char) -> String {
 /// Messages at the edge of what is right.
 fn accepted() -> Vec<Case> {
     type Make = fn(Raw) -> Vec<Raw>;
-    let cases: [(&str, &str, &str, Make); 7] = [
+    let cases: [(&str, &str, &str, Make); 10] = [
         ("accepted-amounts", "the smallest and the largest amount", "REQ-T-6", |raw| {
             vec![
                 raw.clone().with(objects::AMOUNT, &[0, 0, 0, 0, 0, 1]),
@@ -423,7 +423,29 @@ fn accepted() -> Vec<Case> {
                 vec![leap, raw.with(objects::TIME, &[0b0010_0011, 0b0101_1001, 0b0101_1001])]
             },
         ),
-        ("accepted-types", "both transaction types", "P-01, P-26", |raw| {
+        (
+            "accepted-lengths",
+            "lengths in one, two and three bytes, with details and without, up to the longest message that there is",
+            "REQ-T-1, REQ-T-2, REQ-T-3, REQ-T-4, REQ-T-5",
+            |raw| {
+                let mut without = raw.clone();
+                without.0.retain(|(tag, _)| *tag != objects::DETAILS);
+                let details = |columns, c| raw.clone().with(objects::DETAILS, fill(columns, c).as_bytes());
+                let longest = details(140, 'Ж').with(objects::PAYEE_NAME, fill(70, 'Ж').as_bytes());
+                vec![without, details(127, 'x'), details(128, 'x'), details(128, 'Ж'), longest]
+            },
+        ),
+        ("accepted-terminal-ids", "terminal identifications of any letters and digits", "REQ-T-12", |raw| {
+            [b"TERM0001", b"abcdwxyz", b"00000000", b"aZ09Az90"]
+                .map(|id| raw.clone().with(objects::TERMINAL_ID, id))
+                .into()
+        }),
+        ("accepted-unpredictable-numbers", "unpredictable numbers of any bytes", "REQ-T-13", |raw| {
+            [[0; 4], [255; 4], *b"\x7f\x80\x00\xff"]
+                .map(|number| raw.clone().with(objects::UNPREDICTABLE_NUMBER, &number))
+                .into()
+        }),
+        ("accepted-types", "both transaction types", "REQ-T-11; P-01, P-26", |raw| {
             [TransactionType::Payment, TransactionType::TopUp]
                 .map(|kind| raw.clone().with(objects::TRANSACTION_TYPE, &[kind.code()]))
                 .into()
@@ -452,12 +474,8 @@ fn too_long() -> Vec<Case> {
         t.expect("hand over 640 bytes of no meaning", &full, StatusWord::WRONG_DATA)?;
         t.expect_state(CardState::Idle)
     };
-    vec![Case::new(
-        "transaction/too-long",
-        "641 bytes are refused with 6700, 640 are looked at",
-        "REQ-T-1",
-        run,
-    )]
+    let title = "641 bytes are refused with 6700, 640 are looked at";
+    vec![Case::new("transaction/too-long", title, "REQ-T-1", run).refusing()]
 }
 
 fn slug(tag: Tag) -> String {
