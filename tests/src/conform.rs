@@ -18,6 +18,20 @@
 //! assert!(summary.passed > 10 && summary.is_conforming());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A card that an author makes on the runtime is played in the author's own tests, made anew and issued for each case:
+//!
+//! ```
+//! use onetap_applet::applets::Echo;
+//! use onetap_applet::card::Product;
+//! use onetap_conformance::conform::{self, Filter};
+//! use onetap_conformance::target::InProcess;
+//!
+//! let kind = Product::signing_card().module(Echo::module()).instance(Echo::name(), Echo::name(), [0; 3], &[]);
+//! let summary = conform::run(&Filter::new(&["select"])?, &mut InProcess::of_kind(kind)?, &mut |_| ());
+//! assert_eq!(summary.failed, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod case;
 mod cases;

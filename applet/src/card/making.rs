@@ -39,15 +39,7 @@ impl Card {
         env: Environment,
     ) -> Result<(Self, EnrolmentStatement), CardError> {
         check_order(env.crypto, order)?;
-        let crypto = env.crypto;
-        let mut card = Self::manufacture(image, env)?;
-        let forgotten = forgotten_keys();
-        let keys = management.unwrap_or(&forgotten);
-        let level = SecurityLevel::Full;
-        let issue = Issue { keys: &KeySet::TEST, level, order, pin: &pin, new_keys: Some(keys) };
-        let statement =
-            card.meet_issuer(|transmit| ceremony::personalise(crypto, &issue, &mut OsRng, transmit))?;
-        Ok((card, statement))
+        Product::signing_card().issue(order, &pin, management, image, env)
     }
 
     /// Lets the issuer of a new card talk to it, as any reader does.
@@ -108,10 +100,7 @@ impl Card {
         image: Box<dyn Image>,
         env: Environment,
     ) -> Result<Self, CardError> {
-        match product(variant).make(image, env) {
-            Err(CardError::Nvm(NvmError::Exists(_))) => Err(OrderError::NotEmpty.into()),
-            made => made,
-        }
+        Product::signing_card_with(variant).manufacture(image, env)
     }
 
     /// Opens a card that was made before. A transaction that was delivered when the card was last in use
@@ -120,7 +109,7 @@ impl Card {
     /// # Errors
     /// [`CardError`].
     pub fn open(image: Box<dyn Image>, env: Environment) -> Result<Self, CardError> {
-        let mut card = product(Variant::USUAL).open(image, env)?;
+        let mut card = Product::signing_card().open(image, env)?;
         if card.runtime.instances().all(|instance| instance.aid != gp::NAME) {
             return Err(CardError::Unfinished);
         }
@@ -173,10 +162,51 @@ fn forgotten_keys() -> KeySet {
     KeySet::draw(KeyVersion::FIRST, &mut OsRng)
 }
 
-/// The signing card: it leaves its manufacturer with its issuer's security domain only, which speaks this variant. An open
-/// card speaks the one that it was made with.
-fn product(variant: Variant) -> Product {
-    Product::new(&[signing::module(), gp::module()])
-        .instance(gp::NAME, gp::NAME, gp::privileges(), &gp::parameters(variant))
-        .face(Controller::new)
+impl Product {
+    /// The signing card: it leaves its manufacturer with its issuer's security domain only.
+    #[must_use]
+    pub fn signing_card() -> Self {
+        Self::signing_card_with(Variant::USUAL)
+    }
+
+    /// As [`Product::signing_card`]; the domain of a new card speaks this variant. An open card speaks the one that it was made
+    /// with.
+    #[must_use]
+    pub fn signing_card_with(variant: Variant) -> Self {
+        Self::new(&[signing::module(), gp::module()])
+            .instance(gp::NAME, gp::NAME, gp::privileges(), &gp::parameters(variant))
+            .face(Controller::new)
+    }
+
+    /// A new card of this kind in empty memory, and the issuer's part, all over its APDUs ([`Card::issue`]). Its ROM has an
+    /// issuer's security domain, with the well-known initial keys, and a signing application, whoever wrote them
+    /// (docs/spec/personalisation.md).
+    ///
+    /// # Errors
+    /// [`CardError`]; then the memory holds a card that was not issued.
+    pub fn issue(
+        &self,
+        order: &Personalisation,
+        pin: &Pin,
+        management: Option<&KeySet>,
+        image: Box<dyn Image>,
+        env: Environment,
+    ) -> Result<(Card, EnrolmentStatement), CardError> {
+        let crypto = env.crypto;
+        let mut card = self.manufacture(image, env)?;
+        let forgotten = forgotten_keys();
+        let keys = management.unwrap_or(&forgotten);
+        let level = SecurityLevel::Full;
+        let issue = Issue { keys: &KeySet::TEST, level, order, pin, new_keys: Some(keys) };
+        let statement =
+            card.meet_issuer(|transmit| ceremony::personalise(crypto, &issue, &mut OsRng, transmit))?;
+        Ok((card, statement))
+    }
+
+    fn manufacture(&self, image: Box<dyn Image>, env: Environment) -> Result<Card, CardError> {
+        match self.make(image, env) {
+            Err(CardError::Nvm(NvmError::Exists(_))) => Err(OrderError::NotEmpty.into()),
+            made => made,
+        }
+    }
 }

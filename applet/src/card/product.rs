@@ -36,6 +36,13 @@ impl Product {
         Self { rom: rom.to_vec(), instances: Vec::new(), face: None }
     }
 
+    /// One module more in the ROM.
+    #[must_use]
+    pub fn module(mut self, module: Module) -> Self {
+        self.rom.push(module);
+        self
+    }
+
     /// Every new card has an instance `name` of `module`, installed with these privileges and parameters.
     #[must_use]
     pub fn instance(mut self, module: Aid, name: Aid, privileges: [u8; 3], parameters: &[u8]) -> Self {

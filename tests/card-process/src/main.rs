@@ -9,19 +9,18 @@
 //! | `apdu HEX` | the response, in hex |
 //! | `key WORD` | nothing |
 //! | `tick MILLISECONDS` | nothing |
-//! | `screen` | [`Shown`], in JSON |
+//! | `screen` | the lines of the display, a list in JSON |
 //!
 //! A line that begins with `!` says what is wrong with a line.
 
 use std::error::Error;
 use std::io::{Write as _, stdin, stdout};
 
-use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::personal::Personalisation;
 use onetap_applet::card::{Millis, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, Environment, Press};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A card that is wanted.
 #[derive(Deserialize)]
@@ -30,14 +29,6 @@ struct Order {
     pin: String,
     /// The key that it signs with: PKCS #8, hex. Making one takes longer than a whole case.
     key: String,
-}
-
-/// What the display shows.
-#[derive(Serialize)]
-struct Shown<'a> {
-    lines: &'a [String],
-    /// Whether it is the joint password.
-    revealed: bool,
 }
 
 /// The card of now.
@@ -93,10 +84,7 @@ fn answer(process: &mut Option<Process>, line: &str) -> Answer {
             card.tick();
             Ok(String::new())
         }
-        "screen" => {
-            let revealed = card.state() == CardState::Revealed;
-            Ok(serde_json::to_string(&Shown { lines: card.screen().lines(), revealed })?)
-        }
+        "screen" => Ok(serde_json::to_string(card.screen().lines())?),
         _ => Err("no such line".into()),
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::gp::KeySet;
 use onetap_apdu_spec::gp::scp03::SecurityLevel;
-use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::Pin;
 use onetap_apdu_spec::rng::OsRng;
 use onetap_pcsc_host::gp::{Issuer, with_issuer};
@@ -223,24 +222,9 @@ impl Stage for Lent {
         self.hands()?.wait(time)
     }
 
-    /// The joint password stands on a line of its own, perhaps in groups.
     fn screen(&mut self) -> Result<Screen, StageError> {
         let lines = self.hands()?.look()?;
-        let policy = self.loan.claims.password;
-        let alphabet = policy.alphabet().characters();
-        let is_password =
-            |text: &str| text.len() == policy.length() && text.bytes().all(|byte| alphabet.contains(&byte));
-        let whole: Vec<_> = lines.iter().map(|line| line.replace(' ', "")).collect();
-        let found = whole.iter().position(|line| is_password(line)).filter(|_| lines.len() <= 2);
-        let Some(at) = found else { return Ok(Screen::new(&lines, None)) };
-        let password: Option<Password> = whole.get(at).and_then(|line| line.parse().ok());
-        let shown: Vec<_> = lines
-            .iter()
-            .zip(&whole)
-            .enumerate()
-            .map(|(n, (line, whole))| if n == at { whole } else { line })
-            .collect();
-        Ok(Screen::new(&shown, password))
+        Ok(self.loan.claims.screen(&lines))
     }
 }
 

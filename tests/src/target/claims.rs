@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use onetap_apdu_spec::password::PasswordPolicy;
+use onetap_apdu_spec::password::{Password, PasswordPolicy};
 use onetap_apdu_spec::personal::ConfirmationPolicy;
 use onetap_apdu_spec::suite::Suite;
+use onetap_pcsc_host::trace::Screen;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{Timing, samples};
 
@@ -91,6 +93,27 @@ impl Claims {
         let policy = &self.confirmation;
         let by_sum = policy.key_only_sum.checked_div(policy.key_up_to).unwrap_or(0);
         by_sum.min(policy.key_only_count.into())
+    }
+
+    /// What a display shows. The joint password stands on a line of its own, perhaps in groups: ungrouped it is recognised, so
+    /// that it can be left out of reports.
+    #[must_use]
+    pub fn screen(&self, lines: &[String]) -> Screen {
+        let alphabet = self.password.alphabet().characters();
+        let is_password = |text: &str| {
+            text.len() == self.password.length() && text.bytes().all(|byte| alphabet.contains(&byte))
+        };
+        let whole: Vec<_> = lines.iter().map(|line| Zeroizing::new(line.replace(' ', ""))).collect();
+        let found = whole.iter().position(|line| is_password(line)).filter(|_| lines.len() <= 2);
+        let Some(at) = found else { return Screen::new(lines, None) };
+        let password: Option<Password> = whole.get(at).and_then(|line| line.parse().ok());
+        let shown: Vec<&str> = lines
+            .iter()
+            .zip(&whole)
+            .enumerate()
+            .map(|(n, (line, whole))| if n == at { whole.as_str() } else { line })
+            .collect();
+        Screen::new(&shown, password)
     }
 
     /// The times, as cases wait for them.

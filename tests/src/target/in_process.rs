@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::crypto::{Crypto, CryptoError, RsaBits, RsaPrivate, SigningKeyType, default_provider};
-use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::suite::Suite;
-use onetap_applet::card::{Millis, VirtualClock};
+use onetap_applet::card::{Millis, PreparedKey, Product, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
 use onetap_pcsc_host::ReaderError;
@@ -19,9 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{Capability, CardUnderTest, Claims, Known, Spent, Start, samples};
 
-/// Our card with a virtual clock.
+/// A card with a runtime of ours, on a virtual clock: the signing card, or an author's own kind.
 pub struct InProcess {
     made: Made,
+    kind: Product,
     crypto: &'static dyn Crypto,
     pin_at: usize,
     claims: Claims,
@@ -113,10 +112,23 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn computing(suite: Suite, crypto: &'static dyn Crypto) -> Result<Self, CannotMake> {
+        Self::made(suite, Product::signing_card(), crypto)
+    }
+
+    /// A card of an author's own kind, which is issued over its APDUs.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn of_kind(kind: Product) -> Result<Self, CannotMake> {
+        Self::made(Suite::default(), kind, default_provider())
+    }
+
+    fn made(suite: Suite, kind: Product, crypto: &'static dyn Crypto) -> Result<Self, CannotMake> {
         let server_key: Arc<dyn RsaPrivate> =
             Arc::from(default_provider().rsa_private(&SampleKeys::made()?.server)?);
         let order = samples::order(suite, &*server_key);
-        Ok(Self::of(Made::new(order, Some(server_key), crypto)?, crypto))
+        let made = Made::new(&order, Some(server_key), &kind, crypto)?;
+        Ok(Self::of(made, kind, crypto))
     }
 
     /// A card that an operator ordered, whose private key stays with the operator.
@@ -124,12 +136,12 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn ordered(order: Personalisation) -> Result<Self, CannotMake> {
-        let crypto = default_provider();
-        Ok(Self::of(Made::new(order, None, crypto)?, crypto))
+        let (kind, crypto) = (Product::signing_card(), default_provider());
+        Ok(Self::of(Made::new(&order, None, &kind, crypto)?, kind, crypto))
     }
 
-    fn of(made: Made, crypto: &'static dyn Crypto) -> Self {
-        Self { made, crypto, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
+    fn of(made: Made, kind: Product, crypto: &'static dyn Crypto) -> Self {
+        Self { made, kind, crypto, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
     }
 
     /// The card itself, for other front doors.
@@ -157,8 +169,9 @@ impl InProcess {
 
 impl Made {
     fn new(
-        order: Personalisation,
+        order: &Personalisation,
         server_key: Option<Arc<dyn RsaPrivate>>,
+        kind: &Product,
         crypto: &'static dyn Crypto,
     ) -> Result<Self, CannotMake> {
         let clock = VirtualClock::at(Millis(0));
@@ -166,17 +179,14 @@ impl Made {
             crypto,
             rng: Box::new(OsRng),
             clock: Box::new(clock.clone()),
+            keys: Box::new(PreparedKey(Zeroizing::new(SampleKeys::made()?.signing(order.key_type).to_vec()))),
             ..Environment::default()
         };
-        let (binding, card_key, key_type) = (order.binding, order.card_key.clone(), order.key_type);
-        let (card, statement) = Card::personalise_with_key(
-            order,
-            samples::PIN.parse()?,
-            SampleKeys::made()?.signing(key_type),
-            Box::new(MemoryImage::default()),
-            env,
-        )?;
-        let known = Known::new(default_provider(), binding, &statement.public_key, card_key, server_key)?;
+        let image = Box::new(MemoryImage::default());
+        let (card, statement) = kind.issue(order, &samples::PIN.parse()?, None, image, env)?;
+        let card_key = order.card_key.clone();
+        let known =
+            Known::new(default_provider(), order.binding, &statement.public_key, card_key, server_key)?;
         Ok(Self { card: Arc::new(Mutex::new(card)), clock, statement, known: Arc::new(known) })
     }
 }
@@ -219,18 +229,7 @@ impl Stage for InProcess {
     }
 
     fn screen(&mut self) -> Result<Screen, StageError> {
-        let mut card = self.lock();
-        let screen = card.screen();
-        let revealed = card.state() == CardState::Revealed;
-        Ok(match screen.lines() {
-            // The joint password stands in groups; ungrouped it can be recognised and left out.
-            [label, grouped] if revealed => {
-                let password = Zeroizing::new(grouped.replace(' ', ""));
-                let known: Option<Password> = password.parse().ok();
-                Screen::new(&[label.as_str(), password.as_str()], known)
-            }
-            lines => Screen::new(lines, None),
-        })
+        Ok(self.claims.screen(self.lock().screen().lines()))
     }
 }
 
@@ -262,7 +261,7 @@ impl CardUnderTest for InProcess {
     }
 
     fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
-        *self = Self::computing(wanted.suite, self.crypto)?;
+        *self = Self::made(wanted.suite, self.kind.clone(), self.crypto)?;
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onetap_apdu_spec::crypto::{RsaPrivate, default_provider};
-use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::personal::EnrolmentStatement;
 use onetap_apdu_spec::suite::Suite;
 use onetap_conformance::target::{
@@ -16,7 +15,6 @@ use onetap_conformance::target::{
 };
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
-use serde::Deserialize;
 use serde_json::json;
 
 /// A card under test in a process of its own.
@@ -28,12 +26,6 @@ pub struct CardProcess {
     pin_at: usize,
     claims: Claims,
     spent: Spent,
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    lines: Vec<String>,
-    revealed: bool,
 }
 
 impl CardProcess {
@@ -151,17 +143,10 @@ impl Stage for CardProcess {
     }
 
     fn screen(&mut self) -> Result<Screen, StageError> {
-        let shown = self.ask("screen")?;
-        let shown: Shown = serde_json::from_str(&shown).map_err(|why| StageError::Other(why.to_string()))?;
-        Ok(match shown.lines.as_slice() {
-            // The joint password stands in groups; ungrouped it can be recognised and left out.
-            [label, grouped] if shown.revealed => {
-                let password = grouped.replace(' ', "");
-                let known: Option<Password> = password.parse().ok();
-                Screen::new(&[label.as_str(), password.as_str()], known)
-            }
-            lines => Screen::new(lines, None),
-        })
+        let lines = self.ask("screen")?;
+        let lines: Vec<String> =
+            serde_json::from_str(&lines).map_err(|why| StageError::Other(why.to_string()))?;
+        Ok(self.claims.screen(&lines))
     }
 }
 
