@@ -91,7 +91,7 @@ pub fn replay(trace: &Trace, place: &Place) -> Result<Summary, TraceFailure> {
 /// A new operator, and a card that it ordered and enrolled.
 fn cast(suite: Suite) -> Result<(Operator, InProcess), TraceFailure> {
     let (operator, order) = Operator::found(suite).map_err(stage)?;
-    let card = InProcess::ordered(order).map_err(stage)?;
+    let card = InProcess::ordered(&order).map_err(stage)?;
     operator.enrol(card.statement()).map_err(stage)?;
     Ok((operator, card))
 }

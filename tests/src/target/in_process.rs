@@ -135,9 +135,9 @@ impl InProcess {
     ///
     /// # Errors
     /// [`CannotMake`].
-    pub fn ordered(order: Personalisation) -> Result<Self, CannotMake> {
+    pub fn ordered(order: &Personalisation) -> Result<Self, CannotMake> {
         let (kind, crypto) = (Product::signing_card(), default_provider());
-        Ok(Self::of(Made::new(&order, None, &kind, crypto)?, kind, crypto))
+        Ok(Self::of(Made::new(order, None, &kind, crypto)?, kind, crypto))
     }
 
     fn of(made: Made, kind: Product, crypto: &'static dyn Crypto) -> Self {
