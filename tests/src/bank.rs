@@ -36,7 +36,7 @@ impl Bank {
     ///
     /// # Errors
     /// Whatever the verifier or the system says.
-    pub fn open(folder: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+    pub fn open(folder: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let World { server: verifier, card, clock, payee, .. } =
             World::new(folder, Suite::default(), Route::InProcess)?;
         let new = NewClient::with_token(TERMINAL.parse()?, Role::terminal(TERMINAL.parse()?));
@@ -65,7 +65,7 @@ impl Bank {
     ///
     /// # Errors
     /// The card shows nothing to confirm.
-    pub fn holder_reads(&self) -> Result<String, Box<dyn std::error::Error>> {
+    pub fn holder_reads(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Holder { card: &self.card, time: &self.clock, pin: PIN }.confirm(&mut |_| ())?)
     }
 }

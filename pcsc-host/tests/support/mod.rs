@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::command::{Name, fci};
+use onetap_apdu_spec::crypto::{RsaBits, SigningKeyType};
 use onetap_apdu_spec::header::{Binding, CardId, Header, ServerId};
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::signed::SignatureMessage;
@@ -100,7 +101,8 @@ pub fn header(suite: Suite, counter: u32) -> Header {
 
 /// A signature message in form: the signature itself is none.
 pub fn signature_message(suite: Suite, counter: u32) -> Vec<u8> {
-    SignatureMessage { header: header(suite, counter), signature: vec![7; 256] }.encode()
+    let length = SigningKeyType::of(suite.signature(), RsaBits::B2048).signature_len();
+    SignatureMessage { header: header(suite, counter), signature: vec![7; length] }.encode()
 }
 
 pub fn owed_object(owed: Owed) -> Vec<u8> {

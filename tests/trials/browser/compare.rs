@@ -69,7 +69,9 @@ pub(crate) fn compare(browser: &Browser, folder: &str, name: &str, look: Look) {
     // Two frames: what was asked for has been drawn.
     browser.until("(window.frames_seen = (window.frames_seen ?? 0) + 1) % 3 === 0");
     let file = browser.screenshot();
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    // Other packages have this file among their tests, too.
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = above.find(|folder| folder.join("Cargo.lock").exists()).unwrap();
     let path = root.join(folder).join(format!("{name}.png"));
     if std::env::var_os("UPDATE_SCREENSHOTS").is_some() {
         std::fs::write(&path, &file).unwrap();

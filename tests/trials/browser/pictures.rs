@@ -7,7 +7,7 @@ use crate::compare::compare;
 use crate::scene::{Scene, shows};
 
 /// Where those pictures are.
-const REFERENCE: &str = "tests/browser/reference";
+const REFERENCE: &str = "tests/trials/browser/reference";
 
 #[test]
 fn the_page_looks_as_it_was_reviewed() {
