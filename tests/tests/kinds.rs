@@ -22,6 +22,18 @@ fn a_card_with_another_applet_beside_the_signing_one_conforms() {
     assert!(summary.is_conforming(), "{summary}\n{}", failed.join("\n"));
 }
 
+/// A buffer of 261 bytes, no extended length, a small commit buffer: what cards in the field have.
+#[test]
+fn a_card_with_the_limits_of_a_real_one_conforms_to_what_it_claims() {
+    let limits = "real-card,fast".parse().unwrap();
+    let mut card = InProcess::limited(Product::signing_card(), limits).unwrap();
+    let mut failed = Vec::new();
+    let summary = conform::run(&Filter::default(), &mut card, &mut |report| {
+        failed.extend(matches!(report.verdict, Verdict::Failed(_)).then(|| report.to_string()));
+    });
+    assert!(summary.is_conforming() && summary.not_applicable > 7, "{summary}\n{}", failed.join("\n"));
+}
+
 /// Takes every key, and shows nothing.
 struct Dark;
 

@@ -10,6 +10,7 @@ use onetap_apdu_spec::rng::OsRng;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::card::{Millis, PreparedKey, Product, VirtualClock};
 use onetap_applet::nvm::MemoryImage;
+use onetap_applet::runtime::Limits;
 use onetap_applet::{Card, CardError, Environment, Key as CardKey, NotAPin, SharedCard};
 use onetap_pcsc_host::ReaderError;
 use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
@@ -21,6 +22,7 @@ use super::{Capability, CardUnderTest, Claims, Known, Spent, Start, samples};
 pub struct InProcess {
     made: Made,
     kind: Product,
+    limits: Limits,
     crypto: &'static dyn Crypto,
     pin_at: usize,
     claims: Claims,
@@ -112,7 +114,7 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn computing(suite: Suite, crypto: &'static dyn Crypto) -> Result<Self, CannotMake> {
-        Self::made(suite, Product::signing_card(), crypto)
+        Self::made(suite, Product::signing_card(), Limits::NONE, crypto)
     }
 
     /// A card of an author's own kind, which is issued over its APDUs.
@@ -120,15 +122,28 @@ impl InProcess {
     /// # Errors
     /// [`CannotMake`].
     pub fn of_kind(kind: Product) -> Result<Self, CannotMake> {
-        Self::made(Suite::default(), kind, default_provider())
+        Self::limited(kind, Limits::NONE)
     }
 
-    fn made(suite: Suite, kind: Product, crypto: &'static dyn Crypto) -> Result<Self, CannotMake> {
+    /// The same with a chip of these limits; it claims extended length only if they have it.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn limited(kind: Product, limits: Limits) -> Result<Self, CannotMake> {
+        Self::made(Suite::default(), kind, limits, default_provider())
+    }
+
+    fn made(
+        suite: Suite,
+        kind: Product,
+        limits: Limits,
+        crypto: &'static dyn Crypto,
+    ) -> Result<Self, CannotMake> {
         let server_key: Arc<dyn RsaPrivate> =
             Arc::from(default_provider().rsa_private(&SampleKeys::made()?.server)?);
         let order = samples::order(suite, &*server_key);
-        let made = Made::new(&order, Some(server_key), &kind, crypto)?;
-        Ok(Self::of(made, kind, crypto))
+        let made = Made::new(&order, Some(server_key), &kind, limits, crypto)?;
+        Ok(Self::of(made, kind, limits, crypto))
     }
 
     /// A card that an operator ordered, whose private key stays with the operator.
@@ -137,11 +152,13 @@ impl InProcess {
     /// [`CannotMake`].
     pub fn ordered(order: &Personalisation) -> Result<Self, CannotMake> {
         let (kind, crypto) = (Product::signing_card(), default_provider());
-        Ok(Self::of(Made::new(order, None, &kind, crypto)?, kind, crypto))
+        let limits = Limits::NONE;
+        Ok(Self::of(Made::new(order, None, &kind, limits, crypto)?, kind, limits, crypto))
     }
 
-    fn of(made: Made, kind: Product, crypto: &'static dyn Crypto) -> Self {
-        Self { made, kind, crypto, pin_at: 0, claims: Claims::of_our_card(), spent: Spent::nothing() }
+    fn of(made: Made, kind: Product, limits: Limits, crypto: &'static dyn Crypto) -> Self {
+        let claims = Claims { extended_length: limits.extended, ..Claims::of_our_card() };
+        Self { made, kind, limits, crypto, pin_at: 0, claims, spent: Spent::nothing() }
     }
 
     /// The card itself, for other front doors.
@@ -172,6 +189,7 @@ impl Made {
         order: &Personalisation,
         server_key: Option<Arc<dyn RsaPrivate>>,
         kind: &Product,
+        limits: Limits,
         crypto: &'static dyn Crypto,
     ) -> Result<Self, CannotMake> {
         let clock = VirtualClock::at(Millis(0));
@@ -180,7 +198,7 @@ impl Made {
             rng: Box::new(OsRng),
             clock: Box::new(clock.clone()),
             keys: Box::new(PreparedKey(Zeroizing::new(SampleKeys::made()?.signing(order.key_type).to_vec()))),
-            ..Environment::default()
+            limits,
         };
         let image = Box::new(MemoryImage::default());
         let (card, statement) = kind.issue(order, &samples::PIN.parse()?, None, image, env)?;
@@ -261,7 +279,7 @@ impl CardUnderTest for InProcess {
     }
 
     fn fresh(&mut self, wanted: &Start) -> Result<(), StageError> {
-        *self = Self::made(wanted.suite, self.kind.clone(), self.crypto)?;
+        *self = Self::made(wanted.suite, self.kind.clone(), self.limits, self.crypto)?;
         Ok(())
     }
 
