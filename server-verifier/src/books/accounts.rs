@@ -202,10 +202,18 @@ pub(crate) fn each_chain<E: From<StoreError>>(
     }
 }
 
-/// How many entries the log has, by the ends of its chains.
+/// How many entries the log has, by the ends of its chains. As a floating-point sum, which numbers that somebody wrote
+/// past the server cannot overflow.
 pub(crate) fn all_entries(db: &mut dyn Sql) -> Result<u64, StoreError> {
-    let count = db.count("SELECT CAST(coalesce(sum(audit_sequence), 0) AS BIGINT) FROM accounts", &[])?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    let sql = "SELECT CAST(coalesce(sum(CAST(audit_sequence AS DOUBLE PRECISION)), 0) AS TEXT) AS entries
+        FROM accounts";
+    let sum = db.first(sql, &[], |row| Ok(row.text("entries")?.parse::<f64>().ok()))?.flatten();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of entries, bounded"
+    )]
+    Ok(sum.map_or(0, |entries| entries as u64))
 }
 
 /// How many wrong passwords there were after `since`.
@@ -224,7 +232,8 @@ pub(crate) fn credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError>
 /// Gathers what has come in into the balance and returns how much it was. The account must be locked.
 pub(crate) fn gather_credits(db: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
     let gone = "DELETE FROM credits WHERE account_id = ?1 RETURNING amount";
-    let sum = db.all(gone, &params![account], |row| row.int("amount"))?.into_iter().sum();
+    let credits = db.all(gone, &params![account], |row| row.int("amount"))?;
+    let sum = credits.into_iter().try_fold(0_i64, i64::checked_add).ok_or(StoreError::TooLarge)?;
     if sum != 0 {
         let sql = "UPDATE accounts SET balance = balance + ?2 WHERE account_id = ?1";
         db.execute(sql, &params![account, sum])?;

@@ -162,6 +162,11 @@ pub enum StoreError {
         /// What does not parse.
         what: &'static str,
     },
+    /// A sum of the database's numbers does not fit 64 bits, which no sum of what this program wrote does.
+    #[error(
+        "the database holds numbers that are too large to be added, which this program did not write; see what `onetap verifier audit verify` finds, then restore the last backup"
+    )]
+    TooLarge,
     /// Anything else SQLite says.
     #[error("the database failed; see the cause, then repeat the request")]
     Sqlite(#[source] Arc<rusqlite::Error>),
@@ -182,6 +187,8 @@ impl From<rusqlite::Error> for StoreError {
             Some(Code::OperationInterrupted) => Self::LogTooLong,
             Some(Code::DatabaseCorrupt) => Self::Damaged,
             Some(Code::NotADatabase) => Self::NotOneTap,
+            // SQLite has no code of its own for it.
+            Some(Code::Unknown) if error.to_string().contains("integer overflow") => Self::TooLarge,
             _ => Self::Sqlite(Arc::new(error)),
         }
     }

@@ -181,7 +181,7 @@ impl From<ServiceError> for Problem {
             | E::UnusableKey(_)
             | E::ServersKey => Kind::Unprocessable,
             E::Ledger(error) => of_ledger(*error),
-            E::Store(error) if !matches!(error, StoreError::Defect | StoreError::BadRow { .. }) => Kind::Busy,
+            E::Store(error) if !is_lasting(error) => Kind::Busy,
             _ => Kind::Internal,
         };
         match kind {
@@ -195,6 +195,11 @@ impl From<ServiceError> for Problem {
             _ => Self::new(kind, error.to_string()),
         }
     }
+}
+
+/// Whether the store's error stays when the request is repeated.
+fn is_lasting(error: &StoreError) -> bool {
+    matches!(error, StoreError::Defect | StoreError::BadRow { .. } | StoreError::TooLarge)
 }
 
 impl From<StoreError> for Problem {
@@ -242,6 +247,7 @@ mod tests {
             (Problem::panicked(), Kind::Internal),
             (StoreError::Defect.into(), Kind::Internal),
             (StoreError::BadRow { what: "row of accounts" }.into(), Kind::Internal),
+            (StoreError::TooLarge.into(), Kind::Internal),
             (ServiceError::LedgerBroken { what: "sums" }.into(), Kind::Internal),
             (ServiceError::from(LedgerError::NoSuchHold).into(), Kind::NotFound),
             (ServiceError::from(LedgerError::AlreadyReversed).into(), Kind::Conflict),

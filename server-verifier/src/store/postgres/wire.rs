@@ -142,6 +142,7 @@ impl From<tokio_postgres::Error> for StoreError {
             _ if is_conflict(&error) => Self::Locked,
             &SqlState::INVALID_SQL_STATEMENT_NAME => Self::Refused(POOLED.to_owned()),
             &SqlState::DISK_FULL => Self::Full,
+            &SqlState::NUMERIC_VALUE_OUT_OF_RANGE => Self::TooLarge,
             &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Self::Damaged,
             _ => Self::Postgres(Arc::new(error)),
         }
