@@ -44,7 +44,7 @@ mutations: ## take each defence of the threat model out, see its test fail (ROWS
 	scripts/setup test
 	$(PCSCD) scripts/mutations $(ROWS)
 
-mutants: ## change the card's core everywhere, see the conformance suite notice (MORE="--file ... --shard 1/8" goes to cargo mutants)
+mutants: ## change the card's core everywhere, see the conformance suite notice (MORE="--re ... --shard 1/8" goes to cargo mutants)
 	scripts/setup test
 	scripts/setup mutants
 	scripts/mutants $(if $(MORE),-- $(MORE))

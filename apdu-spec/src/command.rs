@@ -7,6 +7,7 @@
 //! 6A88).
 
 use crate::apdu::{CLA_CHAINING, CommandApdu};
+use crate::class::Class;
 use crate::objects;
 use crate::sw::StatusWord;
 use crate::tlv::{self, Tag};
@@ -281,18 +282,12 @@ pub enum Command<'a> {
     GetResponse,
 }
 
-/// Never a class byte (ISO/IEC 7816-4 §5.4.1).
-const CLA_INVALID: u8 = 0xFF;
-
 /// Finds the row of a command: CLA, INS, chaining, P1-P2, Lc, in this order.
 ///
 /// # Errors
 /// The one right [`StatusWord`].
 pub fn recognise(apdu: &CommandApdu<'_>) -> Result<&'static CommandSpec, StatusWord> {
     let class = class(apdu.cla)?;
-    if COMMANDS.iter().all(|row| row.cla != class) {
-        return Err(StatusWord::WRONG_CLA);
-    }
     let row =
         COMMANDS.iter().find(|row| (row.cla, row.ins) == (class, apdu.ins)).ok_or(StatusWord::WRONG_INS)?;
     if apdu.cla & CLA_CHAINING != 0 && !row.chaining {
@@ -303,16 +298,12 @@ pub fn recognise(apdu: &CommandApdu<'_>) -> Result<&'static CommandSpec, StatusW
     Ok(row)
 }
 
-/// CLA without the chaining bit, if it is of the first interindustry or the proprietary class on
-/// channel 0 without secure messaging (ISO/IEC 7816-4 §5.4.1).
+/// CLA without the chaining bit, on channel 0 without secure messaging (ISO/IEC 7816-4 §5.4.1).
 fn class(cla: u8) -> Result<u8, StatusWord> {
-    let class = cla & !CLA_CHAINING;
-    match class {
-        _ if cla == CLA_INVALID => Err(StatusWord::WRONG_CLA),
-        0x00 | 0x80 => Ok(class),
-        0x04..=0x0F | 0x84..=0x8F | 0x60..=0x6F | 0xE0..=0xEF => Err(StatusWord::NO_SECURE_MESSAGING),
-        0x01..=0x03 | 0x81..=0x83 | 0x40..=0x4F | 0xC0..=0xCF => Err(StatusWord::NO_CHANNELS),
-        _ => Err(StatusWord::WRONG_CLA),
+    match Class::parse(cla)? {
+        Class { secure: true, .. } => Err(StatusWord::NO_SECURE_MESSAGING),
+        Class { channel: 0, base, .. } => Ok(base),
+        _ => Err(StatusWord::NO_CHANNELS),
     }
 }
 

@@ -165,11 +165,12 @@ fn data_too_long(row: &CommandSpec) -> Vec<Vec<u8>> {
 /// The header, then length fields that do not fit what follows.
 fn malformed(row: &CommandSpec) -> Vec<Vec<u8>> {
     let right = CommandBuilder { data: Vec::new(), ..well_formed(row) }.with_ne(None);
-    let bodies: [&[u8]; 8] = [
+    let bodies: [&[u8]; 9] = [
         &[2, 0],                // Lc 2, one byte
         &[1, 0, 0, 0],          // a byte behind Le
         &[0, 0],                // Lc 0
         &[0, 0, 0, 0],          // extended Lc 0
+        &[0, 0, 0, 0, 0],       // extended Lc 0, extended Le
         &[0, 0, 2, 0],          // extended Lc 2, one byte
         &[0, 0, 1, 0, 0],       // extended Lc, Le of one byte
         &[0, 0, 1, 0, 0, 0, 0], // a byte behind the extended Le
