@@ -111,6 +111,15 @@ impl Known {
         }
     }
 
+    /// The joint password in E; `None` where the suite sends none, or its key is not known.
+    ///
+    /// # Errors
+    /// Why it does not open.
+    pub fn password(&self, tap: &Tap) -> Result<Option<Password>, String> {
+        let sent = self.suite().owed() == Some(Owed::Encrypted) && self.opens();
+        sent.then(|| self.open(&self.header(tap)?, tap)).transpose()
+    }
+
     /// Judges the joint password as the server would: it belongs to this tap and no other does.
     ///
     /// # Errors

@@ -96,6 +96,9 @@ fn header(tap: &Tap) -> Result<Header, Stop> {
     message(tap).map(|message| message.header)
 }
 
+/// Joint passwords that are looked at together: of eight digits, some digit is missing once in a million runs.
+const DRAWN: u32 = 19;
+
 /// Most signatures of a case; most make one.
 fn signatures(id: &str) -> u32 {
     match id {
@@ -104,6 +107,7 @@ fn signatures(id: &str) -> u32 {
         "counter/not-by-put-txn" | "fresh/signatures-differ" => 2,
         "alias/derived" => 4,
         "fresh/passwords-differ" => 3,
+        "fresh/whole-alphabet" => DRAWN,
         _ => 1,
     }
 }
@@ -192,6 +196,13 @@ fn written() -> Vec<Case> {
             "P-05, REQ-K-9, REQ-K-6",
             passwords_differ,
         ),
+        holder(
+            "fresh/whole-alphabet",
+            "joint passwords are drawn from all characters of the alphabet",
+            "P-05, REQ-K-9",
+            whole_alphabet,
+        )
+        .needing(&[Keys]),
         holder(
             "secrecy/no-response-holds-the-password",
             "no response holds the joint password, before or after it is shown",
@@ -359,6 +370,27 @@ fn passwords_differ(t: &mut Tester<'_>) -> Outcome {
         t.come()?;
     }
     Ok(())
+}
+
+/// As many different characters as chance leaves: six standard deviations below what is expected are a defect.
+fn whole_alphabet(t: &mut Tester<'_>) -> Outcome {
+    let mut seen = std::collections::BTreeSet::new();
+    let (mut drawn, policy) = (0, t.claims().password);
+    for _ in 0..DRAWN {
+        let tap = tap_and_cancel(t)?;
+        let opened =
+            t.known()?.password(&tap).map_err(|why| Stop::failed("open E", "a joint password", why))?;
+        let password = opened
+            .ok_or_else(|| Stop::NotApplicable("the card's suite sends no joint password".to_owned()))?;
+        drawn += password.expose().len();
+        seen.extend(password.expose().bytes());
+    }
+    let alphabet = policy.alphabet().characters();
+    let [all, drawn, different] =
+        [alphabet.len(), drawn, seen.len()].map(|n| f64::from(u16::try_from(n).unwrap_or(u16::MAX)));
+    let missing = all * (1.0 - 1.0 / all).powf(drawn);
+    let right = all - different <= missing + 6.0 * missing.sqrt();
+    t.check("count the characters", right, format!("nearly all of {all}"), different)
 }
 
 fn secrecy(t: &mut Tester<'_>) -> Outcome {
