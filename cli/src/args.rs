@@ -30,7 +30,7 @@ pub(crate) use conform::{Conform, ConformRun, Lending, Selection};
 pub(crate) use keys::{Keys, KeysOf, NewKeys, Opener};
 pub(crate) use ledger::{Ledger, Outbox};
 pub(crate) use load::Load;
-pub(crate) use pay::{Identity, Online, Pay, Terminal};
+pub(crate) use pay::{Doctor, Identity, Online, Pay, Terminal};
 pub(crate) use policy::Policy;
 pub(crate) use service::{AddClient, AddToken, Client, Configuration, LinkClient, LogLevel, Serve, Settings};
 
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Card(Card),
     /// List the PC/SC readers
     Readers,
+    /// Find what is wrong between a card and the server, and say what cures it
+    Doctor(Doctor),
     /// Pay: tap a card, type what its display shows, have the server decide
     Pay(Box<Pay>),
     /// Serve the shop's terminal as a page: enter or scan, tap, type, print

@@ -8,6 +8,7 @@ mod press;
 mod run;
 mod seat;
 mod tear;
+mod told;
 
 use std::path::Path;
 

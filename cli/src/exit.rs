@@ -48,6 +48,9 @@ pub(crate) enum Failure {
     /// Nothing failed, but not all was performed.
     #[error("{0}")]
     NotShown(String),
+    /// The doctor found something; its lines say what.
+    #[error("{}", found(*.wrong))]
+    NotWell { wrong: usize, code: u8 },
     #[error("{0}")]
     Usage(String),
     #[error("{what}")]
@@ -120,6 +123,7 @@ impl Failure {
             Self::NotAsExpected(_) => 1,
             Self::Interrupted => INTERRUPTED,
             Self::NotShown(_) => 11,
+            Self::NotWell { code, .. } => *code,
             Self::Serve(ServeError::Plain(_) | ServeError::OtherKind)
             | Self::Usage(_)
             | Self::Source(_)
@@ -187,6 +191,11 @@ impl Failure {
     pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { what, path: path.to_owned(), source }
     }
+}
+
+fn found(wrong: usize) -> String {
+    let things = if wrong == 1 { "1 thing is".to_owned() } else { format!("{wrong} things are") };
+    format!("{things} wrong, see above")
 }
 
 /// Reader, card, protocol, or the transaction. A card of another operator has other keys.

@@ -7,11 +7,13 @@ mod authority;
 mod card;
 mod conform;
 mod demo;
+mod doctor;
 mod draft;
 mod exit;
 mod files;
 mod interrupt;
 mod load;
+mod neighbours;
 mod online;
 mod output;
 mod pay;
@@ -55,6 +57,7 @@ fn run(command: &Command, out: Output) -> Result<(), Failure> {
         Command::Demo(options) => demo::run(options, out),
         Command::Card(command) => card::run(command, out),
         Command::Readers => readers::list(out),
+        Command::Doctor(options) => doctor::run(options, out),
         Command::Pay(options) => pay::run(options, out),
         Command::Terminal(options) => terminal::run(options, out),
         Command::Verifier(command) => verifier::run(command, out),

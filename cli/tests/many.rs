@@ -174,6 +174,7 @@ fn a_reader_that_goes_is_waited_for() {
     drop(listener);
     let notice =
         |card: &Running| serde_json::from_str::<Value>(&card.error_line()).unwrap()["reader"].clone();
+    assert_eq!(notice(&card), "here");
     for _ in 0..2 {
         drop(reader);
         assert_eq!(notice(&card), "away");
@@ -249,30 +250,6 @@ fn a_further_card_takes_little_memory() {
     assert!(each <= BAR_KB, "{each} kB each");
 }
 
-/// Runs a script in a network of its own, without pcscd: `$ONETAP` is the program, `pcscd CMD…` lets it do CMD
-/// with a pcscd that is started for it.
-fn in_own_network(folder: &Path, script: &str) -> String {
-    const PRELUDE: &str = r#"
-        ip link set lo up
-        pcscd() { "$WITH_PCSCD" --inside "$ONETAP" "$@"; }
-    "#;
-    let is_mount_point = Command::new("mountpoint").args(["-q", "/"]).status().unwrap().success();
-    let propagation: &[&str] = if is_mount_point { &[] } else { &["--propagation", "unchanged"] };
-    let output = Command::new("timeout")
-        .args(["120", "unshare", "--net", "--mount"])
-        .args(propagation)
-        .args(["bash", "-euc", &format!("{PRELUDE}{script}")])
-        .current_dir(folder)
-        .env("ONETAP", env!("CARGO_BIN_EXE_onetap"))
-        .env("WITH_PCSCD", concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}{err}");
-    out.into_owned()
-}
-
 /// The card waits for a pcscd that is not there yet, and for one that stops and starts.
 #[test]
 fn a_real_pcscd_may_stop_and_start() {
@@ -291,7 +268,7 @@ fn a_real_pcscd_may_stop_and_start() {
     "#;
     let out = in_own_network(folder.path(), script);
     assert_eq!(out.matches(r#""blank":true"#).count(), 2, "{out}");
-    assert!(out.matches("the reader is there").count() >= 2, "{out}");
+    assert!(out.matches("the card is in reader Virtual PCD 00 00").count() >= 2, "{out}");
 }
 
 /// In vpcd's reversed mode the real reader comes to the cards.
@@ -320,9 +297,7 @@ fn a_real_reader_comes_to_each_card() {
 /// Both slots of vpcd through a real pcscd, two terminals at once, two holders.
 #[test]
 fn two_cards_in_two_real_readers_pay_at_the_same_time() {
-    if !pcscd() {
-        return;
-    }
+    let Some(_reader) = reader() else { return };
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     bank(at);
@@ -375,10 +350,53 @@ fn a_card_whose_slot_is_taken_says_so_and_comes_in_when_it_is_free() {
     let slot = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = slot.local_addr().unwrap().to_string();
     let mut running = Running::start(folder.path(), &["card", "run", "--image", "a.img", "--vpcd", &addr]);
-    assert!(running.error_line().contains("another card is in its slot"));
+    assert!(running.error_line().contains("the slot is taken: another card is in the reader"));
     let mut vpcd = Vpcd::with(slot.accept().unwrap().0);
     assert_eq!(vpcd.atr(), ATR);
     assert!(running.error_line().contains("the reader is there"));
     running.signal("TERM");
     assert!(running.end().success());
+}
+
+/// Whatever it is: in the background, in a session of its own, deaf to its end. What others run is left alone.
+#[test]
+fn leaving_with_pcscd_ends_what_runs_in_it_and_nothing_else() {
+    if !pcscd() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        sleep 300 & echo $! > child
+        setsid sleep 300 & echo $! > session
+        (trap '' TERM; setsid sleep 300 & echo $! > deaf)
+    "#;
+    let mut mine = Command::new("sleep").arg("300").spawn().unwrap();
+    let mut with_pcscd = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"));
+    let status = with_pcscd.args(["bash", "-c", script]).current_dir(folder.path()).status().unwrap();
+    assert!(status.success());
+    for name in ["child", "session", "deaf"] {
+        let pid = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        // A process that has ended may wait for its parent to take note.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{name}: {stat}");
+    }
+    assert!(mine.try_wait().unwrap().is_none());
+    mine.kill().unwrap();
+    mine.wait().unwrap();
+}
+
+/// The name that PC/SC has for it, by the port of the card.
+#[test]
+fn a_card_names_the_real_reader_that_it_is_in() {
+    let Some(_reader) = reader() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for image in ["a.img", "b.img"] {
+        ok(folder.path(), &["card", "blank", "--image", image]);
+    }
+    let cards = Running::start(folder.path(), &["card", "run", "--image", "a.img", "--image", "b.img"]);
+    let mut said = [cards.error_line(), cards.error_line()];
+    said.sort();
+    let names = ["Virtual PCD 00 00", "Virtual PCD 00 01"];
+    let wanted = [("a.img", names[0]), ("b.img", names[1])];
+    assert_eq!(said, wanted.map(|(image, name)| format!("{image}: the card is in reader {name}")));
 }

@@ -210,15 +210,38 @@ pub fn check_standing(
     deadline: &Deadline,
 ) -> Result<ServerId, NotReady> {
     let standing = service.standing(deadline)?;
-    if !standing.speaks_for(terminal) {
-        let theirs = standing.terminal.or_else(|| standing.terminals.first().cloned());
-        let theirs = theirs.ok_or(NotReady::NotATerminal(standing.role))?;
-        return Err(NotReady::OtherTerminal { ours: terminal.clone(), theirs });
+    check_terminal(&standing, Some(terminal))?;
+    check_clock(&standing, now())?;
+    Ok(standing.server)
+}
+
+/// The terminal that this client is to the server: `ours`, or any if there is none.
+///
+/// # Errors
+/// [`NotReady::OtherTerminal`], [`NotReady::NotATerminal`].
+pub fn check_terminal<'s>(
+    standing: &'s Standing,
+    ours: Option<&'s TerminalId>,
+) -> Result<&'s TerminalId, NotReady> {
+    let theirs = standing.terminal.as_ref().or_else(|| standing.terminals.first());
+    match (ours, theirs) {
+        (Some(ours), _) if standing.speaks_for(ours) => Ok(ours),
+        (_, None) => Err(NotReady::NotATerminal(standing.role)),
+        (None, Some(theirs)) => Ok(theirs),
+        (Some(ours), Some(theirs)) => {
+            Err(NotReady::OtherTerminal { ours: ours.clone(), theirs: theirs.clone() })
+        }
     }
-    let ours = now();
+}
+
+/// Whether the server takes payments that are dated by this clock now.
+///
+/// # Errors
+/// [`NotReady::Clock`].
+pub fn check_clock(standing: &Standing, ours: Timestamp) -> Result<(), NotReady> {
     let ahead = ours.0.saturating_sub(standing.time.0);
     if ahead > i64::from(standing.max_ahead) || -ahead > i64::from(standing.max_age) {
         return Err(NotReady::Clock { ours, theirs: standing.time });
     }
-    Ok(standing.server)
+    Ok(())
 }

@@ -34,7 +34,7 @@ const GET_ATR: u8 = 4;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reader may be silent before that is told: vpcd asks the card in a slot several times a second.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Where the card and its reader meet.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ pub enum Notice {
     Away,
     /// It is there, and talks to the card.
     Here,
-    /// It has taken the connection and is silent: it has another card.
+    /// The connection stands and the reader is silent: it has another card.
     Silent,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Display for Notice {
         f.write_str(match self {
             Self::Away => "the reader is not there; the card waits for it",
             Self::Here => "the reader is there",
-            Self::Silent => "the reader is silent: another card is in its slot; this one waits for its turn",
+            Self::Silent => "the slot is taken: another card is in the reader; this one waits for its turn",
         })
     }
 }
@@ -158,8 +158,7 @@ pub fn serve(card: &SharedCard, config: &VpcdConfig, stop: &Stop) -> Result<Left
     serve_telling(card, config, stop, &mut |_| ())
 }
 
-/// As [`serve`], and tells when the reader goes and comes. A reader at an address is taken to be there until it
-/// proves otherwise; in reversed mode, the first one that comes is told.
+/// As [`serve`], and tells when the reader comes and goes.
 ///
 /// # Errors
 /// As [`serve`].
@@ -171,7 +170,7 @@ pub fn serve_telling(
 ) -> Result<Left, VpcdError> {
     let reversed = config.meeting.is_reversed();
     let mut patience = Patience::new();
-    let mut reader = Presence { here: !reversed, tell };
+    let mut reader = Presence { last: None, tell };
     stop.listen_at(&config.meeting);
     while !stop.is_stopped() {
         // In reversed mode a reader that comes meanwhile is sent away, see `Stop::guard`: one that is not
@@ -186,7 +185,7 @@ pub fn serve_telling(
             // Taken out, not left.
             Ok(Ended::Closed { .. }) if stop.is_stopped() || stop.is_held() => continue,
             Ok(Ended::Closed { spoke }) => {
-                reader.is(false);
+                reader.is(Notice::Away);
                 // In reversed mode it comes again by itself.
                 if reversed {
                     continue;
@@ -194,7 +193,7 @@ pub fn serve_telling(
                 patience.met(spoke);
             }
             Err(source) => {
-                reader.is(false);
+                reader.is(Notice::Away);
                 patience.missed(config, source)?;
             }
         }
@@ -203,23 +202,17 @@ pub fn serve_telling(
     Ok(Left::Stopped)
 }
 
-/// Whether the reader is there. Told when it changes.
+/// What was told of the reader last: told again when it changes.
 struct Presence<'t> {
-    here: bool,
+    last: Option<Notice>,
     tell: &'t mut dyn FnMut(Notice),
 }
 
 impl Presence<'_> {
-    fn is(&mut self, here: bool) {
-        if self.here != here {
-            self.here = here;
-            (self.tell)(if here { Notice::Here } else { Notice::Away });
+    fn is(&mut self, notice: Notice) {
+        if self.last.replace(notice) != Some(notice) {
+            (self.tell)(notice);
         }
-    }
-
-    fn is_silent(&mut self) {
-        self.here = false;
-        (self.tell)(Notice::Silent);
     }
 }
 
@@ -276,7 +269,7 @@ fn contact(
         return Ended::Closed { spoke };
     }
     if is_silent(&stream) {
-        reader.is_silent();
+        reader.is(Notice::Silent);
     }
     {
         let mut card = lock(card);
@@ -285,7 +278,7 @@ fn contact(
     }
     let delivered = converse(card, config, &mut Connection::new(stream), &mut || {
         spoke = true;
-        reader.is(true);
+        reader.is(Notice::Here);
     });
     stop.unguard();
     lock(card).leave_field();

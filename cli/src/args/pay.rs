@@ -110,3 +110,15 @@ pub(crate) struct Terminal {
     #[arg(long, default_value_t = 60)]
     pub(crate) wait: u64,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Look at this server too, such as `https://bank.example:8443`
+    #[arg(long, value_name = "URL", env = "ONETAP_SERVER")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// This terminal's id, 8 letters or digits; what the server has on record if left out
+    #[arg(long, value_parser = super::terminal_id)]
+    pub(crate) terminal: Option<TerminalId>,
+}

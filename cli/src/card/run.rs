@@ -12,6 +12,7 @@ use onetap_applet::{Screen, SharedCard};
 
 use super::press::{Shown, TICK, lock};
 use super::seat::{self, End, Seat};
+use super::told;
 use crate::args;
 use crate::exit::Failure;
 use crate::interrupt;
@@ -95,17 +96,19 @@ fn serve(seat: &Seat, options: &args::CardRun, end: &Sender<End>) -> Result<Opti
     // A terminal that shows the card has no room for notices; it shows the field itself.
     let (tap, tell) = (options.tap, !options.tui);
     let work = move || {
+        let (speaker, place) = (voice.clone(), meeting.clone());
         let mut notice = |notice| {
+            let speaker = speaker.clone();
             if tell {
-                voice.notice(notice);
+                told::tell(notice, &place, move |told| speaker.told(&told));
             }
         };
-        let told = match in_reader(&card, meeting, tap, &stop, &mut notice) {
+        let ended = match in_reader(&card, meeting, tap, &stop, &mut notice) {
             Ok(()) => End::Done,
             Err(failure) => End::Failed(voice.name(failure)),
         };
         // Where all has ended already, nobody listens.
-        let _ = end.send(told);
+        let _ = end.send(ended);
     };
     let thread = thread::Builder::new().spawn(work);
     thread.map(Some).map_err(|source| Failure::System { what: "start a thread", source })

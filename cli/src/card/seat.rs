@@ -5,14 +5,16 @@ use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
+use onetap_apdu_spec::foreign::{ShownLines, json_shown};
 use onetap_applet::SharedCard;
 use onetap_applet::card::Interface;
 use onetap_applet::front::panel::{Field, Panel, PanelConfig, Rehearsal};
-use onetap_applet::front::vpcd::{Meeting, Notice, Stop};
+use onetap_applet::front::vpcd::{Meeting, Stop};
 use serde::Serialize;
 
 use super::control;
 use super::press::{lock, open_within, patiently, rehearse};
+use super::told::Told;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -150,16 +152,14 @@ impl Voice {
     }
 
     /// What became of the reader, on standard error.
-    pub(super) fn notice(&self, notice: Notice) {
-        let word = match notice {
-            Notice::Away => "away",
-            Notice::Here => "here",
-            Notice::Silent => "silent",
-        };
-        let value = serde_json::json!({ "image": self.image.to_string_lossy(), "reader": word }).to_string();
-        let line = if self.out.is_json() { value } else { self.lines(&notice.to_string()) };
+    pub(super) fn told(&self, told: &Told) {
+        let said = Said { image: self.image.to_string_lossy(), what: told };
+        let mut stderr = std::io::stderr().lock();
         // Where nobody reads it, nobody misses it.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let _ = match serde_json::to_string(&said) {
+            Ok(line) if self.out.is_json() => writeln!(stderr, "{}", json_shown(&line)),
+            _ => writeln!(stderr, "{}", ShownLines(&self.lines(&told.line))),
+        };
     }
 
     /// Says which card failed, where there are several.

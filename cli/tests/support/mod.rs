@@ -315,3 +315,28 @@ pub(crate) fn reader() -> Option<MutexGuard<'static, ()>> {
     static READER: Mutex<()> = Mutex::new(());
     pcscd().then(|| READER.lock().unwrap_or_else(PoisonError::into_inner))
 }
+
+/// Runs a script in a network of its own, without pcscd, where this user may make one: `$ONETAP` is the program, `pcscd CMD…`
+/// lets it do CMD with a pcscd that is started for it. What the script started in the background ends with it.
+pub(crate) fn in_own_network(folder: &Path, script: &str) -> String {
+    const PRELUDE: &str = r#"
+        ip link set lo up
+        trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
+        pcscd() { "$WITH_PCSCD" --inside "$ONETAP" "$@"; }
+    "#;
+    let is_mount_point = Command::new("mountpoint").args(["-q", "/"]).status().unwrap().success();
+    let propagation: &[&str] = if is_mount_point { &[] } else { &["--propagation", "unchanged"] };
+    let output = Command::new("timeout")
+        .args(["120", "unshare", "--net", "--mount"])
+        .args(propagation)
+        .args(["bash", "-euc", &format!("{PRELUDE}{script}")])
+        .current_dir(folder)
+        .env("ONETAP", env!("CARGO_BIN_EXE_onetap"))
+        .env("WITH_PCSCD", concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    out.into_owned()
+}
