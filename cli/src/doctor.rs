@@ -3,6 +3,7 @@
 
 mod cards;
 mod door;
+mod finding;
 mod server;
 mod service;
 mod slots;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;
+use finding::Finding;
 use world::World;
 
 /// One look at the world.
@@ -41,59 +43,6 @@ const CHECKS: &[Check] = &[
 /// Exit codes, see [`crate::exit::HELP`].
 const READER: u8 = 4;
 const SERVER: u8 = 7;
-
-/// What one look came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Finding {
-    /// For people.
-    looked_at: String,
-    #[serde(flatten)]
-    verdict: Verdict,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "found", rename_all = "kebab-case")]
-enum Verdict {
-    Fine {
-        what: String,
-    },
-    Wrong {
-        what: String,
-        cure: String,
-    },
-    /// It could not be looked at, or there was nothing to look at.
-    NotLooked {
-        what: String,
-    },
-}
-
-impl Finding {
-    fn fine(looked_at: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { looked_at: looked_at.into(), verdict: Verdict::Fine { what: what.into() } }
-    }
-
-    fn wrong(looked_at: impl Into<String>, what: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { looked_at: looked_at.into(), verdict: Verdict::Wrong { what: what.into(), cure: cure.into() } }
-    }
-
-    fn not_looked(looked_at: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { looked_at: looked_at.into(), verdict: Verdict::NotLooked { what: what.into() } }
-    }
-
-    fn is_wrong(&self) -> bool {
-        matches!(self.verdict, Verdict::Wrong { .. })
-    }
-
-    /// The line for people.
-    fn line(&self) -> String {
-        let of = &self.looked_at;
-        match &self.verdict {
-            Verdict::Fine { what } => format!("fine   {of}: {what}"),
-            Verdict::Wrong { what, cure } => format!("WRONG  {of}: {what}; what to do: {cure}"),
-            Verdict::NotLooked { what } => format!("-      {of}: {what}"),
-        }
-    }
-}
 
 /// A finding, for programs.
 #[derive(Serialize)]
@@ -124,5 +73,18 @@ pub(crate) fn run(options: &args::Doctor, out: Output) -> Result<(), Failure> {
             }
             Err(Failure::NotWell { wrong, code })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECKS;
+
+    #[test]
+    fn each_check_has_its_row_in_the_documentation() {
+        let page = include_str!("../../docs/doctor.md");
+        let rows: Vec<_> =
+            page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(rows, CHECKS.iter().map(|check| check.name).collect::<Vec<_>>());
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use onetap_pcsc_host::pcsc::PcscReader;
 use onetap_pcsc_host::{Deadline, Disposition, Reader as _, ReaderError, Transport};
 
-use super::Finding;
+use super::finding::Finding;
 use super::world::World;
 use crate::neighbours::{Slot, clients, name};
 

@@ -4,7 +4,7 @@ use onetap_apdu_spec::clock::{Clock as _, SystemClock};
 use onetap_apdu_spec::service::Standing;
 use onetap_pcsc_host::service::{NotReady, check_clock, check_terminal};
 
-use super::Finding;
+use super::finding::Finding;
 use super::world::{Server, World};
 
 /// It is reached, trusted, and answers this terminal.

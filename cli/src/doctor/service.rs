@@ -4,8 +4,8 @@ use std::path::Path;
 
 use onetap_pcsc_host::ReaderError;
 
-use super::Finding;
 use super::door::{Door, knock};
+use super::finding::Finding;
 use super::world::World;
 
 /// What pcscd needs to reach each reader that does not announce itself is there.

@@ -1,6 +1,6 @@
 //! The slots of vpcd's readers that listen for cards.
 
-use super::Finding;
+use super::finding::Finding;
 use super::world::World;
 use crate::neighbours::{Slot, is_networked, name};
 
