@@ -238,8 +238,11 @@ fn a_service_that_turns_this_program_away() {
 fn a_service_of_another_version() {
     let answer =
         r#"client.recv(20, socket.MSG_WAITALL); client.sendall(struct.pack("=iiI", 4, 9, 2148532254))"#;
-    let Some(report) = examined(&other_service(answer)) else { return };
-    let what = ["libpcsclite of this program speaks version 4.4", "the service 4.9"];
+    let script = other_service(answer) + "\"$ONETAP\" --json readers 2>&1 || true";
+    let Some(report) = examined(&script) else { return };
+    let readers = report.0.iter().find(|line| line["error"].is_string()).unwrap();
+    assert!(readers["error"].as_str().unwrap().contains("another version"), "{readers}");
+    let what = ["libpcsclite here speaks version 4.4 ", "the service 4.9"];
     says(report.only("service"), &what, &["apt install --only-upgrade pcscd libpcsclite1"]);
 }
 
@@ -297,7 +300,7 @@ fn slots_that_others_reach() {
     ) else {
         return;
     };
-    let cure = ["tcp dport { 35963, 35964 } drop", "DEVICENAME 127.0.0.1:PORT", "card run --listen"];
+    let cure = ["tcp dport '{ 35963, 35964 }' drop", "DEVICENAME 127.0.0.1:PORT", "card run --listen"];
     says(report.only("exposure"), &["listens on all interfaces", "35963, 35964"], &cure);
 }
 
@@ -400,7 +403,7 @@ END
     let name = format!("python3 (pid {card})");
     says(
         report.only("cards"),
-        &["a command takes 4", &name, "acknowledgement"],
+        &["a command takes ", &name, "acknowledgement"],
         &[&name, "TCP_QUICKACK", "card run"],
     );
 }

@@ -82,6 +82,9 @@ pub enum ReaderError {
     /// The PC/SC service went away in the middle.
     #[error("the PC/SC service ended in the middle of it")]
     ServiceEnded,
+    /// The PC/SC service and the library by which it is reached do not understand each other.
+    #[error("the PC/SC service is of another version than this program's libpcsclite")]
+    OtherVersion,
     /// The PC/SC service takes calls and does not return from them.
     #[error("the PC/SC service does not answer")]
     ServiceSilent,
@@ -185,6 +188,10 @@ impl ReaderError {
             }
             Self::ServiceEnded => {
                 "start the PC/SC service again if it does not restart by itself, and tap again"
+            }
+            Self::OtherVersion => {
+                "bring both to one version (Debian: apt install --only-upgrade pcscd libpcsclite1, then systemctl \
+                 restart pcscd); in a container take an image of the host's release"
             }
             Self::ServiceSilent => {
                 "restart the PC/SC service (Debian: systemctl restart pcscd) and try again"

@@ -26,7 +26,7 @@ pub(crate) mod worker;
 use contact::Contact;
 pub use contact::Share;
 pub(crate) use contact::establish;
-use report::service_error;
+use report::{opening_error, service_error};
 pub use wait::{Wanted, wait_for_card, wait_for_removal};
 use worker::GRACE;
 pub use worker::abandoned;
@@ -49,7 +49,7 @@ fn with_context<T: Send + 'static>(
     work: impl FnOnce(&Context) -> Result<T, ReaderError> + Send + 'static,
 ) -> Result<T, ReaderError> {
     worker::may_start(deadline)?;
-    let done = worker::aside(&deadline.extended(GRACE), || work(&establish().map_err(service_error)?));
+    let done = worker::aside(&deadline.extended(GRACE), || work(&establish().map_err(opening_error)?));
     done.unwrap_or_else(|stopped| match stopped {
         Stopped::TimedOut => Err(ReaderError::ServiceSilent),
         Stopped::Cancelled => Err(ReaderError::Cancelled),

@@ -76,9 +76,7 @@ fn speed(world: &World, reader: &str, time: Duration) -> Finding {
     let card = slot.as_ref().and_then(Slot::card).map_or_else(|| "the card's program".to_owned(), name);
     Finding::wrong(
         of,
-        format!(
-            "{took}: vpcd sends each command in two pieces, and {card} delays its acknowledgement of the first"
-        ),
+        format!("{took}: vpcd sends it in two pieces, and {card} delays its acknowledgement of the first"),
         format!(
             "have {card} set TCP_QUICKACK before each read and TCP_NODELAY once, as `onetap card run` does"
         ),

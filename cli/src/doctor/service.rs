@@ -18,7 +18,7 @@ pub(super) fn drivers(world: &World) -> Vec<Finding> {
         let cure = if driver.is_virtual() {
             "install it again (Debian: apt install --reinstall vsmartcard-vpcd), then systemctl restart pcscd"
         } else {
-            "install the reader's driver, or remove its file from /etc/reader.conf.d, then systemctl restart pcscd"
+            "install the reader's driver, or remove its file from /etc/reader.conf.d; systemctl restart pcscd"
         };
         Finding::wrong(of, format!("{library} is missing"), cure)
     };
@@ -37,26 +37,29 @@ pub(super) fn service(world: &World) -> Vec<Finding> {
         Door::Absent => absent(&world.socket),
         Door::Shut => (
             "this user may not open the socket".to_owned(),
-            "start the service as its distribution does, so that everybody may (mode 666), or run this as a user who \
-             may; in a container start it with --user of such a one"
+            "start the service as its distribution does, so that everybody may (mode 666), or run this as a \
+             user who may; in a container start it with --user of such a one"
                 .to_owned(),
         ),
         Door::Nobody => (
-            "the socket is there, and nobody listens: the service ended, or was killed, without removing it".to_owned(),
+            "the socket is there, and nobody listens: the service was killed, and left it".to_owned(),
             "systemctl restart pcscd.socket pcscd.service; without systemd start pcscd again".to_owned(),
         ),
         Door::TurnedAway => (
             "the service closes the connection without a word: it refuses this program".to_owned(),
-            format!("{}; from a container polkit sees no session of yours: run pcscd in it, or give the service on \
-                     the host a rule", ReaderError::Denied.advice()),
+            format!(
+                "{}; from a container polkit sees no session of yours: run pcscd in it, or give the host \
+                 a rule",
+                ReaderError::Denied.advice()
+            ),
         ),
         Door::OtherVersion { ours, theirs } => (
-            format!("libpcsclite of this program speaks version {ours} of the protocol, the service {theirs}"),
-            "bring both to one version (Debian: apt install --only-upgrade pcscd libpcsclite1, then systemctl restart \
-             pcscd); in a container take an image of the host's release"
-                .to_owned(),
+            format!("libpcsclite here speaks version {ours} of the protocol, the service {theirs}"),
+            ReaderError::OtherVersion.advice().to_owned(),
         ),
-        Door::Silent => (ReaderError::ServiceSilent.to_string(), ReaderError::ServiceSilent.advice().to_owned()),
+        Door::Silent => {
+            (ReaderError::ServiceSilent.to_string(), ReaderError::ServiceSilent.advice().to_owned())
+        }
         Door::Strange(why) => (format!("{error}: {why}"), error.advice().to_owned()),
         Door::Open => (error.to_string(), error.advice().to_owned()),
     };
@@ -69,7 +72,7 @@ fn absent(socket: &Path) -> (String, String) {
     if folders.iter().any(|folder| Path::new(folder).join("pcscd").exists()) {
         return (
             ReaderError::NoService.to_string(),
-            "systemctl enable --now pcscd.socket; without systemd start pcscd as root; what it says tells why it ended"
+            "systemctl enable --now pcscd.socket; without systemd start pcscd as root; it says why it ends"
                 .to_owned(),
         );
     }
@@ -105,7 +108,8 @@ pub(super) fn idle(world: &World) -> Vec<Finding> {
         _ if !answers => Finding::not_looked(OF, "it does not answer"),
         (Some(_), None) if virtual_readers => Finding::wrong(
             OF,
-            "it did not run until this program asked: its socket starts it, and before that a virtual reader takes no card",
+            "it did not run until this program asked: its socket starts it, and before that a virtual \
+             reader takes no card",
             CURE,
         ),
         (Some(_), Some(_)) if ends && virtual_readers => Finding::wrong(

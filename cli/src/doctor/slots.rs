@@ -26,9 +26,10 @@ pub(super) fn exposure(world: &World) -> Vec<Finding> {
                 open.join(", ")
             ),
             format!(
-                "close them to others: nft add table inet vpcd; nft add chain inet vpcd in '{{ type filter hook input \
-                 priority 0; }}'; nft add rule inet vpcd in iifname != lo tcp dport {{ {} }} drop; or have the reader \
-                 come to the card: DEVICENAME 127.0.0.1:PORT in its file, and `onetap card run --listen`",
+                "close them to others: nft add table inet vpcd; nft add chain inet vpcd cards \
+                 '{{ type filter hook input priority 0; }}'; nft add rule inet vpcd cards iifname != lo \
+                 tcp dport '{{ {} }}' drop; or have the reader come to the card: DEVICENAME 127.0.0.1:PORT \
+                 in its file, and `onetap card run --listen`",
                 open.join(", ")
             ),
         ),
@@ -43,7 +44,7 @@ pub(super) fn slots(world: &World) -> Vec<Finding> {
 fn slot(port: u16) -> Finding {
     let of = format!("slot 127.0.0.1:{port}");
     let Some(slot) = Slot::look(port) else {
-        let cure = "end what else listens or listened at that port, then systemctl restart pcscd; the service's log says more";
+        let cure = "end what else has that port, then systemctl restart pcscd; the service's log says more";
         return Finding::wrong(of, "vpcd does not listen there", cure);
     };
     let Some(card) = slot.card() else { return Finding::fine(of, "free") };

@@ -90,7 +90,8 @@ impl Driver {
     /// each.
     pub(crate) fn is_named(&self, reader: &str) -> bool {
         let rest = reader.strip_prefix(&self.name).unwrap_or_default();
-        matches!(rest.split(' ').collect::<Vec<_>>().as_slice(), ["", number, slot] if number.len() == 2 && slot.len() == 2)
+        let words: Vec<_> = rest.split(' ').collect();
+        matches!(words.as_slice(), ["", number, slot] if number.len() == 2 && slot.len() == 2)
     }
 
     /// The slot of a card that meets its reader at this address, where it `waits` or goes to.
@@ -110,8 +111,17 @@ impl Driver {
 mod tests {
     use super::*;
 
-    const FILE: &str = "# two\nFRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x8C7B\nLIBPATH /x/libifdvpcd.so\nCHANNELID 0x8C7B\n\n\
-                        FRIENDLYNAME \"Reversed PCD\"\nDEVICENAME 127.0.0.1:35979\nLIBPATH /x/libifdvpcd.so\nCHANNELID 35979\n";
+    const FILE: &str = "# two
+FRIENDLYNAME \"Virtual PCD\"
+DEVICENAME /dev/null:0x8C7B
+LIBPATH /x/libifdvpcd.so
+CHANNELID 0x8C7B
+
+FRIENDLYNAME \"Reversed PCD\"
+DEVICENAME 127.0.0.1:35979
+LIBPATH /x/libifdvpcd.so
+CHANNELID 35979
+";
 
     fn at(port: u16) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], port))

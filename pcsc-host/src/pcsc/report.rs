@@ -21,6 +21,15 @@ pub(super) fn reader_error(error: E, reader: &str) -> ReaderError {
     }
 }
 
+/// A failure to open a context: a pcscd that does not speak the library's version of their protocol says that it has
+/// stopped.
+pub(super) fn opening_error(error: E) -> ReaderError {
+    match error {
+        E::ServiceStopped => ReaderError::OtherVersion,
+        other => service_error(other),
+    }
+}
+
 /// A failure that has to do with no reader.
 pub(crate) fn service_error(error: E) -> ReaderError {
     match error {
