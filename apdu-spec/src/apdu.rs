@@ -19,6 +19,52 @@ const OF_REFERENCE_DATA: [u8; 8] = [0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2C, 0x
 /// CLA bit 8: the instruction is not ISO's.
 const CLA_PROPRIETARY: u8 = 0x80;
 
+/// Commands that only read, by whose answers one card is told from another: SELECT of what is selected by default, then GET
+/// DATA of production data (9F7F), card number (45) and issuer number (42), as GlobalPlatform has them (Card Specification,
+/// Annex H and §11.3).
+pub const WHO_ARE_YOU: [[u8; 5]; 4] = [
+    [0x00, 0xA4, 0x04, 0x00, 0x00],
+    [0x80, 0xCA, 0x9F, 0x7F, 0x00],
+    [0x80, 0xCA, 0x00, 0x45, 0x00],
+    [0x80, 0xCA, 0x00, 0x42, 0x00],
+];
+
+/// A command whose response differs each time, though the card is the same.
+struct RandomResponse {
+    proprietary: bool,
+    ins: u8,
+    p1: Option<u8>,
+    /// Bytes at the beginning that do not differ.
+    stays: usize,
+}
+
+/// GET CHALLENGE, INTERNAL AUTHENTICATE, COMPUTE DIGITAL SIGNATURE (ISO/IEC 7816-8), GENERATE AC (EMV Book 3), and INITIALIZE
+/// UPDATE (GlobalPlatform, Amendment D: key diversification data, then version and protocol of the keys).
+const OF_RANDOM_RESPONSE: [RandomResponse; 5] = [
+    RandomResponse { proprietary: false, ins: 0x84, p1: None, stays: 0 },
+    RandomResponse { proprietary: false, ins: 0x88, p1: None, stays: 0 },
+    RandomResponse { proprietary: false, ins: 0x2A, p1: Some(0x9E), stays: 0 },
+    RandomResponse { proprietary: true, ins: 0xAE, p1: None, stays: 0 },
+    RandomResponse { proprietary: true, ins: 0x50, p1: None, stays: 12 },
+];
+
+/// Where a command has data that may be a holder's secret, such as a PIN: it does not belong in a log. A command whose
+/// lengths are wrong has it too.
+#[must_use]
+pub fn reference_data(command: &[u8]) -> Option<std::ops::Range<usize>> {
+    let (&[cla, ins, ..], body) = command.split_first_chunk::<4>()?;
+    if cla & CLA_PROPRIETARY != 0 || !OF_REFERENCE_DATA.contains(&ins) || body.len() < 2 {
+        return None;
+    }
+    let start = match body.first() {
+        Some(0) => 7.min(command.len()),
+        _ => 5,
+    };
+    let data = CommandApdu::parse(command).map(|apdu| apdu.data.len());
+    let end = data.map_or(command.len(), |data| start + data);
+    (end > start).then_some(start..end)
+}
+
 /// The byte string is none of the seven forms of a command APDU. The card answers 6700.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a command APDU: the length fields do not fit the {0} bytes given")]
@@ -62,10 +108,15 @@ impl<'a> CommandApdu<'a> {
         Ok(Self { cla, ins, p1, p2, data, ne })
     }
 
-    /// True if the data field may be a holder's secret, such as a PIN: it does not belong in a log.
+    /// How many bytes of the response data stay the same, if the rest is random each time: challenges, cryptograms,
+    /// signatures. `None` if this is no such command of ISO/IEC 7816-4, EMV or GlobalPlatform.
     #[must_use]
-    pub fn holds_reference_data(&self) -> bool {
-        self.cla & CLA_PROPRIETARY == 0 && OF_REFERENCE_DATA.contains(&self.ins) && !self.data.is_empty()
+    pub fn answers_at_random_after(&self) -> Option<usize> {
+        let proprietary = self.cla & CLA_PROPRIETARY != 0;
+        let row = OF_RANDOM_RESPONSE.iter().find(|row| {
+            row.ins == self.ins && row.proprietary == proprietary && row.p1.is_none_or(|p1| p1 == self.p1)
+        });
+        row.map(|row| row.stays)
     }
 
     /// Writes the command in `form`.
@@ -232,6 +283,25 @@ mod tests {
         ];
         for bytes in bad {
             assert_eq!(CommandApdu::parse(bytes), Err(Malformed(bytes.len())));
+        }
+    }
+
+    /// Hand-made from ISO/IEC 7816-4 §11.6: VERIFY in each form, with wrong lengths, and what is no such command.
+    #[test]
+    fn what_may_be_a_pin_is_found_whatever_the_lengths_say() {
+        let verify: &[(&[u8], Option<std::ops::Range<usize>>)] = &[
+            (&[0, 0x20, 0, 1, 4, 1, 2, 3, 4], Some(5..9)),
+            (&[0x10, 0x24, 0, 1, 2, 1, 2, 0], Some(5..7)),
+            (&[0, 0x2C, 0, 1, 0, 0, 2, 1, 2, 0, 0], Some(7..9)),
+            (&[0, 0x20, 0, 1, 8, 1, 2, 3, 4], Some(5..9)),
+            (&[0, 0x20, 0, 1, 2, 1, 2, 3, 4], Some(5..9)),
+            (&[0, 0x20, 0, 1], None),
+            (&[0, 0x20, 0, 1, 4], None),
+            (&[0x80, 0x20, 0, 1, 1, 1], None),
+            (&[0, 0xA4, 0, 1, 1, 1], None),
+        ];
+        for (bytes, data) in verify {
+            assert_eq!(reference_data(bytes), *data, "{bytes:02X?}");
         }
     }
 

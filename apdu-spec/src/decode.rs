@@ -2,7 +2,8 @@
 
 use crate::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use crate::command::{COMMANDS, CardStatus, CommandSpec, Name, fci};
-use crate::objects::{self, DATA_OBJECTS};
+use crate::header::Header;
+use crate::objects::{self, DATA_OBJECTS, DataObject};
 use crate::signed::SignatureMessage;
 use crate::sw::StatusWord;
 use crate::tlv::{self, Tag, Template};
@@ -135,6 +136,58 @@ fn describe_value(tag: Tag, value: &[u8]) -> String {
     }
 }
 
+/// A place in a data field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Tags in hex from the outermost, with `/` between them.
+    pub path: String,
+    /// The names of the innermost object and of the field in it.
+    pub name: String,
+}
+
+/// Where byte `offset` of a data field lies, if the field is BER-TLV of at most [`tlv::MAX_TEMPLATE`] bytes.
+#[must_use]
+pub fn place_in(data: &[u8], offset: usize) -> Option<Place> {
+    let path = tlv::path_to(data, offset)?;
+    let tags: Vec<_> = path.iter().map(|step| hex::encode_upper(step.tag)).collect();
+    let last = path.last()?;
+    let (path, known) = (tags.join("/"), name_of_tags(tags.last()?));
+    let name = known.unwrap_or_else(|| format!("data object {}", hex::encode_upper(last.tag)));
+    let part = match offset.checked_sub(last.value) {
+        None => Some("tag or length"),
+        Some(within) => place_in_object(&path, within),
+    };
+    Some(Place { name: part.map_or_else(|| name.clone(), |part| format!("{name}, {part}")), path })
+}
+
+/// The name of the innermost data object of a path such as `E2/DF22`, if it is one of ours.
+#[must_use]
+pub fn name_of_tags(path: &str) -> Option<String> {
+    let row = row_of_tags(path)?;
+    Some(row.name.to_owned())
+}
+
+/// The field that byte `offset` of that object's value belongs to, if it has fields.
+#[must_use]
+pub fn place_in_object(path: &str, offset: usize) -> Option<&'static str> {
+    let fields: &[(&str, usize)] = match row_of_tags(path)?.tag {
+        objects::HEADER => &Header::FIELDS,
+        objects::CARD_STATUS => &[("state", 1), ("unconfirmed transactions", 1), ("flags", 1)],
+        _ => return None,
+    };
+    let mut end = 0;
+    fields.iter().find_map(|(name, len)| {
+        end += len;
+        (offset < end).then_some(*name)
+    })
+}
+
+fn row_of_tags(path: &str) -> Option<&'static DataObject> {
+    let last = path.rsplit('/').next()?;
+    let tag = Tag(u16::from_str_radix(last, 16).ok()?);
+    DATA_OBJECTS.iter().find(|row| row.tag == tag)
+}
+
 fn object_name(tag: Tag) -> String {
     DATA_OBJECTS
         .iter()
@@ -190,7 +243,31 @@ mod tests {
         assert_eq!(describe_response(None, &[0]), "no status word: 00");
     }
 
+    #[test]
+    fn a_place_in_a_data_field_has_a_name() {
+        let header = tlv::object(objects::HEADER, &[0; 39]);
+        let message = tlv::object(
+            objects::SIGNATURE_MESSAGE,
+            &[header, tlv::object(objects::SIGNATURE, &[0; 256])].concat(),
+        );
+        let name = |offset| place_in(&message, offset).map(|place| (place.path, place.name));
+        let is = |path: &str, name: &str| Some((path.to_owned(), name.to_owned()));
+        assert_eq!(name(0), is("E2", "signature message (template), tag or length"));
+        assert_eq!(name(5), is("E2/DF22", "header H, tag or length"));
+        assert_eq!(name(7), is("E2/DF22", "header H, domain tag"));
+        assert_eq!(name(7 + 38), is("E2/DF22", "header H, counter C"));
+        assert_eq!(name(7 + 39 + 5), is("E2/5F3D", "digital signature"));
+        assert_eq!(name(message.len()), None);
+        assert_eq!(place_in(b"\x70\x03\x71\x01\x00", 4).unwrap().name, "data object 71");
+        assert_eq!(place_in(b"words", 1), None);
+    }
+
     proptest! {
+        #[test]
+        fn any_place_can_be_named(bytes in proptest::collection::vec(any::<u8>(), 0..300), offset in 0..320usize) {
+            let _ = place_in(&bytes, offset);
+        }
+
         #[test]
         fn any_bytes_can_be_described(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(!describe_command(&bytes).is_empty());

@@ -132,6 +132,19 @@ impl Header {
         out
     }
 
+    /// What stands in H, in order, with its length.
+    pub const FIELDS: [(&'static str, usize); 9] = [
+        ("domain tag", 8),
+        ("version", 1),
+        ("server id", 8),
+        ("suite", 4),
+        ("card id", 8),
+        ("version of the signing key", 2),
+        ("version of the server's key", 2),
+        ("version of the issuer's key", 2),
+        ("counter C", 4),
+    ];
+
     /// Reads H.
     ///
     /// # Errors
@@ -186,6 +199,28 @@ mod tests {
                 counter,
             },
         )
+    }
+
+    #[test]
+    fn fields_are_where_the_table_has_them() {
+        let binding = Binding {
+            server: ServerId([1; 8]),
+            card: CardId([2; 8]),
+            suite: Suite::default(),
+            signing_key: 0x0303,
+            server_key: 0x0404,
+            issuer_key: 0x0505,
+        };
+        let bytes = Header { binding, counter: 0x0606_0606 }.to_bytes();
+        let mut rest = &bytes[..];
+        let values = Header::FIELDS.map(|(name, len)| {
+            let (value, after) = rest.split_at(len);
+            rest = after;
+            (name, value)
+        });
+        assert!(rest.is_empty());
+        let all = |of: u8, at: usize| values[at].1.iter().all(|byte| *byte == of);
+        assert!(all(1, 2) && all(2, 4) && all(3, 5) && all(4, 6) && all(5, 7) && all(6, 8), "{values:02X?}");
     }
 
     proptest! {

@@ -132,6 +132,46 @@ impl Template {
     }
 }
 
+/// A data object on the way to a byte: its tag, and where its value begins in the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// The tag's bytes.
+    pub tag: &'a [u8],
+    /// Offset of the value.
+    pub value: usize,
+}
+
+/// The data objects around byte `offset`, from the outermost; `None` if `data` is not BER-TLV there, or has more than
+/// [`MAX_TEMPLATE`] bytes.
+#[must_use]
+pub fn path_to(data: &[u8], offset: usize) -> Option<Vec<Step<'_>>> {
+    let (mut path, mut at) = (Vec::new(), 0);
+    let mut rest = Some(data).filter(|data| data.len() <= MAX_TEMPLATE)?;
+    loop {
+        let (object, after) = ber::Tlv::parse(rest);
+        let object = object.ok()?;
+        let end = at + rest.len() - after.len();
+        if offset >= end {
+            (rest, at) = (after, end);
+            continue;
+        }
+        let (tag, body) = rest.split_at_checked(object.tag().len_as_bytes())?;
+        // In the long form the first byte says how many follow.
+        let length = match *body.first()? {
+            0..0x80 => 1,
+            long => 1 + usize::from(long & 0x7F),
+        };
+        let value = at + tag.len() + length;
+        path.push(Step { tag, value });
+        match object.value() {
+            ber::Value::Constructed(_) if offset >= value => {
+                (rest, at) = (data.get(value..end)?, value);
+            }
+            _ => return Some(path),
+        }
+    }
+}
+
 /// One data object: tag, shortest length, value (up to 65 535 bytes).
 #[must_use]
 pub fn object(tag: Tag, value: &[u8]) -> Vec<u8> {

@@ -9,20 +9,17 @@ mod load;
 mod pay;
 mod policy;
 mod service;
+mod trace;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::money::Currency;
 use onetap_apdu_spec::suite::Suite;
 use onetap_apdu_spec::txn::TerminalId;
-use onetap_conformance::traces::Scenario;
-use onetap_pcsc_host::trace::LogFormat;
 use onetap_server_verifier::Shard;
-use strum::VariantNames as _;
 
 pub(crate) use books::Audit;
 pub(crate) use card::{Card, CardRun, Channel, How, IssueOrder, Issuer, Lock, Made, Place, Tear};
@@ -33,6 +30,7 @@ pub(crate) use load::Load;
 pub(crate) use pay::{Doctor, Identity, Online, Pay, Terminal};
 pub(crate) use policy::Policy;
 pub(crate) use service::{AddClient, AddToken, Client, Configuration, LinkClient, LogLevel, Serve, Settings};
+pub(crate) use trace::{Slot, Trace, TracePlay, TraceRecord, TraceReplay};
 
 /// One tap signs, the holder confirms, the server executes.
 #[derive(Debug, Parser)]
@@ -335,47 +333,6 @@ pub(crate) enum Kind {
     Current,
     /// A stored value, such as a transit purse
     StoredValue,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Trace {
-    /// Record one payment on a new card in this process
-    Record {
-        /// Signing profile with its methods
-        #[arg(long, value_name = "SUITE", default_value_t = Suite::default())]
-        profile: Suite,
-        /// What happens: payment, lockout, tamper or wrong-order
-        #[arg(long, default_value = "payment")]
-        scenario: Scenario,
-        /// New file to write (standard output if left out)
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
-    /// Read the log of another program as a trace
-    Import {
-        /// Which program wrote it
-        #[arg(long, value_name = "PROGRAM", value_parser = PossibleValuesParser::new(LogFormat::VARIANTS).try_map(|name| name.parse::<LogFormat>()))]
-        from: LogFormat,
-        /// The log; - stands for standard input
-        log: PathBuf,
-        /// New file to write (standard output if left out)
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
-    /// Replay traces against a card and report the first difference
-    Replay {
-        /// Trace files
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// A new card of the trace's suite: in this process, or in vpcd's first slot as pcsc:READER
-        #[arg(long, default_value = "in-process")]
-        target: Target,
-    },
-    /// Print a trace with each APDU decoded
-    Show {
-        /// Trace file
-        file: PathBuf,
-    },
 }
 
 fn terminal_id(text: &str) -> Result<TerminalId, String> {

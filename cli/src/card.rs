@@ -6,6 +6,7 @@ mod issuer;
 mod place;
 mod press;
 mod run;
+pub(crate) use seat::resolve;
 mod seat;
 mod tear;
 mod told;

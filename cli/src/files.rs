@@ -99,6 +99,13 @@ impl<'p> NewFile<'p> {
         Ok(value)
     }
 
+    /// Has `write` write for as long as it takes. Not buffered, and kept whatever becomes of it: what was written was true.
+    pub(crate) fn stream<T>(mut self, write: impl FnOnce(&File) -> Result<T, Failure>) -> Result<T, Failure> {
+        let value = write(&self.file);
+        self.keep(Ok(()))?;
+        value
+    }
+
     /// Not buffered: what is written may be a secret, and a buffer is not wiped.
     pub(crate) fn write_text(mut self, text: &str) -> Result<(), Failure> {
         let written = writeln!(self.file, "{}", text.trim_end());

@@ -1,41 +1,33 @@
-//! `onetap trace`: record, replay and read traces.
+//! `onetap trace`: record, replay, play and read traces.
 
-use std::io::{BufWriter, stdout};
+use std::io::{BufWriter, Write as _, stderr, stdout};
 use std::path::Path;
 
 use onetap_apdu_spec::foreign::json_shown;
-use onetap_conformance::traces::{self, Place};
-use onetap_pcsc_host::trace::{self, Header, ImportError, Imported, LogFormat, Recorder, Trace};
+use onetap_pcsc_host::trace::{
+    self, ExportFormat, Header, ImportError, Imported, LogFormat, Recorder, Trace,
+};
 use serde_json::json;
 
-use crate::args::{self, Target};
+use crate::args;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::Output;
-use crate::readers::reader_named;
+
+mod card_at;
+mod play;
+mod proxy;
+mod record;
+mod replay;
+mod slot;
 
 pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
     match command {
-        args::Trace::Record { profile, scenario, out: path } => {
-            let file = path.as_deref().map(|path| files::NewFile::create(path, files::Secrecy::Public));
-            let file = file.transpose()?;
-            let trace = traces::record(*scenario, *profile).map_err(not_as_expected)?;
-            let text = trace.to_text().map_err(not_as_expected)?;
-            let Some(file) = file else {
-                return out.raw(&json_shown(&text));
-            };
-            file.write_text(&text)?;
-            let events = trace.events.len();
-            out.result(
-                &json!({ "trace": path.as_deref().map(Path::to_string_lossy), "events": events }),
-                format!("{events} events"),
-            )
-        }
+        args::Trace::Record(options) => record::record(options, out),
         args::Trace::Import { from, log, out: path } => import(*from, log, path.as_deref(), out),
-        args::Trace::Replay { files, target } => {
-            let place = place(target)?;
-            files.iter().try_for_each(|file| replay(file, &place, out))
-        }
+        args::Trace::Export { to, file, out: path } => export(*to, file, path.as_deref(), out),
+        args::Trace::Replay(options) => replay::replay(options, out),
+        args::Trace::Play(options) => play::play(options, out),
         args::Trace::Show { file } => {
             let trace = read(file)?;
             let lines = trace.to_text().map_err(not_as_expected)?;
@@ -51,13 +43,13 @@ fn import(format: LogFormat, log: &Path, path: Option<&Path>, out: Output) -> Re
         Header { recorded_by: Some(format.to_string()), ..Header::new(format!("a log of {format}")) };
     let failed = |why: ImportError| Failure::NotAsExpected(format!("{}: {why}", log.display()));
     let Some(path) = path else {
-        let recorder = Recorder::new(BufWriter::new(stdout().lock()), &header);
+        let recorder = Recorder::new(BufWriter::new(stdout().lock()), &header).keeping();
         trace::import(format, from, &recorder).map_err(failed)?;
         return recorder.finish().map(drop).map_err(|source| Failure::file("write", Path::new("-"), source));
     };
     let file = files::NewFile::create(path, files::Secrecy::Public)?;
     let found = file.fill(|file| {
-        let recorder = Recorder::new(BufWriter::new(file), &header);
+        let recorder = Recorder::new(BufWriter::new(file), &header).keeping();
         let found = trace::import(format, from, &recorder).map_err(failed)?;
         recorder.finish().map_err(|source| Failure::file("write", path, source))?;
         Ok(found)
@@ -69,22 +61,40 @@ fn import(format: LogFormat, log: &Path, path: Option<&Path>, out: Output) -> Re
     )
 }
 
-fn place(target: &Target) -> Result<Place, Failure> {
-    match target {
-        Target::InProcess => Ok(Place::InProcess),
-        Target::Pcsc(part) => {
-            Ok(Place::Vpcd { reader: reader_named(part)?, addr: onetap_applet::front::vpcd::DEFAULT_ADDR })
+/// Writes the trace as another program reads it.
+fn export(format: ExportFormat, file: &Path, path: Option<&Path>, out: Output) -> Result<(), Failure> {
+    let trace = read(file)?;
+    let note = not_recorded(&trace);
+    let Some(path) = path else {
+        let written = trace::export(format, &trace, &mut stdout().lock());
+        // What is on standard output is for another program.
+        if let Some(note) = note {
+            let _ = writeln!(stderr().lock(), "{note}");
         }
-    }
+        return written.map(drop).map_err(Failure::Output);
+    };
+    let exchanges = files::NewFile::create(path, files::Secrecy::Public)?.fill(|mut file| {
+        trace::export(format, &trace, &mut file).map_err(|source| Failure::file("write", path, source))
+    })?;
+    out.result(
+        &json!({ "file": path.to_string_lossy(), "exchanges": exchanges, "made-up": trace.made_up() }),
+        [Some(format!("{exchanges} commands with their responses")), note]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }
 
-fn replay(file: &Path, place: &Place, out: Output) -> Result<(), Failure> {
-    let summary = traces::replay(&read(file)?, place).map_err(|error| in_file(file, error))?;
-    let events = summary.events;
-    out.result(
-        &json!({ "trace": file.to_string_lossy(), "result": "same", "events": events }),
-        format!("same  {}", file.display()),
-    )
+/// Which lines have no bytes of their own.
+fn not_recorded(trace: &Trace) -> Option<String> {
+    let lines: Vec<_> = trace.made_up().iter().map(ToString::to_string).collect();
+    (!lines.is_empty()).then(|| {
+        format!(
+            "of these lines the trace does not have all bytes; what is there instead is made up: {}",
+            lines.join(", ")
+        )
+    })
 }
 
 fn read(file: &Path) -> Result<Trace, Failure> {

@@ -111,7 +111,8 @@ impl<'f> Bench<'f> {
                 exchanges.push((command.to_owned(), String::new()));
             }
             if let Some(response) = event.get("response") {
-                let data = response["data"].as_str().unwrap_or_default();
+                let data = response.get("recorded").or(response.get("data"));
+                let data = data.and_then(Value::as_str).unwrap_or_default();
                 exchanges.last_mut().unwrap().1 = format!("{data}{}", response["sw"].as_str().unwrap());
             }
         }

@@ -49,6 +49,14 @@ impl Atr {
         if third & ASSIGNED == 0 { 1 } else { (third & CHANNELS) + 1 }
     }
 
+    /// The protocol that is used if nobody asks for another: T=0 unless the card names one.
+    #[must_use]
+    pub fn first_protocol(&self) -> u8 {
+        let announced = self.0.get(1).copied().unwrap_or_default() >> 4;
+        let first = usize::try_from(announced.count_ones()).ok().filter(|_| announced & 0b1000 != 0);
+        first.and_then(|count| self.0.get(1 + count)).map_or(0, |td| td & 0b1111)
+    }
+
     /// Walks over the interface bytes: T0 and each TD say in their high half which follow.
     fn find_historical(&self) -> Option<&[u8]> {
         let (_ts, rest) = self.0.split_first()?;
@@ -117,6 +125,17 @@ mod tests {
             let atr = atr(text);
             assert_eq!(hex::encode(atr.historical_bytes()), historical, "{text}");
             assert_eq!(atr.supports_extended(), extended, "{text}");
+            // The second TD of contactless readers is for T=1, the first for T=0.
+            assert_eq!(atr.first_protocol(), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_protocol_is_the_one_of_the_first_td() {
+        for (text, protocol) in
+            [("3b85018073c001db6d", 0), ("3b8101", 1), ("3b00", 0), ("3bf01100ff01", 1), ("", 0)]
+        {
+            assert_eq!(atr(text).first_protocol(), protocol, "{text}");
         }
     }
 

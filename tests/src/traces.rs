@@ -16,9 +16,10 @@
 //! Outcomes: `executed`, `refused`, `locked` (refused, and the account is now locked), `unlocked`.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
 use onetap_apdu_spec::suite::Suite;
-use onetap_pcsc_host::trace::{self, Event, Trace};
+use onetap_pcsc_host::trace::{self, Divergence, Event, Trace};
 use serde::Serialize;
 
 use crate::target::{CardUnderTest, InProcess, Vpcd};
@@ -59,13 +60,14 @@ pub struct Summary {
     pub contacts: usize,
 }
 
-/// Plays a scenario in this process with a new card of `suite` and writes down what happens.
+/// Plays a scenario in this process with a new card of `suite` and writes down what happens;
+/// with `keep` also what the card answered where that differs each time.
 ///
 /// # Errors
 /// [`TraceFailure::Stage`].
-pub fn record(scenario: Scenario, suite: Suite) -> Result<Trace, TraceFailure> {
+pub fn record(scenario: Scenario, suite: Suite, keep: bool) -> Result<Trace, TraceFailure> {
     let (operator, card) = cast(suite)?;
-    play::play(scenario, suite, card, operator)
+    play::play(scenario, suite, keep, card, operator)
 }
 
 /// Replays a trace with a new card of the trace's suite and a new server.
@@ -73,19 +75,44 @@ pub fn record(scenario: Scenario, suite: Suite) -> Result<Trace, TraceFailure> {
 /// # Errors
 /// [`TraceFailure::Diverged`] with the first difference.
 pub fn replay(trace: &Trace, place: &Place) -> Result<Summary, TraceFailure> {
+    let mut first = None;
+    let summary = replay_on(trace, place, &mut |divergence| {
+        first = Some(Box::new(divergence));
+        ControlFlow::Break(())
+    })?;
+    first.map_or(Ok(summary), |divergence| Err(divergence.into()))
+}
+
+/// The same, and tells each difference; goes on after it as long as `tell` says so and the card is there.
+///
+/// # Errors
+/// [`TraceFailure::Stage`] if there is no card.
+pub fn replay_on(
+    trace: &Trace,
+    place: &Place,
+    tell: &mut dyn FnMut(Divergence) -> ControlFlow<()>,
+) -> Result<Summary, TraceFailure> {
     let (operator, card) = cast(trace.header.suite.unwrap_or_default())?;
     let mut judge = Judge::new(operator, card.known_of());
     let mut target: Box<dyn CardUnderTest> = match place {
         Place::InProcess => Box::new(card),
         Place::Vpcd { reader, addr } => Box::new(Vpcd::new(card, reader, *addr)),
     };
-    trace::replay(trace, &mut *target, &mut judge)?;
-    let count = |wanted: fn(&Event) -> bool| trace.events.iter().filter(|event| wanted(event)).count();
-    Ok(Summary {
-        events: trace.events.len(),
-        commands: count(|event| matches!(event, Event::Command(_) | Event::PutTxn(_))),
-        contacts: count(|event| matches!(event, Event::FieldIn { .. })),
-    })
+    trace::replay_on(trace, &mut *target, &mut judge, tell);
+    Ok(Summary::of(trace))
+}
+
+impl Summary {
+    /// What a replay of this trace goes through.
+    #[must_use]
+    pub fn of(trace: &Trace) -> Self {
+        let count = |wanted: fn(&Event) -> bool| trace.events.iter().filter(|event| wanted(event)).count();
+        Self {
+            events: trace.events.len(),
+            commands: count(|event| matches!(event, Event::Command(_) | Event::PutTxn(_))),
+            contacts: count(|event| matches!(event, Event::FieldIn { .. })),
+        }
+    }
 }
 
 /// A new operator, and a card that it ordered and enrolled.

@@ -56,7 +56,7 @@ fn load(name: &str) -> Trace {
 fn p_04_recorded_flows_replay_in_process() {
     for (name, (scenario, suite)) in wanted() {
         if std::env::var_os("UPDATE_TRACES").is_some() {
-            let trace = record(scenario, suite).unwrap();
+            let trace = record(scenario, suite, false).unwrap();
             fs::create_dir_all(folder()).unwrap();
             fs::write(folder().join(&name), trace.to_text().unwrap()).unwrap();
         }
@@ -98,7 +98,7 @@ fn p_03_recorded_flows_replay_through_pcsc() {
 #[test]
 fn recording_again_gives_the_same_trace() {
     for scenario in Scenario::ALL {
-        let again = record(scenario, Suite::default()).unwrap();
+        let again = record(scenario, Suite::default(), false).unwrap();
         let name = format!("{scenario}-{}.jsonl", Suite::default());
         assert_eq!(again.to_text().unwrap(), load(&name).to_text().unwrap(), "{name}");
     }

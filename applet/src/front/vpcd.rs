@@ -6,6 +6,7 @@
 //! acknowledgement is armed again before each read, and each answer is one write.
 
 mod connection;
+mod socket;
 mod stop;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use socket::Socket;
 pub use stop::Stop;
 
 use super::lock;
@@ -33,8 +35,68 @@ const GET_ATR: u8 = 4;
 /// Shortest and longest wait before connecting again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a card stays away that left by itself: readers look every 400 ms.
+const ABSENCE: Duration = Duration::from_secs(1);
 /// How long a reader may be silent before that is told: vpcd asks the card in a slot several times a second.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// What goes into the reader: a card, or something that stands for one.
+pub trait Occupant: Sync {
+    /// It comes into the field, and has power.
+    fn come(&self);
+    /// It is taken away.
+    fn leave(&self);
+    /// The reader takes its power.
+    fn power_off(&self);
+    /// The reader gives it power.
+    fn power_on(&self);
+    /// The reader resets it.
+    fn reset(&self);
+    /// Its answer to reset.
+    fn atr(&self) -> Vec<u8>;
+    /// The response to a command; nothing at all if it leaves instead of answering.
+    fn transmit(&self, command: &[u8]) -> Vec<u8>;
+    /// The terminal now has all that it needs.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+impl Occupant for SharedCard {
+    fn come(&self) {
+        let mut card = lock(self);
+        card.enter_field();
+        card.power_on();
+    }
+
+    fn leave(&self) {
+        lock(self).leave_field();
+    }
+
+    fn power_off(&self) {
+        lock(self).power_off();
+    }
+
+    fn power_on(&self) {
+        lock(self).power_on();
+    }
+
+    fn reset(&self) {
+        lock(self).reset();
+    }
+
+    fn atr(&self) -> Vec<u8> {
+        lock(self).atr().to_vec()
+    }
+
+    fn transmit(&self, command: &[u8]) -> Vec<u8> {
+        lock(self).transmit(command)
+    }
+
+    fn is_done(&self) -> bool {
+        lock(self).is_done()
+    }
+}
 
 /// Where the card and its reader meet.
 #[derive(Debug, Clone)]
@@ -154,7 +216,7 @@ pub enum VpcdError {
 ///
 /// # Errors
 /// [`VpcdError::Unreachable`], only with [`VpcdConfig::give_up_after`].
-pub fn serve(card: &SharedCard, config: &VpcdConfig, stop: &Stop) -> Result<Left, VpcdError> {
+pub fn serve(card: &dyn Occupant, config: &VpcdConfig, stop: &Stop) -> Result<Left, VpcdError> {
     serve_telling(card, config, stop, &mut |_| ())
 }
 
@@ -163,7 +225,7 @@ pub fn serve(card: &SharedCard, config: &VpcdConfig, stop: &Stop) -> Result<Left
 /// # Errors
 /// As [`serve`].
 pub fn serve_telling(
-    card: &SharedCard,
+    card: &dyn Occupant,
     config: &VpcdConfig,
     stop: &Stop,
     tell: &mut dyn FnMut(Notice),
@@ -182,6 +244,11 @@ pub fn serve_telling(
         let met = config.meeting.wait_for_reader();
         match met.map(|stream| contact(card, config, stop, stream, &mut reader)) {
             Ok(Ended::Delivered) => return Ok(Left::Delivered),
+            // It comes back by itself, once the reader has seen that it was away.
+            Ok(Ended::Left) => {
+                stop.sleep(ABSENCE);
+                continue;
+            }
             // Taken out, not left.
             Ok(Ended::Closed { .. }) if stop.is_stopped() || stop.is_held() => continue,
             Ok(Ended::Closed { spoke }) => {
@@ -253,12 +320,16 @@ impl Patience {
 
 enum Ended {
     Delivered,
-    Closed { spoke: bool },
+    /// By itself, in the middle of a command.
+    Left,
+    Closed {
+        spoke: bool,
+    },
 }
 
 /// One contact: the card is in the field from the connection to its end.
 fn contact(
-    card: &SharedCard,
+    card: &dyn Occupant,
     config: &VpcdConfig,
     stop: &Stop,
     stream: TcpStream,
@@ -271,22 +342,15 @@ fn contact(
     if is_silent(&stream) {
         reader.is(Notice::Silent);
     }
-    {
-        let mut card = lock(card);
-        card.enter_field();
-        card.power_on();
-    }
-    let delivered = converse(card, config, &mut Connection::new(stream), &mut || {
+    card.come();
+    let ended = converse(card, config, &mut Connection::new(stream), &mut || {
         spoke = true;
         reader.is(Notice::Here);
     });
     stop.unguard();
-    lock(card).leave_field();
-    match delivered {
-        Ok(true) => Ended::Delivered,
-        // However the connection ended, the card is out.
-        Ok(false) | Err(_) => Ended::Closed { spoke },
-    }
+    card.leave();
+    // However the connection ended, the card is out.
+    ended.ok().flatten().unwrap_or(Ended::Closed { spoke })
 }
 
 /// Whether the reader says nothing for a while.
@@ -299,37 +363,34 @@ fn is_silent(stream: &TcpStream) -> bool {
     heard.is_err_and(|why| matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
 }
 
-/// Answers to the end of the connection, or until one transaction is delivered, if so configured: then true.
+/// Answers to the end of the connection, or until the card ends it: because one transaction is delivered, if so configured,
+/// or because it leaves.
 fn converse(
-    card: &SharedCard,
+    card: &dyn Occupant,
     config: &VpcdConfig,
     connection: &mut Connection,
     heard: &mut dyn FnMut(),
-) -> io::Result<bool> {
+) -> io::Result<Option<Ended>> {
     while let Some(message) = connection.receive()? {
         heard();
-        let (reply, done) = answer(&mut lock(card), message);
-        if let Some(reply) = reply {
-            connection.send(&reply)?;
-        }
-        if done && config.leave_when_delivered {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The reply, if the message wants one, and whether the terminal now has all it needs.
-fn answer(card: &mut crate::card::Card, message: &[u8]) -> (Option<Vec<u8>>, bool) {
-    match message {
-        [POWER_OFF] => card.power_off(),
-        [POWER_ON] => card.power_on(),
-        [RESET] => card.reset(),
-        [GET_ATR] => return (Some(card.atr().to_vec()), false),
-        command => {
-            let reply = card.transmit(command);
-            return (Some(reply), card.is_done());
+        match message {
+            [POWER_OFF] => card.power_off(),
+            [POWER_ON] => card.power_on(),
+            [RESET] => card.reset(),
+            [GET_ATR] => connection.send(&card.atr())?,
+            command => {
+                let reply = card.transmit(command);
+                // A reader that is sent nothing at all waits for ever.
+                if reply.is_empty() {
+                    return Ok(Some(Ended::Left));
+                }
+                let done = config.leave_when_delivered && card.is_done();
+                connection.send(&reply)?;
+                if done {
+                    return Ok(Some(Ended::Delivered));
+                }
+            }
         }
     }
-    (None, false)
+    Ok(None)
 }

@@ -239,7 +239,8 @@ fn following(first: SocketAddr, n: usize) -> Result<SocketAddr, Failure> {
     Ok(SocketAddr::new(first.ip(), port))
 }
 
-fn resolve(addr: &str) -> Result<SocketAddr, Failure> {
+/// The first address of that name.
+pub(crate) fn resolve(addr: &str) -> Result<SocketAddr, Failure> {
     let found = addr.to_socket_addrs().ok().and_then(|mut all| all.next());
     found.ok_or_else(|| Failure::Usage(format!("{addr} is not an address like 127.0.0.1:35963")))
 }

@@ -6,7 +6,8 @@ use onetap_apdu_spec::txn::{TerminalId, Transaction};
 use serde::{Deserialize, Serialize};
 use time::PrimitiveDateTime;
 
-use super::pattern::{BytePattern, ResponsePattern};
+use super::pattern::BytePattern;
+use super::response::ResponsePattern;
 use crate::source::{Draft, FieldErrors, Fields};
 
 /// The version of the format that this crate writes and reads.
@@ -36,6 +37,49 @@ pub struct Header {
     /// The card's clock at the start, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::option")]
     pub virtual_time: Option<PrimitiveDateTime>,
+    /// When the recording began, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::option")]
+    pub started: Option<PrimitiveDateTime>,
+    /// The card that it was recorded with, as far as it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Identity>,
+}
+
+/// What tells one card from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Identity {
+    /// Its answer to reset.
+    #[serde(with = "digits")]
+    pub atr: Vec<u8>,
+    /// What it answered when it was asked who it is, in this order.
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+}
+
+/// A command that only reads, and its response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Answer {
+    /// Command APDU.
+    #[serde(with = "digits")]
+    pub command: Vec<u8>,
+    /// Response APDU.
+    #[serde(with = "digits")]
+    pub response: Vec<u8>,
+}
+
+/// Bytes as capital hexadecimal digits.
+mod digits {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode_upper(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }
 
 impl Header {
@@ -50,6 +94,8 @@ impl Header {
             recorded_by: None,
             seed: None,
             virtual_time: None,
+            started: None,
+            card: None,
         }
     }
 }

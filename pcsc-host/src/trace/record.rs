@@ -2,10 +2,11 @@
 //! and secrets are left out, before anything is written.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, MAX_SHORT_DATA, ResponseApdu};
+use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, MAX_SHORT_DATA, ResponseApdu, reference_data};
 use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::header::{Binding, CardId, Header as TxnHeader, ServerId};
 use onetap_apdu_spec::objects;
@@ -13,31 +14,65 @@ use onetap_apdu_spec::signed::SignatureMessage;
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::TransactionMessage;
 
-use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen, ServerStep};
+use super::{BytePattern, Event, Header, Key, PutTxn, ResponsePattern, Screen, ServerStep, line};
 use crate::atr::Atr;
 use crate::deadline::Deadline;
 use crate::decode::command_row;
 use crate::error::ReaderError;
 use crate::transport::{Disposition, Reader, Transport};
 
-/// Writes a trace to `W`. A failure to write is kept and told by [`Recorder::finish`], so that a full
-/// disk does not break a payment off.
+/// Writes a trace to `W`, each exchange in one write as soon as it is over. A failure to write is kept and told by
+/// [`Recorder::finish`], so that a full disk does not break a payment off.
 pub struct Recorder<W>(Arc<Mutex<Record<W>>>);
 
 /// What the recorder and the contacts that it records write to.
 struct Record<W> {
     out: W,
     failed: Option<io::Error>,
+    /// Since when time is recorded.
+    began: Option<Instant>,
+    /// Whether data is kept beside the pattern that it became.
+    keeps: bool,
     /// What GET RESPONSE goes on with.
-    answering: Option<Name>,
+    answering: Option<Answering>,
+    /// Lines that are not written yet.
+    lines: String,
+}
+
+/// The command that was asked last, GET RESPONSE aside.
+#[derive(Clone, Copy, Default)]
+struct Answering {
+    name: Option<Name>,
+    /// Bytes of its response that are the same each time, if others are not.
+    stays: Option<usize>,
 }
 
 impl<W: Write> Recorder<W> {
     /// Begins a trace.
     pub fn new(out: W, header: &Header) -> Self {
-        let mut record = Record { out, failed: None, answering: None };
-        record.line(serde_json::to_string(header));
+        let (answering, lines) = (None, String::new());
+        let mut record = Record { out, failed: None, began: None, keeps: false, answering, lines };
+        match serde_json::to_string(header) {
+            Ok(text) => record.lines = text + "\n",
+            Err(why) => record.failed = Some(why.into()),
+        }
+        record.write();
         Self(Arc::new(Mutex::new(record)))
+    }
+
+    /// Records from here on how much time has passed, too.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        lock(&self.0).began = Some(Instant::now());
+        self
+    }
+
+    /// Keeps from here on, beside patterns, the data that came: a trace that is to be played as a card, or exported, wants
+    /// it. Secrets are not kept: neither what commands carry that have a PIN, nor digests of the joint password.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        lock(&self.0).keeps = true;
+        self
     }
 
     /// The card comes.
@@ -51,14 +86,31 @@ impl<W: Write> Recorder<W> {
     }
 
     /// The card comes, or is reset where it is, as somebody else saw it; of its answer to reset what is known.
-    pub(super) fn power(&self, again: bool, atr: Option<&Atr>) {
+    pub fn power(&self, again: bool, atr: Option<&Atr>) {
         let atr = atr.map_or_else(BytePattern::default, |atr| BytePattern::exactly(atr.bytes()));
         self.event(&if again { Event::Reset { atr } } else { Event::FieldIn { atr } });
     }
 
     /// A command and its response, as somebody else saw them.
-    pub(super) fn exchange(&self, command: &[u8], response: &[u8]) {
-        lock(&self.0).exchange(command, &Ok(response.to_vec()));
+    pub fn exchange(&self, command: &[u8], response: &[u8]) {
+        let mut record = lock(&self.0);
+        let now = record.now();
+        record.exchange(command, Some(response), now);
+    }
+
+    /// Has `transmit` done, and records it with its times. No response is recorded as such.
+    ///
+    /// # Errors
+    /// Those of `transmit`.
+    pub fn watch<E>(
+        &self,
+        command: &[u8],
+        transmit: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let asked = lock(&self.0).now();
+        let result = transmit();
+        lock(&self.0).exchange(command, result.as_deref().ok(), asked);
+        result
     }
 
     /// The holder presses a key.
@@ -118,31 +170,57 @@ fn lock<W>(record: &Mutex<Record<W>>) -> MutexGuard<'_, Record<W>> {
 }
 
 impl<W: Write> Record<W> {
-    fn exchange(&mut self, command: &[u8], result: &Result<Vec<u8>, ReaderError>) {
+    fn now(&self) -> Option<Duration> {
+        self.began.map(|began| began.elapsed())
+    }
+
+    fn exchange(&mut self, command: &[u8], response: Option<&[u8]>, asked: Option<Duration>) {
         let apdu = CommandApdu::parse(command).ok();
         let name = apdu.and_then(|apdu| Some(command_row(&apdu)?.name));
-        if name != Some(Name::GetResponse) {
-            self.answering = name;
-        }
-        self.event(&command_event(command, apdu.as_ref(), name));
-        let response = result.as_ref().ok().and_then(|bytes| ResponseApdu::parse(bytes).ok());
         let first_part = name != Some(Name::GetResponse);
-        self.event(&match response {
-            Some(response) => Event::Response(response_pattern(self.answering, first_part, &response)),
+        if first_part {
+            let stays = apdu.and_then(|apdu| apdu.answers_at_random_after());
+            self.answering = Some(Answering { name, stays });
+        }
+        self.line(&command_event(command, apdu.as_ref(), name), asked);
+        let answering = self.answering.unwrap_or_default();
+        let event = match response.and_then(|bytes| ResponseApdu::parse(bytes).ok()) {
+            Some(response) => {
+                let mut pattern = response_pattern(answering, first_part, &response);
+                if self.keeps {
+                    pattern.recorded = kept(&pattern, &response);
+                }
+                Event::Response(pattern)
+            }
             None => Event::NoResponse {},
-        });
+        };
+        self.event(&event);
     }
 
     fn event(&mut self, event: &Event) {
-        self.line(serde_json::to_string(event));
+        self.line(event, self.now());
+        self.write();
     }
 
-    fn line(&mut self, text: Result<String, serde_json::Error>) {
-        if self.failed.is_none() {
-            let written = text.map_err(io::Error::from).and_then(|text| writeln!(self.out, "{text}"));
-            self.failed = written.err();
+    fn line(&mut self, event: &Event, at: Option<Duration>) {
+        if let Err(why) = line::write(event, at, &mut self.lines) {
+            self.failed.get_or_insert(why.into());
         }
     }
+
+    fn write(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.out.write_all(self.lines.as_bytes()).err();
+        }
+        self.lines.clear();
+    }
+}
+
+/// What came, where the pattern does not say it; not, however, a digest from which a joint password could be guessed.
+fn kept(pattern: &ResponsePattern, response: &ResponseApdu) -> Option<BytePattern> {
+    let open = pattern.data.as_ref().is_none_or(BytePattern::is_open) && !response.data.is_empty();
+    let secret = crate::session::read_object(&response.data, objects::PASSWORD_DIGEST).is_ok();
+    (open && !secret).then(|| BytePattern::exactly(&response.data))
 }
 
 /// PUT TXN in one APDU is kept by its fields, because the payer alias differs from run to run.
@@ -155,20 +233,23 @@ fn command_event(command: &[u8], apdu: Option<&CommandApdu<'_>>, name: Option<Na
     });
     match message {
         Some(message) => Event::PutTxn(Box::new(PutTxn::from(message.transaction()))),
-        None => Event::Command(match apdu.filter(|apdu| apdu.holds_reference_data()) {
-            Some(apdu) => without_data(command, apdu.data.len()),
-            None => BytePattern::exactly(command),
-        }),
+        None => Event::Command(redacted(command)),
     }
 }
 
-/// All but the data field, in its place so many bytes that stay open.
-fn without_data(command: &[u8], data: usize) -> BytePattern {
-    // After an extended length stand two bytes of Le, if any; after a short one a single one.
-    let is_extended = command.get(4) == Some(&0);
-    let before = if is_extended { 7 } else { 5 };
-    let [header, le] = [command.get(..before), command.get(before + data..)].map(Option::unwrap_or_default);
-    BytePattern::exactly(header).then(BytePattern::any(data)).then(BytePattern::exactly(le))
+/// The command, but for what may be a PIN.
+pub(super) fn redacted(command: &[u8]) -> BytePattern {
+    match reference_data(command) {
+        Some(secret) => without(command, secret),
+        None => BytePattern::exactly(command),
+    }
+}
+
+/// The bytes of `secret` stay open.
+fn without(command: &[u8], secret: Range<usize>) -> BytePattern {
+    let exactly = |range: Range<usize>| BytePattern::exactly(command.get(range).unwrap_or_default());
+    let after = exactly(secret.end..command.len());
+    exactly(0..secret.start).then(BytePattern::any(secret.len())).then(after)
 }
 
 /// The APDU that carries `message` at replay: short if it fits.
@@ -179,14 +260,14 @@ pub(super) fn put_txn_command(message: &TransactionMessage) -> Option<Vec<u8>> {
 }
 
 /// Exact, except for what is random or depends on the card.
-fn response_pattern(name: Option<Name>, first_part: bool, response: &ResponseApdu) -> ResponsePattern {
+fn response_pattern(asked: Answering, first_part: bool, response: &ResponseApdu) -> ResponsePattern {
     let mut pattern = ResponsePattern::status(response.sw);
     let data = &response.data;
     if data.is_empty() {
         return pattern;
     }
     let complete = first_part && response.sw == StatusWord::OK;
-    match name {
+    match asked.name {
         Some(Name::GetData)
             if complete && crate::session::read_object(data, objects::PAYER_ALIAS).is_ok() =>
         {
@@ -208,9 +289,20 @@ fn response_pattern(name: Option<Name>, first_part: bool, response: &ResponseApd
                 pattern.predicates.push("password-object-valid".into());
             }
         }
-        _ => pattern.data = Some(BytePattern::exactly(data)),
+        _ => {
+            let stays = asked.stays.map(|stays| if first_part { stays } else { 0 });
+            pattern.data = Some(same_each_time(stays, data));
+        }
     }
     pattern
+}
+
+/// The first `stays` bytes, if the rest is random; else all.
+fn same_each_time(stays: Option<usize>, data: &[u8]) -> BytePattern {
+    match stays.and_then(|stays| data.split_at_checked(stays)) {
+        Some((same, random)) => BytePattern::exactly(same).then(BytePattern::any(random.len())),
+        None => BytePattern::exactly(data),
+    }
 }
 
 /// H exact but for server id, card id and counter; any S of that length.
@@ -263,8 +355,9 @@ struct RecordingTransport<W> {
 
 impl<W: Write + Send> Transport for RecordingTransport<W> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        let asked = lock(&self.record).now();
         let result = self.transport.transmit(command);
-        lock(&self.record).exchange(command, &result);
+        lock(&self.record).exchange(command, result.as_deref().ok(), asked);
         result
     }
 

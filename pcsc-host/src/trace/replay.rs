@@ -1,21 +1,24 @@
 //! Replays a trace against a card, its field and its holder, and tells the first difference.
 
-use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
 use onetap_apdu_spec::command::Name;
-use onetap_apdu_spec::foreign::Shown;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::password::Password;
 use onetap_apdu_spec::sw::StatusWord;
 
+use super::difference::{Difference, Divergence, Spot, differ};
 use super::record::put_txn_command;
 use super::{BytePattern, Captures, Event, Key, PutTxn, ResponsePattern, Screen, ServerStep, Trace};
 use crate::decode::{command_row, describe_command};
 use crate::error::ReaderError;
 use crate::session::read_object;
+
+/// Events before a difference that are told.
+const BEFORE: usize = 4;
 
 /// What a trace acts on: a card, the field that it is moved in and out of, its keys, its display and
 /// its clock.
@@ -107,34 +110,6 @@ pub trait Predicates {
     }
 }
 
-/// The first difference between trace and card.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Divergence {
-    /// Line of the trace, from 1.
-    pub line: usize,
-    /// What the line says, in words.
-    pub event: String,
-    /// The command that was answered, in words, if it is about a response.
-    pub command: Option<String>,
-    /// What the trace expects.
-    pub expected: String,
-    /// What came.
-    pub got: String,
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "line {}: {}", self.line, Shown(&self.event))?;
-        if let Some(command) = &self.command {
-            writeln!(f, "  command   {}", Shown(command))?;
-        }
-        writeln!(f, "  expected  {}", Shown(&self.expected))?;
-        write!(f, "  got       {}", Shown(&self.got))
-    }
-}
-
-impl std::error::Error for Divergence {}
-
 /// Acts the whole trace out on `stage`.
 ///
 /// # Errors
@@ -144,36 +119,59 @@ pub fn replay(
     stage: &mut dyn Stage,
     predicates: &mut dyn Predicates,
 ) -> Result<Evidence, Box<Divergence>> {
+    let mut first = None;
+    let evidence = replay_on(trace, stage, predicates, &mut |divergence| {
+        first = Some(Box::new(divergence));
+        ControlFlow::Break(())
+    });
+    first.map_or(Ok(evidence), Err)
+}
+
+/// Acts the whole trace out on `stage` and tells each difference; goes on after it as long as `tell` says so and the card
+/// is there.
+pub fn replay_on(
+    trace: &Trace,
+    stage: &mut dyn Stage,
+    predicates: &mut dyn Predicates,
+    tell: &mut dyn FnMut(Divergence) -> ControlFlow<()>,
+) -> Evidence {
     let mut replay = Replay { stage, predicates, evidence: Evidence::default(), open: Open::default() };
-    let mut answering = None;
     for (i, event) in trace.events.iter().enumerate() {
-        let words = super::show::describe(event, &mut answering);
-        replay.step(event).map_err(|difference| {
-            let about_response = matches!(event, Event::Response(_) | Event::NoResponse {});
-            Box::new(Divergence {
-                line: i + 2,
-                event: words.split_whitespace().collect::<Vec<_>>().join(" "),
-                command: about_response.then(|| describe_command(&replay.open.command)),
-                expected: difference.expected,
-                got: difference.got,
-            })
-        })?;
+        let Err(difference) = replay.step(event) else { continue };
+        let is_the_end = difference.is_the_end;
+        let about_response = matches!(event, Event::Response(_) | Event::NoResponse {});
+        let command = about_response.then(|| describe_command(&replay.open.command));
+        if tell(trace.divergence(i, command, difference)).is_break() || is_the_end {
+            break;
+        }
     }
-    Ok(replay.evidence)
+    replay.evidence
 }
 
-struct Difference {
-    expected: String,
-    got: String,
-}
-
-fn differ(expected: impl Into<String>, got: impl Into<String>) -> Difference {
-    Difference { expected: expected.into(), got: got.into() }
+impl Trace {
+    /// The difference at this event, with what led to it.
+    pub(super) fn divergence(&self, event: usize, command: Option<String>, found: Difference) -> Divergence {
+        let mut words = super::show::last_of(&self.events, event, BEFORE + 1);
+        let this = words.pop().unwrap_or_default();
+        let first = event - words.len();
+        let before = words.into_iter().enumerate();
+        Divergence {
+            line: self.line(event),
+            event: this,
+            before: before.map(|(n, words)| format!("line {}: {words}", self.line(first + n))).collect(),
+            command,
+            expected: found.expected,
+            got: found.got,
+            spot: found.spot,
+        }
+    }
 }
 
 impl From<StageError> for Difference {
+    /// Without its reader nothing goes on.
     fn from(error: StageError) -> Self {
-        differ("that it can be done", error.to_string())
+        let is_the_end = matches!(error, StageError::Reader(_));
+        Self { is_the_end, ..differ("that it can be done", error.to_string()) }
     }
 }
 
@@ -209,9 +207,7 @@ impl Replay<'_> {
             }
             Event::Command(pattern) => {
                 let captures = &self.evidence.captures;
-                let bytes = pattern.bytes(captures).ok_or_else(|| {
-                    differ("a command whose slots were captured before", pattern.to_string())
-                })?;
+                let bytes = pattern.bytes(captures).ok_or_else(|| unknown_bytes(pattern))?;
                 self.transmit(bytes);
                 Ok(())
             }
@@ -233,7 +229,12 @@ impl Replay<'_> {
         if expected.matches(got, &mut self.evidence.captures) {
             Ok(())
         } else {
-            Err(differ(format!("answer to reset {expected}"), hex::encode_upper(got)))
+            let spot = Spot::in_bytes(expected, got, &self.evidence.captures);
+            let found = differ(
+                format!("answer to reset {expected}"),
+                format!("answer to reset {}", hex::encode_upper(got)),
+            );
+            Err(Difference { spot: spot.map(Box::new), ..found })
         }
     }
 
@@ -269,11 +270,12 @@ impl Replay<'_> {
     fn response(&mut self, pattern: &ResponsePattern) -> Result<(), Difference> {
         let response = match self.open.result.take() {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return Err(differ("a response", error.to_string())),
+            Some(Err(error)) => {
+                return Err(Difference { is_the_end: true, ..differ("a response", error.to_string()) });
+            }
             None => return Err(differ("a command before", "none")),
         };
-        let compared = pattern.compare(&response, &mut self.evidence.captures);
-        compared.map_err(|(expected, got)| Difference { expected, got })?;
+        pattern.compare(&response, &mut self.evidence.captures)?;
         self.open.response.extend(&response.data);
         if response.sw == StatusWord::OK && !self.open.chained {
             self.note();
@@ -300,8 +302,8 @@ impl Replay<'_> {
 
     fn screen(&mut self, expected: &[String]) -> Result<(), Difference> {
         let screen = self.stage.screen()?;
-        if !screen.matches(expected) {
-            return Err(differ(expected.join(" | "), screen.lines().join(" | ")));
+        if let Some((expected, got)) = screen.difference(expected) {
+            return Err(differ(expected, got));
         }
         if let Some(password) = screen.joint_password() {
             self.evidence.joint_password = Some(password.clone());
@@ -320,5 +322,18 @@ impl Replay<'_> {
             let checked = self.predicates.check(name, &self.evidence);
             checked.map_err(|why| differ(format!("{name} holds"), why))
         })
+    }
+}
+
+/// A command cannot be sent whose bytes the trace does not have.
+fn unknown_bytes(pattern: &BytePattern) -> Difference {
+    let got = pattern.to_string();
+    if pattern.is_open() {
+        differ(
+            "a command with all its bytes; they were left out when it was recorded, as those of a PIN are",
+            got,
+        )
+    } else {
+        differ("a command whose slots were captured before", got)
     }
 }

@@ -39,10 +39,16 @@ impl Screen {
         self.joint_password.as_ref()
     }
 
-    /// True if the lines are as the trace has them.
-    pub(super) fn matches(&self, expected: &[String]) -> bool {
-        self.lines.len() == expected.len()
-            && self.lines.iter().zip(expected).all(|(line, pattern)| line_matches(pattern, line))
+    /// What the trace has and what is there, if they differ: all lines, with the number of the first that does.
+    pub(super) fn difference(&self, expected: &[String]) -> Option<(String, String)> {
+        let same = self.lines.iter().zip(expected).take_while(|(line, pattern)| line_matches(pattern, line));
+        let first = same.count();
+        let told = |lines: &[String]| match lines.get(first) {
+            Some(line) => format!("{line:?} in line {} of the display: {}", first + 1, lines.join(" | ")),
+            None => format!("{} lines on the display: {}", lines.len(), lines.join(" | ")),
+        };
+        let differ = first < self.lines.len().max(expected.len());
+        differ.then(|| (told(expected), told(&self.lines)))
     }
 }
 
@@ -80,7 +86,9 @@ mod tests {
         let screen = Screen::new(&["Password", "> 12345678 <"], Some("12345678".parse().unwrap()));
         assert_eq!(screen.lines(), ["Password", "> ${joint-password} <"]);
         assert!(!format!("{screen:?}").contains("1234"));
-        assert!(screen.matches(&["Password".into(), "> ${joint-password} <".into()]));
+        assert_eq!(screen.difference(&["Password".into(), "> ${joint-password} <".into()]), None);
+        let (expected, got) = screen.difference(&["Password".into()]).unwrap();
+        assert!(expected.starts_with("1 lines on") && got.starts_with("\"> ${joint-password} <\" in line 2"));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use onetap_apdu_spec::apdu::CommandApdu;
 use onetap_apdu_spec::command::Name;
-use onetap_apdu_spec::sw::StatusWord;
 
 use super::{Captures, Event, Key, PutTxn, ResponsePattern};
 use crate::decode::{command_row, describe_command, describe_response, describe_status};
@@ -36,6 +35,19 @@ pub(super) fn describe(event: &Event, answering: &mut Option<Name>) -> String {
     }
 }
 
+/// Events that may stand between a response and the command that it goes on with.
+const LOOK_BACK: usize = 16;
+
+/// Up to `count` events that end with this one, in words.
+pub(super) fn last_of(events: &[Event], at: usize, count: usize) -> Vec<String> {
+    let (from, wanted) = ((at + 1).saturating_sub(LOOK_BACK), (at + 1).saturating_sub(count));
+    let mut answering = None;
+    let window = events.get(from..=at).unwrap_or_default().iter().enumerate();
+    let words = window.map(|(n, event)| (from + n, describe(event, &mut answering)));
+    let wanted = words.filter(|(n, _)| *n >= wanted);
+    wanted.map(|(_, words)| words.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
 fn describe_put(put: &PutTxn) -> String {
     let fields = &put.fields;
     format!(
@@ -46,11 +58,17 @@ fn describe_put(put: &PutTxn) -> String {
 
 fn describe_pattern(response: &ResponsePattern, command: Option<Name>) -> String {
     let exact = response.data.as_ref().and_then(|data| data.bytes(&Captures::new()));
-    let mut out = match (exact, status_of(response)) {
+    let mut out = match (exact, response.sw.exact()) {
         (Some(data), Some(sw)) => describe_response(command, &[data, sw.to_bytes().to_vec()].concat()),
         (None, Some(sw)) => describe_status(sw),
         _ => response.sw.to_string(),
     };
+    if let Some(data) = response.data.as_ref().filter(|data| data.is_open()) {
+        out += &format!("; data {data}");
+    }
+    if let Some(length) = response.length {
+        out += &format!("; {length} bytes");
+    }
     for (path, pattern) in &response.tlv {
         out += &format!("; {path} = {pattern}");
     }
@@ -58,14 +76,6 @@ fn describe_pattern(response: &ResponsePattern, command: Option<Name>) -> String
         out += &format!("; {predicate}");
     }
     out
-}
-
-/// The status word, if the pattern is exactly one.
-fn status_of(response: &ResponsePattern) -> Option<StatusWord> {
-    match *hex::decode(response.sw.to_string()).ok()? {
-        [sw1, sw2] => Some(StatusWord::from_bytes(sw1, sw2)),
-        _ => None,
-    }
 }
 
 fn key_name(key: Key) -> &'static str {

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use onetap_pcsc_host::trace::{Key, Screen, Stage, StageError};
-use onetap_pcsc_host::{Deadline, Disposition, Reader, ReaderError, Transport};
+use onetap_pcsc_host::trace::{Key, ReaderStage, Screen, Stage, StageError};
+use onetap_pcsc_host::{Disposition, Reader, ReaderError, Transport};
 
 use super::{Capability, CardUnderTest, Claims, Known, Spent, Start};
-
-/// How long one contact may take, unless said otherwise. A case has one or a few.
-const CONTACT: Duration = Duration::from_secs(600);
 
 /// A card that only a reader reaches.
 pub struct ReaderTarget {
     name: String,
-    reader: Box<dyn Reader>,
-    contact: Option<Box<dyn Transport>>,
-    limit: Duration,
+    stage: ReaderStage,
     claims: Claims,
     spent: Spent,
 }
@@ -25,9 +20,7 @@ impl ReaderTarget {
     pub fn new(name: impl Into<String>, reader: Box<dyn Reader>) -> Self {
         Self {
             name: name.into(),
-            reader,
-            contact: None,
-            limit: CONTACT,
+            stage: ReaderStage::new(reader),
             claims: Claims::of_our_card(),
             spent: Spent::default(),
         }
@@ -36,7 +29,7 @@ impl ReaderTarget {
     /// With another time limit for each contact: a card that hangs is then given up.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+        Self { stage: self.stage.within(limit), ..self }
     }
 
     /// With what the card in it claims.
@@ -47,7 +40,7 @@ impl ReaderTarget {
 
     /// The contact, while there is one.
     pub(crate) fn contact(&mut self) -> Option<&mut (dyn Transport + 'static)> {
-        self.contact.as_deref_mut()
+        self.stage.contact()
     }
 
     /// Ends the contact and leaves the card's power as said.
@@ -55,47 +48,37 @@ impl ReaderTarget {
     /// # Errors
     /// [`ReaderError`].
     pub fn release(&mut self, disposition: Disposition) -> Result<(), ReaderError> {
-        self.contact.take().map_or(Ok(()), |contact| contact.release(disposition))
-    }
-
-    fn connect(&mut self) -> Result<Vec<u8>, ReaderError> {
-        let contact = match self.contact.take() {
-            Some(contact) => contact,
-            None => self.reader.connect(&Deadline::after(self.limit))?,
-        };
-        Ok(self.contact.insert(contact).atr().bytes().to_vec())
+        self.stage.release(disposition)
     }
 }
 
 impl Stage for ReaderTarget {
     fn field_in(&mut self) -> Result<Vec<u8>, StageError> {
-        Ok(self.connect()?)
+        self.stage.field_in()
     }
 
-    /// The card stays in the reader, without power.
     fn field_out(&mut self) -> Result<(), StageError> {
-        Ok(self.release(Disposition::Unpower)?)
+        self.stage.field_out()
     }
 
     fn reset(&mut self) -> Result<Vec<u8>, StageError> {
-        self.release(Disposition::Unpower)?;
-        Ok(self.connect()?)
+        self.stage.reset()
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
-        self.contact.as_mut().ok_or(ReaderError::NoCard)?.transmit(command)
+        self.stage.transmit(command)
     }
 
-    fn key(&mut self, _: Key) -> Result<(), StageError> {
-        Err(StageError::Unsupported("press a key"))
+    fn key(&mut self, key: Key) -> Result<(), StageError> {
+        self.stage.key(key)
     }
 
-    fn tick(&mut self, _: Duration) -> Result<(), StageError> {
-        Err(StageError::Unsupported("advance its clock"))
+    fn tick(&mut self, time: Duration) -> Result<(), StageError> {
+        self.stage.tick(time)
     }
 
     fn screen(&mut self) -> Result<Screen, StageError> {
-        Err(StageError::Unsupported("show its display"))
+        self.stage.screen()
     }
 }
 

@@ -30,6 +30,7 @@ const CONTACT: Duration = Duration::from_secs(60);
 pub(super) fn play(
     scenario: Scenario,
     suite: Suite,
+    keep: bool,
     card: InProcess,
     operator: Operator,
 ) -> Result<Trace, TraceFailure> {
@@ -42,6 +43,7 @@ pub(super) fn play(
     };
     let judge = Judge::new(operator, card.known_of());
     let recorder = Recorder::new(Vec::new(), &header);
+    let recorder = if keep { recorder.keeping() } else { recorder };
     let (evidence, transaction) = (Evidence::default(), samples::transaction());
     let mut player = Player { recorder, card, judge, evidence, transaction };
     match scenario {
