@@ -19,15 +19,18 @@ const OF_REFERENCE_DATA: [u8; 8] = [0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2C, 0x
 /// CLA bit 8: the instruction is not ISO's.
 const CLA_PROPRIETARY: u8 = 0x80;
 
-/// Commands that only read, by whose answers one card is told from another: SELECT of what is selected by default, then GET
-/// DATA of production data (9F7F), card number (45) and issuer number (42), as GlobalPlatform has them (Card Specification,
-/// Annex H and §11.3).
-pub const WHO_ARE_YOU: [[u8; 5]; 4] = [
+/// Commands that only read, by whose answers one kind of card is told from another: SELECT of what is selected by default,
+/// then GET DATA of issuer number (42), card recognition data (66) and key information (E0), as GlobalPlatform has them (Card
+/// Specification, Annex H and §11.3).
+pub const WHAT_ARE_YOU: [[u8; 5]; 4] = [
     [0x00, 0xA4, 0x04, 0x00, 0x00],
-    [0x80, 0xCA, 0x9F, 0x7F, 0x00],
-    [0x80, 0xCA, 0x00, 0x45, 0x00],
     [0x80, 0xCA, 0x00, 0x42, 0x00],
+    [0x80, 0xCA, 0x00, 0x66, 0x00],
+    [0x80, 0xCA, 0x00, 0xE0, 0x00],
 ];
+
+/// Those whose answers one card has to itself: production data (9F7F) and card number (45).
+pub const WHO_ARE_YOU: [[u8; 5]; 2] = [[0x80, 0xCA, 0x9F, 0x7F, 0x00], [0x80, 0xCA, 0x00, 0x45, 0x00]];
 
 /// A command whose response differs each time, though the card is the same.
 struct RandomResponse {

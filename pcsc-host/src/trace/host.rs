@@ -5,7 +5,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use onetap_apdu_spec::apdu::WHO_ARE_YOU;
+use onetap_apdu_spec::apdu::{ResponseApdu, WHAT_ARE_YOU, WHO_ARE_YOU};
+use onetap_apdu_spec::sw::StatusWord;
 use serde::Serialize;
 
 use super::pattern::{BytePattern, Captures};
@@ -32,8 +33,15 @@ impl Identity {
             let response = contact.transmit(command)?;
             Ok(Answer { command: command.to_vec(), response })
         };
-        let answers = WHO_ARE_YOU.iter().map(ask).collect::<Result<_, ReaderError>>()?;
+        let answers = WHAT_ARE_YOU.iter().chain(&WHO_ARE_YOU).map(ask).collect::<Result<_, ReaderError>>()?;
         Ok(Self { atr, answers })
+    }
+
+    /// True if it has said something that no other card says.
+    fn is_its_own(&self) -> bool {
+        let is_ok = |response: &[u8]| ResponseApdu::parse(response).is_ok_and(|r| r.sw == StatusWord::OK);
+        let own = |answer: &&Answer| WHO_ARE_YOU.iter().any(|command| command[..] == answer.command);
+        self.answers.iter().filter(own).any(|answer| is_ok(&answer.response))
     }
 
     /// How another card differs, if it does.
@@ -55,9 +63,9 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recognised {
-    /// Answer to reset and answers are the recorded ones.
+    /// It says what that card alone says.
     Same,
-    /// The answer to reset is the recorded one; the trace does not tell more.
+    /// It says nothing else than that card; others of its kind would, too.
     SameKind,
     /// It is another card, or the trace does not tell; it was to be taken whoever it is.
     Unchecked,
@@ -68,7 +76,7 @@ impl fmt::Display for Recognised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Same => "the card that it was recorded with",
-            Self::SameKind => "a card with the recorded answer to reset; the trace does not tell more of it",
+            Self::SameKind => "a card of the recorded kind; nothing tells it from others of its kind",
             Self::Unchecked => "whatever card is there",
         })
     }
@@ -141,8 +149,8 @@ fn recognise(trace: &Trace, stage: &mut ReaderStage, whoever: bool) -> Result<Re
     stage.release(Disposition::Unpower)?;
     match recorded.difference(&there) {
         Some(difference) => Err(HostError::OtherCard(difference)),
-        None if recorded.answers.is_empty() => Ok(Recognised::SameKind),
-        None => Ok(Recognised::Same),
+        None if recorded.is_its_own() => Ok(Recognised::Same),
+        None => Ok(Recognised::SameKind),
     }
 }
 

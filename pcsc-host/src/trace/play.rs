@@ -51,8 +51,10 @@ pub enum Order {
 /// A trace that answers as the card did that it was recorded with. Commands that the trace does not have are told as
 /// differences, and answered with 6F00.
 ///
-/// What the holder does in a trace, and what the server says, passes unseen, as it does for a terminal. After the end a reset
-/// begins the trace anew.
+/// Asked who it is ([`Identity`](super::Identity)), it says what the header says, in any order.
+///
+/// What the holder does in a trace, and what the server says, passes unseen, as it does for a terminal. After the end the
+/// trace begins anew, with a reset or with its first command.
 pub struct TraceCard {
     trace: Trace,
     order: Order,
@@ -61,8 +63,10 @@ pub struct TraceCard {
     next: usize,
     captures: Captures,
     atr: Atr,
-    /// A command came since the last reset.
+    /// A command came since the last reset, other than who it is.
     used: bool,
+    /// Where it was at the last reset: being asked who it is changes nothing.
+    before: (usize, Captures),
 }
 
 impl TraceCard {
@@ -70,7 +74,7 @@ impl TraceCard {
     pub fn new(trace: Trace, order: Order, tell: impl FnMut(Divergence) + Send + 'static) -> Self {
         let atr = first_atr(&trace);
         let (tell, captures) = (Box::new(tell), Captures::new());
-        Self { trace, order, tell, next: 0, captures, atr, used: false }
+        Self { trace, order, tell, next: 0, captures, atr, used: false, before: Default::default() }
     }
 
     /// The answer to reset: as last recorded; where the trace has none, a OneTap card's.
@@ -88,6 +92,9 @@ impl TraceCard {
 
     /// The reader puts the card in, powers it on or resets it.
     pub fn reset(&mut self) {
+        if !self.used {
+            (self.next, self.captures) = self.before.clone();
+        }
         let passed = self.pass_resets();
         let unexpected = !passed && self.used && !self.is_over();
         if unexpected && self.order == Order::Strict {
@@ -96,6 +103,7 @@ impl TraceCard {
         }
         self.used = false;
         self.begin_anew();
+        self.before = (self.next, self.captures.clone());
     }
 
     /// A contact begins. It is a reset only if the trace has one here.
@@ -122,8 +130,12 @@ impl TraceCard {
             self.differ(differ("a reset", described(command)));
         }
         self.pass_resets();
-        self.used = true;
-        let Some(at) = self.find(command) else {
+        let identity = self.identity(command);
+        self.used |= identity.is_none();
+        let Some(at) = self.find(command).or_else(|| self.find_anew(command)) else {
+            if let Some(answer) = identity {
+                return answer;
+            }
             let difference = self.unexpected(command);
             self.differ(difference);
             return StatusWord::INTERNAL.to_bytes().to_vec();
@@ -181,6 +193,26 @@ impl TraceCard {
             Some(Event::PutTxn(put)) => put_txn(command).is_some_and(|came| same(put, &came, order)),
             _ => false,
         })
+    }
+
+    /// After the end, the trace's first command begins it anew.
+    fn find_anew(&mut self, command: &[u8]) -> Option<usize> {
+        if !self.is_over() {
+            return None;
+        }
+        let end = (self.next, self.captures.clone());
+        self.rewind();
+        let found = self.find(command);
+        if found.is_none() {
+            (self.next, self.captures) = end;
+        }
+        found
+    }
+
+    /// What the card said when it was asked who it is: it says so whenever it is asked.
+    fn identity(&self, command: &[u8]) -> Option<Vec<u8>> {
+        let answers = &self.trace.header.card.as_ref()?.answers;
+        answers.iter().find(|answer| answer.command == command).map(|answer| answer.response.clone())
     }
 
     fn unexpected(&self, command: &[u8]) -> Difference {
