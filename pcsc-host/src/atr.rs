@@ -125,16 +125,21 @@ mod tests {
             let atr = atr(text);
             assert_eq!(hex::encode(atr.historical_bytes()), historical, "{text}");
             assert_eq!(atr.supports_extended(), extended, "{text}");
-            // The second TD of contactless readers is for T=1, the first for T=0.
+            // The first TD of contactless readers is for T=0, the second for T=1.
             assert_eq!(atr.first_protocol(), 0, "{text}");
         }
     }
 
     #[test]
     fn the_first_protocol_is_the_one_of_the_first_td() {
-        for (text, protocol) in
-            [("3b85018073c001db6d", 0), ("3b8101", 1), ("3b00", 0), ("3bf01100ff01", 1), ("", 0)]
-        {
+        for (text, protocol) in [
+            ("3b85018073c001db6d", 1),
+            ("3b8580018073000040f7", 0),
+            ("3b8101", 1),
+            ("3b00", 0),
+            ("3bf01100ff01", 1),
+            ("", 0),
+        ] {
             assert_eq!(atr(text).first_protocol(), protocol, "{text}");
         }
     }

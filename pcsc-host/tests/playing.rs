@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_pcsc_host::trace::{
-    Divergence, Header, HostError, Identity, Order, Recognised, Recorder, Trace, TraceCard, TraceReader,
-    replay_in_reader,
+    Divergence, Event, Header, HostError, Identity, Order, Recognised, Recorder, Trace, TraceCard,
+    TraceReader, replay_in_reader,
 };
-use onetap_pcsc_host::{Atr, Deadline, Disposition, InProcessReader, Reader, ReaderError, Transport};
+use onetap_pcsc_host::{
+    Atr, Deadline, Disposition, Fields, InProcessReader, Reader, ReaderError, Terminal, Transport,
+};
 
 const ATR: &[u8] = b"\x3B\x00";
 const OK: &[u8] = b"\x90\x00";
@@ -176,6 +178,60 @@ fn a_card_that_left_in_the_middle_leaves_again() {
     let mut contact = reader.connect(&soon()).unwrap();
     assert_eq!(contact.transmit(SELECT).unwrap(), b"\x61\x00");
     assert_eq!(*differences.lock().unwrap(), []);
+}
+
+/// A terminal of today taps a payment that was recorded long ago: with what the card answered, or with what has its form.
+#[test]
+fn a_terminal_taps_a_played_payment() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/traces");
+    let mut payments = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if !path.file_name().unwrap().to_str().unwrap().starts_with("payment-") {
+            continue;
+        }
+        let trace = Trace::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let suite = trace.header.suite.unwrap();
+        let put = trace.events.iter().find_map(|event| match event {
+            Event::PutTxn(put) => Some(put.clone()),
+            _ => None,
+        });
+        let draft = put.unwrap().fields.draft().unwrap();
+        let (mut reader, differences) = played(trace, Order::Lenient);
+        let mut terminal = Terminal::new("ANOTHER1".parse().unwrap());
+        for _ in 0..2 {
+            let tapped = terminal
+                .tap(&mut reader, &draft, &soon())
+                .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            assert_eq!(tapped.header().binding.suite, suite);
+        }
+        assert_eq!(*differences.lock().unwrap(), [], "{}", path.display());
+        payments += 1;
+    }
+    assert!(payments > 20);
+}
+
+/// In strict order a terminal of today differs by what it makes anew, and is told by which fields.
+#[test]
+fn another_transaction_is_told_by_its_fields() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/traces/payment-danger-a1+pkcs1.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (mut reader, differences) = strict(&Trace::parse(&text).unwrap());
+    let draft = Fields {
+        kind: onetap_apdu_spec::txn::TransactionType::Payment,
+        payee_account: "DE89370400440532013000".into(),
+        payee_name: "Coffee Shop".into(),
+        amount: "12.35".into(),
+        currency: "EUR".into(),
+        reference: "Order 17".into(),
+        details: None,
+    };
+    let mut terminal = Terminal::new("TERM0001".parse().unwrap());
+    assert!(terminal.tap(&mut reader, &draft.draft().unwrap(), &soon()).is_err());
+    let told = differences.lock().unwrap()[0].clone();
+    assert!(told.expected.starts_with("PUT TXN with amount \"12.34\", at \"2026"), "{told}");
+    assert!(told.got.starts_with("PUT TXN with amount \"12.35\", at \""), "{told}");
+    assert!(told.got.contains("unpredictable-number") && !told.got.contains("Coffee"), "{told}");
 }
 
 /// A header with what the card says of itself.

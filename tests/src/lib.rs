@@ -11,6 +11,7 @@
 //! | [`render`] | tables of the specification from the code's own tables |
 //! | [`load`] | the load generator |
 //! | [`plot`], [`html`] | plots, and pages of them |
+//! | [`wireshark`] | a dissector from the same tables |
 //! | [`dice`] | randomness that a seed decides |
 
 #[cfg(feature = "bank")]
@@ -31,4 +32,5 @@ pub mod target;
 pub mod traces;
 #[cfg(feature = "bank")]
 pub mod tutorial;
+pub mod wireshark;
 pub mod world;

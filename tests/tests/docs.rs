@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use onetap_conformance::render;
+use onetap_conformance::{render, wireshark};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -42,6 +42,18 @@ fn generated_tables_are_current() {
         }
     }
     assert!(generated >= 5, "the specification has its five generated tables, found {generated}");
+}
+
+/// The dissector knows the commands and data objects of today.
+#[test]
+fn the_dissector_is_current() {
+    let path = root().join("packaging/wireshark/onetap.lua");
+    let fresh = wireshark::dissector();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text == fresh, "{} is out of date: run `make docs`", path.display());
 }
 
 /// Relative links between documents, and from the README, lead somewhere.

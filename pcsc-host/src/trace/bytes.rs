@@ -77,6 +77,8 @@ fn objects_of(wanted: &BTreeMap<String, BytePattern>, captures: &Captures) -> Ve
 fn value(tag: Tag, pattern: &BytePattern, captures: &Captures) -> Vec<u8> {
     let value = pattern.made_up(captures);
     match tag {
+        // A counter of zero is none.
+        objects::HEADER => pattern.filled(1, captures),
         // An alias of no characters is none.
         objects::PAYER_ALIAS if value.is_empty() => Alias::from_bits(Default::default()).as_str().into(),
         _ => value,

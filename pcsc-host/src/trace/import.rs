@@ -9,6 +9,8 @@
 //! | [`LogFormat::Scriptor`] | `import/scriptor.rs` | what scriptor prints |
 //! | [`LogFormat::Pyscard`] | `import/pyscard.rs` | pyscard's `ConsoleCardConnectionObserver` |
 //! | [`LogFormat::PcscSpy`] | `import/pcsc_spy.rs` | what libpcscspy writes |
+//! | [`LogFormat::ScriptorInput`] | `import/script.rs` | a script for scriptor |
+//! | [`LogFormat::Satl`] | `import/script.rs` | a script of ETSI TS 101 955, as SATL runs it |
 //!
 //! Each is a `Log`: it is told lines, and tells what it found in them. What is found goes through the [`Recorder`], which
 //! leaves secrets out and generalises what differs from run to run, as when it records by itself.
@@ -17,7 +19,7 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-use super::Recorder;
+use super::{Recorder, ResponsePattern};
 use crate::atr::Atr;
 
 mod apdu4j;
@@ -28,6 +30,7 @@ mod opensc;
 mod pcsc_spy;
 mod pcscd;
 mod pyscard;
+mod script;
 mod scriptor;
 
 pub use log::Wrong;
@@ -53,6 +56,10 @@ pub enum LogFormat {
     Pyscard,
     /// What libpcscspy writes into `~/pcsc-spy`.
     PcscSpy,
+    /// The input of scriptor: commands, and any response.
+    ScriptorInput,
+    /// A script of ETSI TS 101 955, Annex B: commands, and what must come.
+    Satl,
 }
 
 /// Why a log is not imported, or no further.
@@ -144,6 +151,13 @@ fn unended(reading: &mut dyn Log, line: &[u8]) -> Result<(), Wrong> {
             self.0 = true;
             Ok(())
         }
+        fn expected(&mut self, _: ResponsePattern) -> Result<(), Wrong> {
+            self.0 = true;
+            Ok(())
+        }
+        fn leaves(&mut self) {
+            self.0 = true;
+        }
     }
     let mut heard = Heard(false);
     reading.line(line, &mut heard)?;
@@ -160,6 +174,8 @@ impl LogFormat {
             Self::Scriptor => Box::<scriptor::Output>::default(),
             Self::Pyscard => Box::<pyscard::Observer>::default(),
             Self::PcscSpy => Box::<pcsc_spy::Spy>::default(),
+            Self::ScriptorInput => Box::<script::Scriptor>::default(),
+            Self::Satl => Box::<script::Etsi>::default(),
         }
     }
 }
@@ -211,6 +227,19 @@ impl<W: Write> Tell for Telling<'_, W> {
         self.recorder.exchange(&command, bytes);
         self.exchanges += 1;
         Ok(())
+    }
+
+    fn expected(&mut self, pattern: ResponsePattern) -> Result<(), Wrong> {
+        let command = self.open.take().ok_or(Wrong::Unasked)?;
+        self.recorder.expectation(&command, pattern);
+        self.exchanges += 1;
+        Ok(())
+    }
+
+    fn leaves(&mut self) {
+        if std::mem::take(&mut self.powered) {
+            self.recorder.field_out();
+        }
     }
 }
 

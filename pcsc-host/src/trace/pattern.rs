@@ -105,12 +105,17 @@ impl BytePattern {
 
     /// Bytes that match: zeros for `??`, nothing for `..` and for what was not captured.
     pub(super) fn made_up(&self, captures: &Captures) -> Vec<u8> {
+        self.filled(0, captures)
+    }
+
+    /// The same with this byte for `??`.
+    pub(super) fn filled(&self, byte: u8, captures: &Captures) -> Vec<u8> {
         let mut out = Vec::new();
         for part in &self.0 {
             match part {
                 Part::Bytes(bytes) => out.extend(bytes),
                 Part::Slot(name) => out.extend(captures.get(name).map(Vec::as_slice).unwrap_or_default()),
-                Part::Any(count) => out.resize(out.len() + count, 0),
+                Part::Any(count) => out.resize(out.len() + count, byte),
                 Part::Gap => {}
             }
         }
@@ -282,6 +287,11 @@ impl SwPattern {
     #[must_use]
     pub fn any() -> Self {
         Self(["6xxx", "9xxx"].map(str::to_owned).to_vec())
+    }
+
+    /// One of these, each four digits or a class.
+    pub(super) fn one_of(texts: impl IntoIterator<Item = String>) -> Result<Self, PatternError> {
+        OneOrMore::More(texts.into_iter().collect()).try_into()
     }
 
     /// True if `sw` is one of them.

@@ -98,6 +98,16 @@ impl<W: Write> Recorder<W> {
         record.exchange(command, Some(response), now);
     }
 
+    /// A command and what its response must be, as a script has them.
+    pub(super) fn expectation(&self, command: &[u8], pattern: ResponsePattern) {
+        let mut record = lock(&self.0);
+        let apdu = CommandApdu::parse(command).ok();
+        let name = apdu.and_then(|apdu| Some(command_row(&apdu)?.name));
+        let at = record.now();
+        record.line(&command_event(command, apdu.as_ref(), name), at);
+        record.event(&Event::Response(pattern));
+    }
+
     /// Has `transmit` done, and records it with its times. No response is recorded as such.
     ///
     /// # Errors

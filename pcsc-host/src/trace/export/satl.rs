@@ -10,7 +10,7 @@ use super::{Form, Happening, made_up, spaced, with_marks};
 use crate::trace::{Header, ResponsePattern};
 
 /// Bytes in a line.
-const ROW: usize = 3 * 16;
+const ROW: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Script {
@@ -64,15 +64,17 @@ impl Script {
             None => None,
         };
         if let Some(expected) = expected.filter(|expected| !expected.is_empty()) {
-            in_rows(&format!("[{expected}]"), out)?;
+            in_rows(&format!("[{expected}"), out)?;
+            write!(out, "]")?;
         }
         writeln!(out, " \\\n ({})", status_words(&pattern.sw.to_string()))
     }
 }
 
+/// Sixteen bytes a row, each row after the first a line that goes on.
 fn in_rows(text: &str, out: &mut dyn Write) -> io::Result<()> {
-    let rows = text.as_bytes().chunks(ROW).map(|row| String::from_utf8_lossy(row));
-    rows.map(|row| row.trim_end().to_owned()).try_for_each(|row| write!(out, " \\\n {row}"))
+    let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    words.chunks(ROW).try_for_each(|row| write!(out, " \\\n {}", row.join(" ")))
 }
 
 /// `6985 or 61xx` as `69 85, 61 XX`.

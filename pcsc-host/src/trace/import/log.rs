@@ -2,6 +2,8 @@
 
 use onetap_apdu_spec::foreign::Shown;
 
+use crate::trace::ResponsePattern;
+
 /// Longest line of a log: an extended APDU of 65 545 bytes, each written as `12 `, with room before it.
 pub(super) const MAX_LINE: u64 = 1 << 20;
 
@@ -27,6 +29,9 @@ pub enum Wrong {
     /// A response to nothing.
     #[error("a response without a command before it: the log was cut, or mixes two programs")]
     Unasked,
+    /// None of a script's statements.
+    #[error("\"{}\" is none of the statements CMD, RST, OFF and REM", Shown(.0))]
+    NoStatement(String),
     /// Fewer than four bytes are no command, fewer than two no response.
     #[error("{0} bytes are too few")]
     Short(usize),
@@ -60,4 +65,8 @@ pub(super) trait Tell {
     fn command(&mut self, bytes: &[u8]) -> Result<(), Wrong>;
     /// The response to it.
     fn response(&mut self, bytes: &[u8]) -> Result<(), Wrong>;
+    /// What the response to it must be: a script knows no more.
+    fn expected(&mut self, pattern: ResponsePattern) -> Result<(), Wrong>;
+    /// The card loses its power.
+    fn leaves(&mut self);
 }

@@ -163,6 +163,87 @@ fn two_programs_in_one_log_and_other_nonsense_are_said_with_their_line() {
     assert!(!foreign.contains('\u{1b}'), "{foreign}");
 }
 
+/// The public example of ETSI TS 101 955, shortened, and a command without anything expected.
+const ETSI: &str = "\
+REM this is an example
+RST
+CMD A0 C2 00 00 00 (91 33 , 69 XX)
+CMD A0 C2 00 00 B0 \\
+ [XX XX XX 55 55 XX 55](91 33)
+CMD A0 C2 00 00 B0 [] (90 00)
+
+CMD A0 C2 00 00 04 \\
+ D1 31 \\
+ 82 02 \\
+ (90 00)
+CMD A0 C0 00 00
+OFF
+";
+
+#[test]
+fn a_script_says_what_must_come() {
+    let (found, events) = imported(LogFormat::Satl, ETSI.as_bytes());
+    assert_eq!(found.unwrap(), Imported { lines: 13, exchanges: 5 });
+    let wanted = [
+        r#"{"field-in":{"atr":".."}}"#,
+        r#"{"command":"A0C2000000"}"#,
+        r#"{"response":{"sw":["9133","69xx"],"data":".."}}"#,
+        r#"{"command":"A0C20000B0"}"#,
+        r#"{"response":{"sw":"9133","data":"??????5555??55"}}"#,
+        r#"{"command":"A0C20000B0"}"#,
+        r#"{"response":{"sw":"9000","data":".."}}"#,
+        r#"{"command":"A0C2000004D1318202"}"#,
+        r#"{"response":{"sw":"9000","data":".."}}"#,
+        r#"{"command":"A0C00000"}"#,
+        r#"{"response":{"sw":["6xxx","9xxx"],"data":".."}}"#,
+        r#"{"field-out":{}}"#,
+    ];
+    assert_eq!(words(&events), wanted);
+    let satl = |text: &str| wrong(LogFormat::Satl, text.as_bytes());
+    assert_eq!(satl("RST\nINI FF FF\n"), (2, Wrong::NoStatement("INI".into())));
+    assert_eq!(satl("CMD A0 C2 00 00 [XX\n"), (1, Wrong::Cut("a closing bracket")));
+    assert_eq!(satl("CMD A0 C2 00 00 (9 XX)\n"), (1, Wrong::NotHex("9XX".into())));
+    assert_eq!(satl("CMD A0 C2 00 00 [X1] (9000)\n"), (1, Wrong::NotHex("X1".into())));
+    assert_eq!(satl("CMD A0 C2 00 00 \\\n"), (2, Wrong::Cut("the rest of a line that goes on")));
+    assert_eq!(satl("CMD A0 C2 00 00 (90 00)"), (1, Wrong::Unended));
+    assert!(matches!(satl(&"CMD A0 \\\n".repeat(300_000)), (_, Wrong::TooLong)));
+}
+
+#[test]
+fn a_script_of_scriptor_may_have_answers_and_needs_none() {
+    let script = "# a comment\r\nreset\r\n# < OK: 3B 00\r\n00 A4 04 00 \\\r\n00\r\n# < 90 00\r\n\r\n00EE0000\r\nRESET\r\n";
+    let (found, events) = imported(LogFormat::ScriptorInput, script.as_bytes());
+    assert_eq!(found.unwrap().exchanges, 2);
+    let wanted = [
+        r#"{"field-in":{"atr":"3B00"}}"#,
+        r#"{"command":"00A4040000"}"#,
+        r#"{"response":{"sw":"9000"}}"#,
+        r#"{"command":"00EE0000"}"#,
+        r#"{"response":{"sw":["6xxx","9xxx"],"data":".."}}"#,
+        r#"{"reset":{"atr":".."}}"#,
+    ];
+    assert_eq!(words(&events), wanted);
+    let scriptor = |text: &str| wrong(LogFormat::ScriptorInput, text.as_bytes());
+    assert_eq!(scriptor("00 A4 04 00\nwait\n"), (2, Wrong::NotHex("wait".into())));
+    assert_eq!(scriptor("00 A4 04\n"), (1, Wrong::Short(3)));
+}
+
+/// Scripts cut anywhere are shorter scripts, or refused; each command is one of the whole script's.
+#[test]
+fn a_script_cut_anywhere_invents_no_command() {
+    let scriptor = "reset\n# < OK: 3B 00\n00 A4 04 00 \\\n00\n# < 90 00\n00EE0000\n";
+    for (format, script) in [(LogFormat::Satl, ETSI), (LogFormat::ScriptorInput, scriptor)] {
+        let commands = |events: &[Event]| {
+            words(events).into_iter().filter(|w| w.contains("command")).collect::<Vec<_>>()
+        };
+        let all = commands(&imported(format, script.as_bytes()).1);
+        for at in 0..script.len() {
+            let found = commands(&imported(format, &script.as_bytes()[..at]).1);
+            assert!(all.starts_with(&found), "{format} at {at}: {found:?}");
+        }
+    }
+}
+
 /// A PIN that another program's log holds does not come into the trace.
 #[test]
 fn a_pin_stays_behind() {
