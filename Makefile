@@ -33,7 +33,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 bench: ## benchmarks; summary in target/bench/summary.json, all runs so far in target/bench/index.html
 	scripts/setup test
 	cargo build --release --locked -p onetap
-	cargo bench --locked -p onetap-trials --bench bars --bench profiles --bench service --bench history --no-run
+	cargo bench --locked -p onetap-trials --bench bars --bench profiles --bench service --bench traces --bench history --no-run
 	$(PCSCD) scripts/bench
 
 soak: ## long property tests and fuzzing (SOAK_SECONDS for each fuzz target)

@@ -60,6 +60,123 @@ fn inside() {
     println!("tracing: recorded, replayed, played");
 }
 
+/// The same without any daemon: vpcd's side is played by the test, the card comes to the recorder as it would to vpcd.
+#[test]
+fn a_virtual_card_that_comes_to_the_recorder_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ok(folder, &["card", "blank", "--image", "card.img"]);
+    let ports = [free_port(), free_port()];
+    let [card_at, listen] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let record =
+        ["--json", "trace", "record", "--card-at", &card_at, "--listen", &listen, "--out", "t.jsonl"];
+    let mut record = Running::start(folder, &record);
+    let mut card =
+        Running::start(folder, &["--json", "card", "run", "--image", "card.img", "--vpcd", &card_at]);
+    assert_eq!(record.json()["listen"], listen.as_str());
+    let mut reader = Vpcd::come(&listen);
+    assert_eq!(reader.atr(), onetap_apdu_spec::atr::ATR);
+    let selected = reader.exchange(b"\x00\xA4\x04\x00\x00").unwrap();
+    assert!(selected.ends_with(b"\x90\x00"), "{selected:02X?}");
+    assert!(reader.exchange(b"\x00\x20\x00\x01\x041234").unwrap().len() == 2);
+    // The card goes: what stands for it leaves, too.
+    card.signal("INT");
+    assert!(card.end().success());
+    assert!(reader.exchange(b"\x00\xA4\x04\x00\x00").is_err());
+    record.signal("INT");
+    assert!(record.end().success());
+    let text = std::fs::read_to_string(folder.join("t.jsonl")).unwrap();
+    let events: Vec<_> = text.lines().skip(1).map(|line| line.split(",\"at-us\"").next().unwrap()).collect();
+    let atr = hex::encode_upper(onetap_apdu_spec::atr::ATR);
+    let wanted = [
+        format!("{{\"field-in\":{{\"atr\":\"{atr}\"}}"),
+        "{\"command\":\"00A4040000\"".to_owned(),
+        format!(
+            "{{\"response\":{{\"sw\":\"9000\",\"data\":\"{}\"}}",
+            hex::encode_upper(&selected[..selected.len() - 2])
+        ),
+        "{\"command\":\"0020000104????????\"".to_owned(),
+        "{\"response\":{\"sw\":\"6E00\"}".to_owned(),
+        "{\"command\":\"00A4040000\"".to_owned(),
+        "{\"no-response\":{}".to_owned(),
+        "{\"field-out\":{}".to_owned(),
+    ];
+    assert_eq!(events, wanted);
+    // It was asked who it is before anybody used it.
+    assert!(text.lines().next().unwrap().contains("\"command\":\"80CA9F7F00\""));
+}
+
+#[test]
+fn a_replay_tells_the_first_difference_or_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ok(folder, &["trace", "record", "--out", "t.jsonl"]);
+    let text = std::fs::read_to_string(folder.join("t.jsonl")).unwrap();
+    // An editor was at it: a mark, comments, blank lines, the line ends of Windows.
+    let commented =
+        format!("\u{FEFF}# mine\n\n{}\n\n# the end\n\n", text.replace("\n{\"key\"", "\n# a key\n\n{\"key\""));
+    std::fs::write(folder.join("commented.jsonl"), commented.replace('\n', "\r\n")).unwrap();
+    assert_eq!(ok_json(folder, &["trace", "replay", "commented.jsonl"])["result"], "same");
+
+    let other = commented.replace("DF22\":\"4F6E65", "DF22\":\"4F6E66").replacen("12.34 EUR", "12.35 EUR", 1);
+    std::fs::write(folder.join("other.jsonl"), other).unwrap();
+    let (code, message) = fails(folder, &["trace", "replay", "other.jsonl"]);
+    assert_eq!(code, 1);
+    assert!(message.contains("other.jsonl: line 12: ←"), "{message}");
+    assert!(
+        message.contains("at byte 2, in E2/DF22: header H, domain tag\n    expected  4F 6E [66] 54"),
+        "{message}"
+    );
+    assert!(
+        message.contains("line 9: → PUT TXN") && message.contains("command   GET SIGNATURE"),
+        "{message}"
+    );
+    let (_, message) = fails(folder, &["trace", "replay", "--keep-going", "other.jsonl"]);
+    assert!(
+        message.contains("2 differences\nline 12: ") && message.contains("in line 2 of the display"),
+        "{message}"
+    );
+
+    let output =
+        onetap(folder, &["--json", "trace", "replay", "--keep-going", "other.jsonl"]).output().unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["result"], output.status.code()), (&"different".into(), Some(1)), "{result}");
+    let differences = result["differences"].as_array().unwrap();
+    assert_eq!(differences.len(), 2, "{result}");
+    assert_eq!(
+        (&differences[0]["line"], &differences[0]["spot"]["object"]),
+        (&12.into(), &"E2/DF22".into()),
+        "{result}"
+    );
+}
+
+/// A port that nobody listens at now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What is recorded is in the file at once, so that a recorder that is killed leaves a trace.
+#[test]
+fn a_recorder_that_is_killed_leaves_what_it_has_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ok(folder, &["card", "blank", "--image", "card.img"]);
+    let [card_at, listen] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let record =
+        ["--json", "trace", "record", "--card-at", &card_at, "--listen", &listen, "--out", "t.jsonl"];
+    let mut record = Running::start(folder, &record);
+    let _card = Running::start(folder, &["--json", "card", "run", "--image", "card.img", "--vpcd", &card_at]);
+    record.json();
+    let mut reader = Vpcd::come(&listen);
+    for _ in 0..3 {
+        reader.exchange(b"\x00\xA4\x04\x00\x00").unwrap();
+    }
+    record.child.kill().unwrap();
+    record.child.wait().unwrap();
+    let shown = ok(folder, &["trace", "show", "t.jsonl"]);
+    assert_eq!(shown.matches("SELECT").count(), 3, "{shown}");
+}
+
 /// A blank card in that reader.
 fn card(folder: &Path, kind: &[&str], image: &str, addr: &str, reader: &str) -> Running {
     ok(folder, &[&["card", "blank", "--image", image], kind].concat());

@@ -12,7 +12,7 @@
 //! | [`gp`] | the issuer: cards made, unblocked, locked over GlobalPlatform |
 //! | [`transport`], [`pcsc`], [`atr`] | one contact with one card |
 //! | [`monitor`] | readers and cards that come and go |
-//! | [`trace`], [`decode`] | recorded exchanges: replay them, read them |
+//! | [`trace`], [`decode`] | recorded exchanges: replay them, play them as a card, read and write those of other programs |
 //! | [`deadline`] | when waiting ends, and how to end it early |
 //! | [`error`] | what can go wrong, and what to do about it |
 //!

@@ -275,11 +275,13 @@ impl Replay<'_> {
             }
             None => return Err(differ("a command before", "none")),
         };
-        pattern.compare(&response, &mut self.evidence.captures)?;
+        let compared = pattern.compare(&response, &mut self.evidence.captures);
+        // It came, as expected or not: who goes on after a difference goes on with it.
         self.open.response.extend(&response.data);
         if response.sw == StatusWord::OK && !self.open.chained {
             self.note();
         }
+        compared?;
         self.check(&pattern.predicates)
     }
 
