@@ -4,9 +4,7 @@ use std::io::{BufWriter, Write as _, stderr, stdout};
 use std::path::Path;
 
 use onetap_apdu_spec::foreign::json_shown;
-use onetap_pcsc_host::trace::{
-    self, ExportFormat, Header, ImportError, Imported, LogFormat, Recorder, Trace,
-};
+use onetap_pcsc_host::trace::{self, ExportFormat, Header, ImportError, Imported, LogFormat, Recorder};
 use serde_json::json;
 
 use crate::args;
@@ -15,11 +13,14 @@ use crate::files;
 use crate::output::Output;
 
 mod card_at;
+mod file;
 mod play;
 mod proxy;
 mod record;
 mod replay;
 mod slot;
+
+use file::{not_as_expected, not_recorded, read};
 
 pub(crate) fn run(command: &args::Trace, out: Output) -> Result<(), Failure> {
     match command {
@@ -84,28 +85,4 @@ fn export(format: ExportFormat, file: &Path, path: Option<&Path>, out: Output) -
             .collect::<Vec<_>>()
             .join("\n"),
     )
-}
-
-/// Which lines have no bytes of their own.
-fn not_recorded(trace: &Trace) -> Option<String> {
-    let lines: Vec<_> = trace.made_up().iter().map(ToString::to_string).collect();
-    (!lines.is_empty()).then(|| {
-        format!(
-            "of these lines the trace does not have all bytes; what is there instead is made up: {}",
-            lines.join(", ")
-        )
-    })
-}
-
-fn read(file: &Path) -> Result<Trace, Failure> {
-    let text = files::read_text(file)?;
-    Trace::parse(&text).map_err(|error| in_file(file, format!("not a trace: {error}")))
-}
-
-fn in_file(file: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::NotAsExpected(format!("{}: {error}", file.display()))
-}
-
-fn not_as_expected(error: impl std::fmt::Display) -> Failure {
-    Failure::NotAsExpected(error.to_string())
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use onetap_applet::front::vpcd::{Occupant, Stop};
 use onetap_pcsc_host::trace::{Order, TraceCard};
 
+use super::file::{not_recorded, read};
 use super::slot::occupy;
-use super::{not_recorded, read};
 use crate::args;
 use crate::exit::Failure;
 use crate::output::Output;

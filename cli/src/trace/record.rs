@@ -12,7 +12,7 @@ use onetap_pcsc_host::{Atr, Clock as _, Deadline, Disposition, Reader, SystemClo
 use serde_json::json;
 
 use super::card_at::CardAt;
-use super::not_as_expected;
+use super::file::not_as_expected;
 use super::proxy::Proxy;
 use super::slot::occupy;
 use crate::args;

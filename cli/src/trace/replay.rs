@@ -8,7 +8,7 @@ use onetap_conformance::traces::{self, Place};
 use onetap_pcsc_host::trace::{Divergence, HostError, InReader, Trace, replay_in_reader};
 use serde::Serialize;
 
-use super::{in_file, not_as_expected, read};
+use super::file::{in_file, not_as_expected, read};
 use crate::args::{self, Target};
 use crate::exit::Failure;
 use crate::output::Output;

@@ -11,7 +11,6 @@
 //! ([`Trace::made_up`]), texts say so in a comment.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use onetap_apdu_spec::account::Alias;
 use onetap_apdu_spec::apdu::{CommandApdu, ResponseApdu};
@@ -19,16 +18,19 @@ use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::suite::Suite;
 
-use super::pattern::{BytePattern, Captures};
+use super::pattern::Captures;
 use super::record::put_txn_command;
-use super::{Event, Header, PutTxn, ResponsePattern, Trace};
+use super::{Event, PutTxn, ResponsePattern, Trace};
 use crate::decode::command_row;
 use crate::session::read_object;
 
 mod apdu4j;
+mod form;
 mod pcap;
 mod satl;
 mod scriptor;
+
+use form::{Form, Happening};
 
 /// As what a trace is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames)]
@@ -42,34 +44,6 @@ pub enum ExportFormat {
     Satl,
     /// A capture for Wireshark: link type 252, each APDU for its dissector of ISO/IEC 7816.
     Pcap,
-}
-
-/// What happens in a trace, byte by byte.
-enum Happening<'a> {
-    /// The card comes or is reset; its answer to reset, if the trace has it.
-    Reset(Option<Vec<u8>>),
-    /// The card leaves.
-    Leaves,
-    Command(Vec<u8>),
-    /// The response, and what it must be.
-    Response(Vec<u8>, &'a ResponsePattern),
-    /// The card left instead of answering.
-    NoResponse,
-    /// What no terminal sees, in words.
-    Aside(String),
-}
-
-/// A format that is written.
-trait Form {
-    fn begin(&mut self, header: &Header, out: &mut dyn Write) -> io::Result<()>;
-    /// `made_up` is the line if not all of its bytes are the trace's own.
-    fn tell(
-        &mut self,
-        what: Happening<'_>,
-        at: Option<Duration>,
-        made_up: Option<usize>,
-        out: &mut dyn Write,
-    ) -> io::Result<()>;
 }
 
 /// Writes `trace`; how many commands it has.
@@ -151,29 +125,6 @@ impl Bytes {
             self.alias = alias;
         }
     }
-}
-
-/// Bytes with spaces between them.
-fn spaced(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(3 * bytes.len());
-    for (n, digits) in hex::encode_upper(bytes).as_bytes().chunks(2).enumerate() {
-        if n > 0 {
-            text.push(' ');
-        }
-        text.extend(digits.iter().copied().map(char::from));
-    }
-    text
-}
-
-/// A comment for bytes that the trace does not have.
-fn made_up(line: usize) -> String {
-    format!("line {line} of the trace has not all of these bytes: they are made up")
-}
-
-/// A pattern as scripts write it; `None` if it may have any length.
-fn with_marks(pattern: &BytePattern, mark: &str) -> Option<String> {
-    let text = pattern.window(0, usize::MAX, &Captures::new()).replace("??", mark);
-    (!text.contains("..") && !pattern.to_string().contains('$')).then_some(text)
 }
 
 #[cfg(test)]

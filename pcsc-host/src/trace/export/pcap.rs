@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::{Form, Happening};
+use super::form::{Form, Happening};
 use crate::trace::Header;
 
 /// Microseconds, version 2.4, no zone, no accuracy, no limit that an APDU would reach; then the link type.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::foreign::Shown;
 
-use super::{Form, Happening, made_up, spaced, with_marks};
+use super::form::{Form, Happening, made_up, spaced, with_marks};
 use crate::trace::{Header, ResponsePattern};
 
 /// Bytes in a line.

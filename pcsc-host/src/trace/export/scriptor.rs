@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::foreign::Shown;
 
-use super::{Form, Happening, made_up, spaced};
+use super::form::{Form, Happening, made_up, spaced};
 use crate::trace::Header;
 
 pub(super) struct Script;

@@ -1,7 +1,7 @@
 //! Round trips, and what a trace does not have.
 
 use super::*;
-use crate::trace::{LogFormat, Recorder, import};
+use crate::trace::{BytePattern, Header, LogFormat, Recorder, import};
 
 /// A card that answers exactly, with a PIN, a status word of a class, a challenge and a card that leaves.
 const TRACE: &str = r#"{"onetap-trace":1,"description":"a \u001b card","started":"2026-07-01T12:00:00"}
