@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(name(7 + 38), is("E2/DF22", "header H, counter C"));
         assert_eq!(name(7 + 39 + 5), is("E2/5F3D", "digital signature"));
         assert_eq!(name(message.len()), None);
-        assert_eq!(place_in(b"\x70\x03\x71\x01\x00", 4).unwrap().name, "data object 71");
+        assert_eq!(place_in(b"\x70\x03\x5A\x01\x00", 4).unwrap().name, "data object 5A");
         assert_eq!(place_in(b"words", 1), None);
     }
 

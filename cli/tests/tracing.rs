@@ -53,9 +53,10 @@ fn cards_in_readers_are_recorded_replayed_and_played() {
 fn inside() {
     let Some(folder) = std::env::var_os("ONETAP_TRACING").map(PathBuf::from) else { return };
     std::fs::write(folder.join("send.py"), PYSCARD).unwrap();
-    let _card = card(&folder, &[], "card.img", "127.0.0.1:35963", CARD);
+    let mut card = card(&folder, &[], "card.img", "127.0.0.1:35963", CARD);
     let real = recorded(&folder);
     replayed(&folder);
+    let _card = taken_out_and_put_back(&folder, &mut card);
     played(&folder, &real);
     println!("tracing: recorded, replayed, played");
 }
@@ -266,6 +267,32 @@ fn replayed(folder: &Path) {
     assert!(differences.len() > 1, "it goes on after the first: {result}");
     assert_eq!(differences[0]["command"], "unknown command 80CA006600", "{result}");
     assert!(differences[0]["spot"]["object"].as_str().unwrap().starts_with("66/"), "{result}");
+}
+
+/// What stands for the card goes and comes with it.
+fn taken_out_and_put_back(folder: &Path, card: &mut Running) -> Running {
+    let record =
+        ["--json", "trace", "record", "--reader", CARD, "--vpcd", STANDIN_AT, "--out", "twice.jsonl"];
+    let mut record = Running::start(folder, &record);
+    record.json();
+    is_there(STANDIN);
+    card.signal("INT");
+    assert!(card.end().success());
+    wait_for_removal(STANDIN, &Deadline::after(LONG)).unwrap();
+    let card = Running::start(
+        folder,
+        &["--json", "card", "run", "--image", "card.img", "--vpcd", "127.0.0.1:35963"],
+    );
+    is_there(STANDIN);
+    let [pyscard, _] = programs(folder);
+    assert!(pyscard.starts_with("6f10"), "{pyscard}");
+    record.signal("INT");
+    assert!(record.end().success());
+    wait_for_removal(STANDIN, &Deadline::after(LONG)).unwrap();
+    let text = std::fs::read_to_string(folder.join("twice.jsonl")).unwrap();
+    assert!(text.matches("\"field-in\"").count() >= 2, "{text}");
+    assert_eq!(text.matches("\"field-in\"").count(), text.matches("\"field-out\"").count(), "{text}");
+    card
 }
 
 /// In the card's place, for the same programs, and for a replay.

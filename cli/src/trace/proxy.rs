@@ -22,6 +22,8 @@ struct Card {
     atr: Atr,
     /// No command came since it has power.
     is_new: bool,
+    /// It has come, and not left yet.
+    is_there: bool,
 }
 
 impl Card {
@@ -48,7 +50,7 @@ impl<W: Write> Proxy<W> {
     pub(super) fn new(reader: Box<dyn Reader>, atr: Atr, recorder: Recorder<W>) -> Self {
         Self {
             recorder,
-            card: Mutex::new(Card { reader, contact: None, atr, is_new: true }),
+            card: Mutex::new(Card { reader, contact: None, atr, is_new: true, is_there: false }),
             commands: AtomicU64::new(0),
         }
     }
@@ -79,14 +81,18 @@ impl<W: Write + Send> Occupant for Proxy<W> {
     fn come(&self) {
         let mut card = self.card();
         card.is_new = true;
-        if card.power_on().is_ok() {
+        card.is_there = card.power_on().is_ok();
+        if card.is_there {
             self.recorder.power(false, Some(&card.atr));
         }
     }
 
     fn leave(&self) {
-        self.card().power_off();
-        self.recorder.field_out();
+        let mut card = self.card();
+        card.power_off();
+        if std::mem::take(&mut card.is_there) {
+            self.recorder.field_out();
+        }
     }
 
     fn power_off(&self) {
@@ -110,6 +116,9 @@ impl<W: Write + Send> Occupant for Proxy<W> {
     /// Without a card there is no answer: it has left.
     fn transmit(&self, command: &[u8]) -> Vec<u8> {
         let mut card = self.card();
+        if !card.is_there {
+            return Vec::new();
+        }
         let Ok(contact) = card.power_on() else { return Vec::new() };
         let answer = self.recorder.watch(command, || contact.transmit(command));
         self.commands.fetch_add(1, Ordering::Relaxed);
