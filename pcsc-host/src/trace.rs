@@ -208,11 +208,12 @@ impl Trace {
     /// # Errors
     /// Never for traces that were parsed or recorded.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
-        let mut out = serde_json::to_string(&self.header)? + "\n";
+        let mut out = serde_json::to_vec(&self.header)?;
+        out.push(b'\n');
         for (i, event) in self.events.iter().enumerate() {
             line::write(event, self.time(i), &mut out)?;
         }
-        Ok(out)
+        String::from_utf8(out).map_err(serde::ser::Error::custom)
     }
 
     /// The trace in words, one line an event. What would steer a terminal is escaped.

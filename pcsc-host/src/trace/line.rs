@@ -21,13 +21,12 @@ pub(super) fn read(text: &str) -> Result<(Event, Option<Duration>), Error> {
 }
 
 /// Appends a line.
-pub(super) fn write(event: &Event, at: Option<Duration>, out: &mut String) -> Result<(), Error> {
-    *out += &serde_json::to_string(event)?;
-    if let Some(at) = at
-        && out.pop().is_some()
-    {
-        *out += &format!(",\"{AT}\":{}}}", at.as_micros());
+pub(super) fn write(event: &Event, at: Option<Duration>, out: &mut Vec<u8>) -> Result<(), Error> {
+    serde_json::to_writer(&mut *out, event)?;
+    if let Some(at) = at {
+        out.pop();
+        out.extend(format!(",\"{AT}\":{}}}", at.as_micros()).as_bytes());
     }
-    out.push('\n');
+    out.push(b'\n');
     Ok(())
 }

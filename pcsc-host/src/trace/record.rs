@@ -36,7 +36,7 @@ struct Record<W> {
     /// What GET RESPONSE goes on with.
     answering: Option<Answering>,
     /// Lines that are not written yet.
-    lines: String,
+    lines: Vec<u8>,
 }
 
 /// The command that was asked last, GET RESPONSE aside.
@@ -50,12 +50,10 @@ struct Answering {
 impl<W: Write> Recorder<W> {
     /// Begins a trace.
     pub fn new(out: W, header: &Header) -> Self {
-        let (answering, lines) = (None, String::new());
+        let (answering, lines) = (None, Vec::new());
         let mut record = Record { out, failed: None, began: None, keeps: false, answering, lines };
-        match serde_json::to_string(header) {
-            Ok(text) => record.lines = text + "\n",
-            Err(why) => record.failed = Some(why.into()),
-        }
+        record.failed = serde_json::to_writer(&mut record.lines, header).map_err(io::Error::from).err();
+        record.lines.push(b'\n');
         record.write();
         Self(Arc::new(Mutex::new(record)))
     }
@@ -220,13 +218,14 @@ impl<W: Write> Record<W> {
 
     fn write(&mut self) {
         if self.failed.is_none() {
-            self.failed = self.out.write_all(self.lines.as_bytes()).err();
+            self.failed = self.out.write_all(&self.lines).err();
         }
         self.lines.clear();
     }
 }
 
-/// What came, where the pattern does not say it; not, however, a digest from which a joint password could be guessed.
+/// What came, where the pattern does not say it; not, however, a digest from which who has its key could guess
+/// the joint password.
 fn kept(pattern: &ResponsePattern, response: &ResponseApdu) -> Option<BytePattern> {
     let open = pattern.data.as_ref().is_none_or(BytePattern::is_open) && !response.data.is_empty();
     let secret = crate::session::read_object(&response.data, objects::PASSWORD_DIGEST).is_ok();

@@ -5,20 +5,38 @@ use super::log::Wrong;
 /// Appends the bytes of `text`, written with or without spaces or colons between them. A digit that stands alone is a byte,
 /// too: pyscard writes `90 0`.
 pub(super) fn read(text: &[u8], into: &mut Vec<u8>) -> Result<(), Wrong> {
-    for group in text.split(|byte| matches!(byte, b' ' | b'\t' | b':')).filter(|group| !group.is_empty()) {
-        let wrong = || Wrong::NotHex(String::from_utf8_lossy(group).chars().take(40).collect());
-        match group {
-            [digit] => into.push(value(*digit).ok_or_else(wrong)?),
-            pairs if pairs.len() % 2 == 0 => {
-                for pair in pairs.chunks_exact(2) {
-                    let [high, low] = [0, 1].map(|at| pair.get(at).copied().and_then(value));
-                    into.push(high.zip(low).map(|(high, low)| high << 4 | low).ok_or_else(wrong)?);
-                }
-            }
-            _ => return Err(wrong()),
-        }
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = if is_separator(*first) { after } else { group(rest, into)? };
     }
     Ok(())
+}
+
+/// Reads digits up to a separator; what follows them.
+fn group<'t>(text: &'t [u8], into: &mut Vec<u8>) -> Result<&'t [u8], Wrong> {
+    if let [digit, after @ ..] = text
+        && after.first().is_none_or(|next| is_separator(*next))
+        && let Some(value) = value(*digit)
+    {
+        into.push(value);
+        return Ok(after);
+    }
+    let mut rest = text;
+    while let [high, low, after @ ..] = rest
+        && let (Some(high), Some(low)) = (value(*high), value(*low))
+    {
+        into.push(high << 4 | low);
+        rest = after;
+    }
+    if rest.first().is_none_or(|next| is_separator(*next)) {
+        return Ok(rest);
+    }
+    let whole = text.split(|byte| is_separator(*byte)).next().unwrap_or_default();
+    Err(Wrong::NotHex(String::from_utf8_lossy(whole).chars().take(40).collect()))
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b':')
 }
 
 fn value(digit: u8) -> Option<u8> {
