@@ -254,6 +254,13 @@ fn replayed(folder: &Path) {
     // It tells nothing that is its own: a holder is not to be followed.
     assert_eq!(result["card"], "same-kind", "{result}");
 
+    // As a script it is the same commands, run by a program of others.
+    ok(folder, &["trace", "export", "--to", "scriptor", "without.jsonl", "--out", "script.txt"]);
+    let log = said(folder, Command::new("scriptor").args(["-r", CARD, "script.txt"]));
+    std::fs::write(folder.join("scriptor.log"), log).unwrap();
+    ok(folder, &["trace", "import", "--from", "scriptor", "scriptor.log", "--out", "again.jsonl"]);
+    assert_eq!(commands(folder, "again.jsonl"), commands(folder, "without.jsonl"));
+
     let _other = card(folder, &["--scp03", "60"], "other.img", "127.0.0.1:35964", OTHER);
     let (code, message) = fails(folder, &["trace", "replay", "without.jsonl", "--reader", OTHER]);
     assert_eq!(code, 1);
@@ -267,6 +274,12 @@ fn replayed(folder: &Path) {
     assert!(differences.len() > 1, "it goes on after the first: {result}");
     assert_eq!(differences[0]["command"], "unknown command 80CA006600", "{result}");
     assert!(differences[0]["spot"]["object"].as_str().unwrap().starts_with("66/"), "{result}");
+}
+
+fn commands(folder: &Path, trace: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(trace)).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter_map(|event| event["command"].as_str().map(str::to_owned)).collect()
 }
 
 /// What stands for the card goes and comes with it.
