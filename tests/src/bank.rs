@@ -1,12 +1,15 @@
 //! A bank to try a terminal with, in this process: the verifier over TLS, a client of it, a payer's card and its holder.
 //! docs/terminal.md pays at it.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::thread;
 
 use onetap_apdu_spec::account::AccountNumber;
 use onetap_apdu_spec::suite::Suite;
 use onetap_applet::SharedCard;
 use onetap_applet::card::VirtualClock;
+use onetap_applet::front::vpcd::{self, Meeting, Stop, VpcdConfig};
 use onetap_pcsc_host::{Cards, Deadline, Reader, ReaderError};
 use onetap_server_verifier::Act;
 use onetap_server_verifier::domain::client::{NewClient, Role};
@@ -28,7 +31,14 @@ pub struct Bank {
     pub payee: AccountNumber,
     card: SharedCard,
     clock: VirtualClock,
+    listening: Stop,
     _server: Server,
+}
+
+impl Drop for Bank {
+    fn drop(&mut self) {
+        self.listening.stop();
+    }
 }
 
 impl Bank {
@@ -51,7 +61,8 @@ impl Bank {
         let server = Server::start(verifier, config)?;
         let url = format!("https://localhost:{}", server.addr().port());
         let token = token.ok_or("no token")?.expose().to_owned();
-        Ok(Self { url, ca: made.cert.pem(), token, payee, card, clock, _server: server })
+        let listening = Stop::new();
+        Ok(Self { url, ca: made.cert.pem(), token, payee, card, clock, listening, _server: server })
     }
 
     /// A reader on the terminal's counter, where the payer lays the card as soon as it is waited for, and takes it away
@@ -59,6 +70,21 @@ impl Bank {
     #[must_use]
     pub fn counter(&self) -> impl Cards + use<> {
         Counter(SharedCard::clone(&self.card))
+    }
+
+    /// Lays the payer's card on a reader that is a socket, in vpcd's reversed mode, for terminals in other programs. Each
+    /// connection is a contact. Returns where it listens.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn listen(&self) -> Result<SocketAddr, Box<dyn std::error::Error + Send + Sync>> {
+        let meeting = Meeting::listen((Ipv4Addr::LOCALHOST, 0).into())?;
+        let addr = meeting.addr()?;
+        let config = VpcdConfig { meeting, ..VpcdConfig::default() };
+        let (card, stop) = (SharedCard::clone(&self.card), self.listening.clone());
+        // In reversed mode it ends by `stop` and by nothing else.
+        thread::spawn(move || drop(vpcd::serve(&card, &config, &stop)));
+        Ok(addr)
     }
 
     /// The payer reads the card's display, confirms with the PIN, and reads the joint password off it.

@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 7] = ["apdu-spec", "applet", "page", "pcsc-host", "server-verifier", "tests", "cli"];
+const ROOMS: [&str; 8] =
+    ["apdu-spec", "applet", "bindings", "page", "pcsc-host", "server-verifier", "tests", "cli"];
 /// A file longer than this wants a second room.
 const MAX_LINES: usize = 600;
 
@@ -38,6 +39,7 @@ fn card_terminal_and_server_do_not_know_each_other() {
     for (room, strangers) in [
         ("apdu-spec", ["onetap-applet", "onetap-pcsc-host", "onetap-server-verifier"]),
         ("applet", ["onetap-conformance", "onetap-pcsc-host", "onetap-server-verifier"]),
+        ("bindings/c", ["onetap-applet", "onetap-conformance", "onetap-server-verifier"]),
         ("page", ["onetap-applet", "onetap-pcsc-host", "onetap-server-verifier"]),
         ("pcsc-host", ["onetap-applet", "onetap-conformance", "onetap-server-verifier"]),
         ("server-verifier", ["onetap-applet", "onetap-conformance", "onetap-pcsc-host"]),

@@ -8,9 +8,11 @@ use std::path::Path;
 mod reading;
 use reading::{Crate, Edges, Names};
 
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 14] = [
     "apdu-spec",
     "applet",
+    "bindings/c",
+    "bindings/face",
     "cli",
     "page",
     "pcsc-host",
