@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::PoisonError;
 use std::thread;
 
 use onetap_apdu_spec::account::AccountNumber;
@@ -57,7 +58,8 @@ impl Bank {
         std::fs::write(&certificates, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let tls = TlsFiles { certificates, key, client_ca: None, require_client_certificate: false };
-        let config = Config { tls: Some(tls), ..Config::default() };
+        // One card and one client are all there is here: they may ask as often as they like.
+        let config = Config { tls: Some(tls), client_rate: None, card_rate: None, ..Config::default() };
         let server = Server::start(verifier, config)?;
         let url = format!("https://localhost:{}", server.addr().port());
         let token = token.ok_or("no token")?.expose().to_owned();
@@ -92,6 +94,10 @@ impl Bank {
     /// # Errors
     /// The card shows nothing to confirm.
     pub fn holder_reads(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        // Behind a socket the card notices a moment later than the terminal that it is out.
+        while self.card.lock().unwrap_or_else(PoisonError::into_inner).in_field() {
+            thread::yield_now();
+        }
         Ok(Holder { card: &self.card, time: &self.clock, pin: PIN }.confirm(&mut |_| ())?)
     }
 }

@@ -512,24 +512,6 @@ typedef struct {
 } onetap_transaction;
 
 /**
- * An attempt whose final state is not known.
- */
-typedef struct {
-  /**
-   * The transaction's id, by which it is resolved.
-   */
-  const char *id;
-  /**
-   * When it was begun, by the terminal's clock; when it was written, if it cannot be read any more.
-   */
-  const char *begun;
-  /**
-   * What was to be paid; NULL if it cannot be read any more.
-   */
-  const onetap_transaction *transaction;
-} onetap_unresolved_attempt;
-
-/**
  * A receipt.
  */
 typedef struct {
@@ -584,6 +566,28 @@ typedef struct {
    */
   const onetap_receipt *receipt;
 } onetap_outcome;
+
+/**
+ * A payment that was sent, and that the app is not done with.
+ */
+typedef struct {
+  /**
+   * The transaction's id, by which it is resolved and forgotten.
+   */
+  const char *id;
+  /**
+   * When it was begun, by the terminal's clock; when it was written, if it cannot be read any more.
+   */
+  const char *begun;
+  /**
+   * What was to be paid; NULL if it cannot be read any more.
+   */
+  const onetap_transaction *transaction;
+  /**
+   * How it ended; NULL if that is not known.
+   */
+  const onetap_outcome *outcome;
+} onetap_attempt;
 
 /**
  * What happened in a payment. What does not belong to an event is 0, empty or NULL.
@@ -658,7 +662,8 @@ onetap_status onetap_count(size_t *count);
 
 /**
  * Closes a till, a payment or a watch. A payment is cancelled by it; whoever waits for it, or for a watch, gets
- * `ONETAP_KIND_CLOSED`. A payment goes on when its till is closed.
+ * `ONETAP_KIND_CLOSED`. A payment goes on when its till is closed. With a payment whose decision was told the app is done:
+ * the journal forgets it.
  */
 onetap_status onetap_close(onetap_handle handle);
 
@@ -683,9 +688,19 @@ onetap_status onetap_watch_next(onetap_handle watch, uint32_t timeout_ms, const 
 onetap_status onetap_till(const onetap_config *config, onetap_handle *till);
 
 /**
- * The attempts of the till's journal whose final state is not known. Ask when the program starts, and by a button.
+ * The attempts of the till's journal: those whose end is not known, and those whose end the app was not told or not done
+ * with. Ask when the program starts, and by a button.
  */
-onetap_status onetap_unresolved(onetap_handle till, const onetap_unresolved_attempt **attempts, size_t *count);
+onetap_status onetap_attempts(onetap_handle till,
+                              const onetap_attempt **attempts,
+                              size_t *count);
+
+/**
+ * The app is done with an attempt, such as by having it in its own books: the journal forgets it. Closing a payment whose
+ * decision was told does the same.
+ */
+onetap_status onetap_forget(onetap_handle till,
+                            const char *id);
 
 /**
  * Learns the final state of an attempt, or makes it: executed, or cancelled for good. Asking again is always safe.

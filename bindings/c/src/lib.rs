@@ -11,7 +11,7 @@ use std::ffi::c_char;
 
 use onetap_face::error::Result;
 use onetap_face::source::Transaction;
-use onetap_face::till::{Open, Outcome, Slip, TillConfig};
+use onetap_face::till::{Outcome, Slip, TillConfig};
 use onetap_face::{handle, payment, readers, source, till, trace};
 
 use arena::{Arena, call, give};
@@ -49,7 +49,8 @@ pub extern "C" fn onetap_count(count: *mut usize) -> Status {
 }
 
 /// Closes a till, a payment or a watch. A payment is cancelled by it; whoever waits for it, or for a watch, gets
-/// `ONETAP_KIND_CLOSED`. A payment goes on when its till is closed.
+/// `ONETAP_KIND_CLOSED`. A payment goes on when its till is closed. With a payment whose decision was told the app is done:
+/// the journal forgets it.
 #[unsafe(no_mangle)]
 pub extern "C" fn onetap_close(handle: Handle) -> Status {
     call(|| onetap_face::close(handle))
@@ -124,22 +125,26 @@ fn made(config: &Config) -> Result<TillConfig> {
     })
 }
 
-/// The attempts of the till's journal whose final state is not known. Ask when the program starts, and by a button.
+/// The attempts of the till's journal: those whose end is not known, and those whose end the app was not told or not done
+/// with. Ask when the program starts, and by a button.
 #[unsafe(no_mangle)]
-pub extern "C" fn onetap_unresolved(
-    till: Handle,
-    attempts: *mut *const Unresolved,
-    count: *mut usize,
-) -> Status {
+pub extern "C" fn onetap_attempts(till: Handle, attempts: *mut *const Attempt, count: *mut usize) -> Status {
     call(|| {
-        let found = till::unresolved(till)?;
+        let found = till::attempts(till)?;
         give(|arena| {
-            let made = found.iter().map(|open| unresolved(arena, open)).collect();
+            let made = found.iter().map(|it| attempt(arena, it)).collect();
             let (first, len) = arena.list(made);
             output(attempts, "attempts", first)?;
             output(count, "count", len)
         })
     })
+}
+
+/// The app is done with an attempt, such as by having it in its own books: the journal forgets it. Closing a payment whose
+/// decision was told does the same.
+#[unsafe(no_mangle)]
+pub extern "C" fn onetap_forget(till: Handle, id: *const c_char) -> Status {
+    call(|| till::forget(till, text(id, "id")?))
 }
 
 /// Learns the final state of an attempt, or makes it: executed, or cancelled for good. Asking again is always safe.
@@ -342,7 +347,8 @@ fn receipt(arena: &mut Arena, of: &Slip) -> *const Receipt {
     arena.keep(made)
 }
 
-fn unresolved(arena: &mut Arena, of: &Open) -> Unresolved {
+fn attempt(arena: &mut Arena, of: &till::Attempt) -> Attempt {
     let transaction = of.transaction.as_ref().map_or(std::ptr::null(), |it| transaction_of(arena, it));
-    Unresolved { id: arena.text(&of.id), begun: arena.text(&of.begun), transaction }
+    let ended = of.outcome.as_ref().map_or(std::ptr::null(), |it| outcome(arena, it));
+    Attempt { id: arena.text(&of.id), begun: arena.text(&of.begun), transaction, outcome: ended }
 }

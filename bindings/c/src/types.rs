@@ -157,15 +157,17 @@ pub struct Event {
     pub outcome: *const OutcomeOfC,
 }
 
-/// An attempt whose final state is not known.
+/// A payment that was sent, and that the app is not done with.
 #[repr(C)]
-pub struct Unresolved {
-    /// The transaction's id, by which it is resolved.
+pub struct Attempt {
+    /// The transaction's id, by which it is resolved and forgotten.
     pub id: *const c_char,
     /// When it was begun, by the terminal's clock; when it was written, if it cannot be read any more.
     pub begun: *const c_char,
     /// What was to be paid; NULL if it cannot be read any more.
     pub transaction: *const TransactionOfC,
+    /// How it ended; NULL if that is not known.
+    pub outcome: *const OutcomeOfC,
 }
 
 /// What happened at a reader.

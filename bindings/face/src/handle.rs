@@ -89,7 +89,8 @@ fn missing(handle: Handle, last: Handle) -> Error {
 }
 
 /// Closes a till, a payment or a watch. A payment is cancelled by it; whoever waits for it, or for a watch, is told
-/// that it was closed. A payment goes on when its till is closed.
+/// that it was closed. A payment goes on when its till is closed. With a payment whose decision was told the app is done:
+/// the journal forgets it.
 ///
 /// # Errors
 /// [`Kind::Closed`] for one that was closed before.

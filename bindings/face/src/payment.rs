@@ -122,6 +122,7 @@ enum Told {
 
 /// A payment that was started.
 pub(crate) struct Payment {
+    till: Arc<Till>,
     control: Control,
     follow: Mutex<Follow>,
     tell: Sender<Told>,
@@ -141,6 +142,12 @@ impl Object for Payment {
         self.control.cancel();
         // Nobody may be waiting.
         let _ = self.tell.send(Told::Closed);
+        if let Ok(follow) = self.follow.try_lock()
+            && let Some(Ok(outcome)) = &follow.ended
+        {
+            // An attempt that could not be forgotten is told once more, which is harmless.
+            let _ = self.till.forget(&outcome.transaction);
+        }
     }
 }
 
@@ -160,7 +167,7 @@ pub fn start(till: Handle, transaction: &Transaction, key: Option<&str>) -> Resu
         let key = key.map(str::parse::<IdempotencyKey>).transpose();
         let key = key.map_err(|error| Error::argument(error, "give another key, or none"))?;
         let taken = till.take().ok_or_else(|| busy("the till is in another payment"))?;
-        let mut running = Running { till, taken: Some(taken) };
+        let mut running = Running { till: Arc::clone(&till), taken: Some(taken) };
         let (control, (tell, told)) = (Control::new(), mpsc::channel());
         let (steered, teller) = (control.clone(), tell.clone());
         let run = move || {
@@ -177,7 +184,7 @@ pub fn start(till: Handle, transaction: &Transaction, key: Option<&str>) -> Resu
             Error::new(Kind::System, format!("no thread: {error}"), "close what is not needed, and try again")
         })?;
         let follow = Mutex::new(Follow { told, ended: None });
-        Ok(open(Payment { control, follow, tell }))
+        Ok(open(Payment { till, control, follow, tell }))
     })
 }
 

@@ -126,6 +126,22 @@ impl Till {
     }
 }
 
+impl Till {
+    fn entry(&self, id: &str) -> Result<Entry> {
+        let found = self.journal.entries()?.into_iter().find(|entry| entry.id().to_string() == id);
+        found.ok_or_else(|| Error::argument(format!("the journal has no {id:?}"), "give one of the attempts"))
+    }
+
+    /// Forgets an attempt whose end is known.
+    pub(crate) fn forget(&self, id: &str) -> Result<()> {
+        let entry = self.entry(id)?;
+        if entry.is_unresolved() {
+            return Err(Error::argument(format!("how {id} ended is not known"), "resolve it first"));
+        }
+        Ok(self.journal.forget(&entry.place())?)
+    }
+}
+
 impl Object for Till {
     const WHAT: &'static str = "till";
 
@@ -271,26 +287,32 @@ impl Outcome {
     }
 }
 
-/// An attempt whose final state is not known.
+/// A payment that was sent, and that the app is not done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
-    /// The transaction's id, by which it is resolved.
+pub struct Attempt {
+    /// The transaction's id, by which it is resolved and forgotten.
     pub id: String,
     /// When it was begun, by the terminal's clock; when it was written, if it cannot be read any more.
     pub begun: String,
     /// What was to be paid; none if it cannot be read any more.
     pub transaction: Option<Transaction>,
+    /// How it ended; none if that is not known.
+    pub outcome: Option<Outcome>,
 }
 
-impl From<&Entry> for Open {
-    fn from(entry: &Entry) -> Self {
+impl From<Entry> for Attempt {
+    fn from(entry: Entry) -> Self {
         let id = entry.id().to_string();
         match entry {
-            Entry::Kept { attempt, .. } => {
-                let transaction = Some(of_signed(attempt.transaction()));
-                Self { id, begun: attempt.begun().to_string(), transaction }
+            Entry::Kept { attempt, conclusion } => Self {
+                begun: attempt.begun().to_string(),
+                transaction: Some(of_signed(attempt.transaction())),
+                outcome: conclusion.map(|conclusion| Outcome::concluded(id.clone(), conclusion)),
+                id,
+            },
+            Entry::Damaged { written, .. } => {
+                Self { id, begun: written.to_string(), transaction: None, outcome: None }
             }
-            Entry::Damaged { written, .. } => Self { id, begun: written.to_string(), transaction: None },
         }
     }
 }
@@ -307,32 +329,36 @@ pub(crate) fn of_signed(signed: &onetap_apdu_spec::txn::Transaction) -> Transact
     })
 }
 
-/// The attempts of this till's journal whose final state is not known. Ask when the program starts, and by a button.
+/// The attempts of this till's journal: those whose end is not known, and those whose end the app was not told or not done
+/// with. Ask when the program starts, and by a button.
 ///
 /// # Errors
 /// [`Kind::Journal`](crate::Kind::Journal).
-pub fn unresolved(handle: Handle) -> Result<Vec<Open>> {
-    entry(|| {
-        let entries = object::<Till>(handle)?.journal.entries()?;
-        Ok(entries.iter().filter(|entry| entry.is_unresolved()).map(Open::from).collect())
-    })
+pub fn attempts(handle: Handle) -> Result<Vec<Attempt>> {
+    entry(|| Ok(object::<Till>(handle)?.journal.entries()?.into_iter().map(Attempt::from).collect()))
 }
 
 /// Learns the final state of an attempt, or makes it: executed, or cancelled for good. Asking again is always safe.
 ///
 /// # Errors
-/// [`Kind::Argument`](crate::Kind::Argument) if the journal has no such attempt, [`Kind::NotYet`](crate::Kind::NotYet), [`Kind::Server`](crate::Kind::Server), [`Kind::Timeout`](crate::Kind::Timeout),
+/// [`Kind::Argument`](crate::Kind::Argument) if the journal has no such attempt, [`Kind::NotYet`](crate::Kind::NotYet),
+/// [`Kind::Server`](crate::Kind::Server), [`Kind::Timeout`](crate::Kind::Timeout),
 /// [`Kind::Cancelled`](crate::Kind::Cancelled) if the till is closed meanwhile.
-pub fn resolve(handle: Handle, transaction: &str, timeout: Duration) -> Result<Outcome> {
+pub fn resolve(handle: Handle, id: &str, timeout: Duration) -> Result<Outcome> {
     entry(|| {
         let till = object::<Till>(handle)?;
-        let entries = till.journal.entries()?;
-        let found = entries.into_iter().find(|entry| entry.id().to_string() == transaction);
-        let unknown =
-            || Error::argument(format!("the journal has no {transaction:?}"), "give one of the unresolved");
-        let found = found.ok_or_else(unknown)?;
+        let found = till.entry(id)?;
         let deadline = Deadline::after(timeout).cancelled_by(&till.closed);
         let ended = payment::resolve(&*till.service, &*till.journal, &found, &deadline, &mut |_| ());
-        Ok(Outcome::concluded(transaction.to_owned(), ended?))
+        Ok(Outcome::concluded(id.to_owned(), ended?))
     })
+}
+
+/// The app is done with an attempt, such as by having it in its own books: the journal forgets it.
+///
+/// # Errors
+/// [`Kind::Argument`](crate::Kind::Argument) if the journal has no such attempt, or if its end is not known;
+/// [`Kind::Journal`](crate::Kind::Journal).
+pub fn forget(handle: Handle, id: &str) -> Result<()> {
+    entry(|| object::<Till>(handle)?.forget(id))
 }

@@ -111,16 +111,6 @@ fn coffee(bank: &Bank) -> Transaction {
     }
 }
 
-/// The display may still be dark for the moment in which the card notices that it is out.
-fn read_off_the_display(bank: &Bank) -> String {
-    loop {
-        if let Ok(password) = bank.holder_reads() {
-            return password;
-        }
-        thread::yield_now();
-    }
-}
-
 /// Follows a payment to its end.
 fn follow(bank: &Bank, payment: Handle, mut heard: impl FnMut(&Event)) -> Result<Event, Error> {
     loop {
@@ -128,7 +118,7 @@ fn follow(bank: &Bank, payment: Handle, mut heard: impl FnMut(&Event)) -> Result
         heard(&event);
         match event.what {
             What::Began if event.step == Step::Holder => {
-                assert!(payment::type_in(payment, &read_off_the_display(bank)).unwrap());
+                assert!(payment::type_in(payment, &bank.holder_reads().unwrap()).unwrap());
             }
             What::Ended => return Ok(event),
             _ => {}
@@ -161,8 +151,10 @@ fn a_payment_goes_through_with_every_event_and_its_end_can_be_read_again() {
     assert_eq!(heard[3].id, outcome.transaction);
     assert_eq!(heard[3].transaction.as_ref().unwrap().payee_name, "Coffee Shop");
     assert_eq!(payment::next(payment, LONG).unwrap(), end, "told again");
-    assert_eq!(till::unresolved(till).unwrap(), []);
+    let kept = till::attempts(till).unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.outcome.clone()).collect::<Vec<_>>(), [end.outcome]);
     close(payment).unwrap();
+    assert_eq!(till::attempts(till).unwrap(), [], "the app is done with it");
     // The till can take the next one, under a key of its own.
     let again = payment::start(till, &coffee(&bank), None).unwrap();
     assert!(follow(&bank, again, |_| ()).is_ok());
@@ -189,13 +181,20 @@ fn what_is_lost_is_resolved() {
     assert_eq!(error.kind, Kind::Unknown, "{error}");
     // Another run of the program.
     let till = till::till(with_journal(Socket::at(bank.listen().unwrap()))).unwrap();
-    let open = till::unresolved(till).unwrap();
-    assert_eq!(open.len(), 1);
+    let open = till::attempts(till).unwrap();
+    assert_eq!((open.len(), &open[0].outcome), (1, &None));
+    assert_eq!(
+        till::forget(till, &error.transaction).unwrap_err().kind,
+        Kind::Argument,
+        "its end is not known"
+    );
     assert_eq!(open[0].id, error.transaction);
     assert_eq!(open[0].transaction, Some(source::check(&coffee(&bank)).unwrap()));
     let outcome = till::resolve(till, &error.transaction, LONG).unwrap();
     assert!(matches!(outcome.result, End::Executed | End::Cancelled), "{outcome:?}");
-    assert_eq!(till::unresolved(till).unwrap(), []);
+    assert_eq!(till::attempts(till).unwrap()[0].outcome, Some(outcome));
+    till::forget(till, &error.transaction).unwrap();
+    assert_eq!(till::attempts(till).unwrap(), []);
     let nothing = till::resolve(till, "nothing", LONG).unwrap_err();
     assert_eq!(nothing.kind, Kind::Argument);
     close(till).unwrap();
@@ -259,7 +258,7 @@ fn threads_and_closed_handles_get_one_clear_error() {
     assert_eq!(payment::cancel(Handle::MAX).map_err(kind), Err(Kind::Argument), "never given");
     assert_eq!(payment::cancel(0).map_err(kind), Err(Kind::Argument), "never given");
     close(till).unwrap();
-    assert_eq!(till::unresolved(till).map_err(kind), Err(Kind::Closed));
+    assert_eq!(till::attempts(till).map_err(kind), Err(Kind::Closed));
 }
 
 #[test]
