@@ -54,3 +54,79 @@ fn c_memory_and_handles_stay_flat_over_many_payments() {
     let folder = tempfile::tempdir().unwrap();
     counter.pays_steadily(&mut shared("tests/steady.c", folder.path()), 1_000);
 }
+
+/// A debugger of memory in front of the program, which fails where it finds something.
+fn under_valgrind(program: &Command) -> Command {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args([
+        "--quiet",
+        "--error-exitcode=99",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect",
+    ]);
+    valgrind.args([
+        "--show-leak-kinds=definite,indirect",
+        "--child-silent-after-fork=yes",
+        "--fair-sched=yes",
+    ]);
+    valgrind.arg(program.get_program());
+    for (name, value) in program.get_envs() {
+        valgrind.env(name, value.unwrap_or_default());
+    }
+    valgrind
+}
+
+/// Server, authority, token, account, port; a journal; and whether there is a PC/SC service.
+fn with_arguments<'c>(program: &'c mut Command, counter: &Counter, pcscd: bool) -> &'c mut Command {
+    program.args(counter.arguments()).arg(counter.folder.path().join("journal"));
+    if !pcscd {
+        program.env("PCSCLITE_CSOCK_NAME", counter.folder.path().join("no service"));
+    }
+    program.arg(u8::from(pcscd).to_string())
+}
+
+#[test]
+fn c_each_kind_of_error_is_told_and_valgrind_finds_nothing() {
+    let counter = Counter::open();
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = under_valgrind(&shared("tests/errors.c", folder.path()));
+    counter.plays(with_arguments(&mut program, &counter, false), |_, line| println!("{line}"));
+}
+
+#[test]
+fn c_each_kind_of_error_is_told_where_the_service_runs() {
+    let Some(_reader) = reader() else { return };
+    let counter = Counter::open();
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = shared("tests/errors.c", folder.path());
+    counter.plays(with_arguments(&mut program, &counter, true), |_, line| println!("{line}"));
+}
+
+#[test]
+fn c_a_program_can_have_the_library_in_it() {
+    let counter = Counter::open();
+    let folder = tempfile::tempdir().unwrap();
+    let all = pkg_config(&["--cflags", "--libs", "--static"]);
+    let archive = format!("{}/lib/libonetap.a", PREFIX.path().display());
+    let libraries: Vec<_> =
+        all.into_iter().map(|it| if it == "-lonetap" { archive.clone() } else { it }).collect();
+    let program = compiled("tests/steady.c", folder.path(), &libraries);
+    let needed = ok(Command::new("readelf").arg("--dynamic").arg(&program));
+    assert!(needed.contains("libpcsclite") && !needed.contains("libonetap"), "{needed}");
+    counter.plays(Command::new(program).args(counter.arguments()).arg("3"), |_, line| println!("{line}"));
+}
+
+#[test]
+fn c_the_shared_library_has_a_versioned_name_and_no_functions_but_its_own() {
+    let library = PREFIX.path().join("lib/libonetap.so");
+    let dynamic = ok(Command::new("readelf").arg("--dynamic").arg(&library));
+    assert!(dynamic.contains("Library soname: [libonetap.so.0]"), "{dynamic}");
+    let names =
+        ok(Command::new("nm").args(["--dynamic", "--defined-only", "--format=just-symbols"]).arg(&library));
+    let header = std::fs::read_to_string(PREFIX.path().join("include/onetap.h")).unwrap();
+    let names: Vec<_> = names.lines().collect();
+    assert!(names.len() > 20);
+    for name in names {
+        assert!(header.contains(&format!("{name}(")), "{name} is not in the header");
+    }
+}

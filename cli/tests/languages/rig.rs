@@ -37,10 +37,16 @@ pub(crate) fn pays_at_a_service(terminal: &mut Command) {
     let (_service, url) = served(at);
     let ada = account(at, "Ada Lovelace");
     card(at, &ada, "ada");
-    let _card = Running::of(onetap(at, &["--json", "card", "run", "--image", "ada.img", "--tap"]).env("TMPDIR", at));
+    let _card =
+        Running::of(onetap(at, &["--json", "card", "run", "--image", "ada.img", "--tap"]).env("TMPDIR", at));
     let shop = account(at, "Coffee Shop");
     let arguments = [&url, "ca.pem", "till.token", "journal", &shop, "4.20", "Virtual PCD 00 00"];
-    terminal.args(arguments).current_dir(at).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    terminal
+        .args(arguments)
+        .current_dir(at)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut terminal = terminal.spawn().unwrap();
     let password = read_off_the_display(at, "ada.img");
     // A slip of the finger first: it is asked for again.
@@ -79,26 +85,34 @@ impl Counter {
     /// Runs a terminal that pays so often, and looks at its process after each payment: for `type` it gets what the
     /// display shows; for `paid N handles M`, a line to go on.
     pub(crate) fn pays_steadily(&self, terminal: &mut Command, count: usize) {
-        terminal.args(self.arguments()).arg(count.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut terminal = Ends(terminal.spawn().unwrap());
-        let mut keyboard = terminal.0.stdin.take().unwrap();
         let mut uses = Vec::new();
-        for line in BufReader::new(terminal.0.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            let answer = match line.as_str() {
-                "type" => self.bank.holder_reads().unwrap(),
-                paid => {
-                    let handles = paid.rsplit(' ').next().unwrap();
-                    assert_eq!(handles, "1", "the till alone is open: {paid}");
-                    uses.push(Use::of(terminal.0.id()));
-                    String::new()
-                }
-            };
-            writeln!(keyboard, "{answer}").unwrap();
-        }
-        assert!(terminal.0.wait().unwrap().success());
+        self.plays(terminal.args(self.arguments()).arg(count.to_string()), |process, line| {
+            assert!(
+                line.starts_with("paid ") && line.ends_with(" handles 1"),
+                "the till alone is open: {line}"
+            );
+            uses.push(Use::of(process));
+        });
         assert_eq!(uses.len(), count);
         flat(&uses);
+    }
+
+    /// Runs a program to its good end. For `type` it gets what the display shows, for each other line, which `heard` looks at,
+    /// an empty one.
+    pub(crate) fn plays(&self, program: &mut Command, mut heard: impl FnMut(u32, &str)) {
+        let mut program = Ends(program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut keyboard = program.0.stdin.take().unwrap();
+        for line in BufReader::new(program.0.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let answer = if line == "type" { self.bank.holder_reads().unwrap() } else { String::new() };
+            if line != "type" {
+                heard(program.0.id(), &line);
+            }
+            // A program that has said its last may be gone.
+            let _ = writeln!(keyboard, "{answer}");
+        }
+        let status = program.0.wait().unwrap();
+        assert!(status.success(), "{status}");
     }
 }
 
