@@ -96,7 +96,10 @@ fn attempt<'py>(py: Python<'py>, of: &Attempt) -> PyResult<Bound<'py, PyDict>> {
 struct PythonPort(Py<PyAny>);
 
 impl PythonPort {
-    fn ask<T>(&self, work: impl FnOnce(Python<'_>, &Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, PortError> {
+    fn ask<T>(
+        &self,
+        work: impl FnOnce(Python<'_>, &Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> Result<T, PortError> {
         // An interpreter that ends lets nobody in.
         let asked = Python::try_attach(|py| work(py, self.0.bind(py)).map_err(|error| failed(py, &error)));
         asked.unwrap_or_else(|| Err(PortError::Failed("Python has ended".to_owned())))
@@ -132,7 +135,10 @@ impl CardPort for PythonPort {
 /// The functions of the module.
 #[pymodule]
 mod _onetap {
-    #[allow(clippy::wildcard_imports, reason = "the functions below are all of the module that Python sees")]
+    #[allow(
+        clippy::wildcard_imports,
+        reason = "the functions below are all of the module that Python sees"
+    )]
     use super::*;
 
     #[pymodule_export]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use crate::rig::{Counter, built, ok, pays_at_a_service, root};
+use crate::rig::{Counter, built, ok, payments, pays_at_a_service, root};
 use crate::support::reader;
 
 /// The library, installed.
@@ -52,7 +52,7 @@ fn c_the_example_pays_over_tls_with_the_virtual_card() {
 fn c_memory_and_handles_stay_flat_over_many_payments() {
     let counter = Counter::open();
     let folder = tempfile::tempdir().unwrap();
-    counter.pays_steadily(&mut shared("tests/steady.c", folder.path()), 1_000);
+    counter.pays_steadily(&mut shared("tests/steady.c", folder.path()), payments());
 }
 
 /// A debugger of memory in front of the program, which fails where it finds something.
@@ -76,21 +76,12 @@ fn under_valgrind(program: &Command) -> Command {
     valgrind
 }
 
-/// Server, authority, token, account, port; a journal; and whether there is a PC/SC service.
-fn with_arguments<'c>(program: &'c mut Command, counter: &Counter, pcscd: bool) -> &'c mut Command {
-    program.args(counter.arguments()).arg(counter.folder.path().join("journal"));
-    if !pcscd {
-        program.env("PCSCLITE_CSOCK_NAME", counter.folder.path().join("no service"));
-    }
-    program.arg(u8::from(pcscd).to_string())
-}
-
 #[test]
 fn c_each_kind_of_error_is_told_and_valgrind_finds_nothing() {
     let counter = Counter::open();
     let folder = tempfile::tempdir().unwrap();
     let mut program = under_valgrind(&shared("tests/errors.c", folder.path()));
-    counter.plays(with_arguments(&mut program, &counter, false), |_, line| println!("{line}"));
+    counter.plays(counter.with_arguments(&mut program, false), |_, line| println!("{line}"));
 }
 
 #[test]
@@ -99,7 +90,7 @@ fn c_each_kind_of_error_is_told_where_the_service_runs() {
     let counter = Counter::open();
     let folder = tempfile::tempdir().unwrap();
     let mut program = shared("tests/errors.c", folder.path());
-    counter.plays(with_arguments(&mut program, &counter, true), |_, line| println!("{line}"));
+    counter.plays(counter.with_arguments(&mut program, true), |_, line| println!("{line}"));
 }
 
 #[test]

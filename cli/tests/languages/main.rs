@@ -7,4 +7,5 @@
 mod support;
 
 mod c;
+mod python;
 mod rig;

@@ -58,6 +58,11 @@ pub(crate) fn pays_at_a_service(terminal: &mut Command) {
     assert_eq!(std::fs::read_dir(at.join("journal")).unwrap().count(), 0, "the app is done with it");
 }
 
+/// So often a terminal pays that is looked at for what it leaves behind: `ONETAP_PAYMENTS` says more.
+pub(crate) fn payments() -> usize {
+    std::env::var("ONETAP_PAYMENTS").map_or(1_000, |count| count.parse().unwrap())
+}
+
 /// A bank in this process, its card behind a socket, and the files that a terminal needs.
 pub(crate) struct Counter {
     pub(crate) folder: TempDir,
@@ -80,6 +85,15 @@ impl Counter {
         let at = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
         let Bank { url, payee, .. } = &self.bank;
         [url.clone(), at("ca.pem"), at("till.token"), payee.to_string(), self.port.clone()]
+    }
+
+    /// Gives a program the arguments, a folder of its own, and whether there is a PC/SC service. One that is not there stays
+    /// hidden even where it is.
+    pub(crate) fn with_arguments<'c>(&self, program: &'c mut Command, pcscd: bool) -> &'c mut Command {
+        if !pcscd {
+            program.env("PCSCLITE_CSOCK_NAME", self.folder.path().join("no service"));
+        }
+        program.args(self.arguments()).arg(self.folder.path().join("own")).arg(u8::from(pcscd).to_string())
     }
 
     /// Runs a terminal that pays so often, and looks at its process after each payment: for `type` it gets what the

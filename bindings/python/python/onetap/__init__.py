@@ -21,9 +21,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from . import _onetap, errors
 from .errors import *  # noqa: F403
@@ -98,6 +98,8 @@ class _Open:
 class _Followed(_Open, Generic[_Item]):
     """Something that tells what happens, by ``for`` or by ``async for``."""
 
+    _told: _Told[_Item] | None = None
+
     def _ask(self, timeout: float) -> _Item:
         raise NotImplementedError
 
@@ -125,38 +127,49 @@ class _Followed(_Open, Generic[_Item]):
             if self._is_last(item):
                 return
 
-    async def __aiter__(self) -> AsyncIterator[_Item]:
-        # A thread follows and hands over, so that a task that is cancelled while it waits loses nothing.
-        loop, told = asyncio.get_running_loop(), asyncio.Queue[Any]()
-        left = threading.Event()
+    def __aiter__(self) -> _Told[_Item]:
+        if self._told is None:
+            self._told = _Told(self)
+        return self._told
 
-        def tell(item: Any) -> None:
-            # A loop that was closed hears nothing more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(told.put_nowait, item)
 
-        def follow() -> None:
+class _Told(Generic[_Item]):
+    """What happens, as a task waits for it. A thread follows and hands over, so that a task that is cancelled while it waits
+    loses nothing."""
+
+    def __init__(self, followed: _Followed[_Item]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue = asyncio.Queue[Any]()
+        self._followed = followed
+        self._over = False
+        threading.Thread(target=self._follow, name="onetap", daemon=True).start()
+
+    def _follow(self) -> None:
+        item: Any = None
+        while not isinstance(item, BaseException) and not self._followed._is_last(item):
             try:
-                while not left.is_set():
-                    item = self._ask(_SLICE)
-                    if not self._is_nothing(item):
-                        tell(item)
-                    if self._is_last(item):
-                        return
+                item = self._followed._ask(_SLICE)
             except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-                tell(error)
+                item = error
+            try:
+                self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+            except RuntimeError:
+                # The loop was closed: nobody waits any more.
+                return
 
-        threading.Thread(target=follow, name="onetap", daemon=True).start()
-        try:
-            while True:
-                item = await told.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                if self._is_last(item):
-                    return
-        finally:
-            left.set()
+    def __aiter__(self) -> _Told[_Item]:
+        return self
+
+    async def __anext__(self) -> _Item:
+        item: Any = None
+        while not self._over:
+            item = await self._queue.get()
+            self._over = isinstance(item, BaseException) or self._followed._is_last(item)
+            if isinstance(item, BaseException):
+                raise item
+            if not self._followed._is_nothing(item):
+                return cast(_Item, item)
+        raise StopAsyncIteration
 
 
 class Watch(_Followed[Seen]):
@@ -196,7 +209,7 @@ class Payment(_Followed[Event]):
 
     @staticmethod
     def _is_last(item: Any) -> bool:
-        return item.what == "ended"
+        return item is not None and item.what == "ended"
 
     def type_in(self, typed: str) -> bool:
         """Hands over what the holder typed on the terminal's keyboard. True if it was taken; false if the payment does not
