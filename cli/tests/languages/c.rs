@@ -18,9 +18,14 @@ static PREFIX: LazyLock<TempDir> = LazyLock::new(|| {
     prefix
 });
 
+/// Where the shared library is.
+pub(crate) fn library_folder() -> PathBuf {
+    PREFIX.path().join("lib")
+}
+
 fn pkg_config(arguments: &[&str]) -> Vec<String> {
     let mut command = Command::new("pkg-config");
-    command.args(arguments).arg("onetap").env("PKG_CONFIG_PATH", PREFIX.path().join("lib/pkgconfig"));
+    command.args(arguments).arg("onetap").env("PKG_CONFIG_PATH", library_folder().join("pkgconfig"));
     ok(&mut command).split_whitespace().map(str::to_owned).collect()
 }
 
@@ -37,7 +42,7 @@ fn compiled(source: &str, to: &Path, libraries: &[String]) -> PathBuf {
 fn shared(source: &str, to: &Path) -> Command {
     let program = compiled(source, to, &pkg_config(&["--cflags", "--libs"]));
     let mut command = Command::new(program);
-    command.env("LD_LIBRARY_PATH", PREFIX.path().join("lib"));
+    command.env("LD_LIBRARY_PATH", library_folder());
     command
 }
 
@@ -98,7 +103,7 @@ fn c_a_program_can_have_the_library_in_it() {
     let counter = Counter::open();
     let folder = tempfile::tempdir().unwrap();
     let all = pkg_config(&["--cflags", "--libs", "--static"]);
-    let archive = format!("{}/lib/libonetap.a", PREFIX.path().display());
+    let archive = format!("{}/libonetap.a", library_folder().display());
     let libraries: Vec<_> =
         all.into_iter().map(|it| if it == "-lonetap" { archive.clone() } else { it }).collect();
     let program = compiled("tests/steady.c", folder.path(), &libraries);
@@ -109,7 +114,7 @@ fn c_a_program_can_have_the_library_in_it() {
 
 #[test]
 fn c_the_shared_library_has_a_versioned_name_and_no_functions_but_its_own() {
-    let library = PREFIX.path().join("lib/libonetap.so");
+    let library = library_folder().join("libonetap.so");
     let dynamic = ok(Command::new("readelf").arg("--dynamic").arg(&library));
     assert!(dynamic.contains("Library soname: [libonetap.so.0]"), "{dynamic}");
     let names =

@@ -7,5 +7,6 @@
 mod support;
 
 mod c;
+mod jvm;
 mod python;
 mod rig;

@@ -78,7 +78,6 @@ fn python_the_types_are_right_as_mypy_reads_them() {
     let mut mypy = Command::new("mypy");
     mypy.args(["--strict", "--no-incremental", "--python-executable"])
         .arg(ENVIRONMENT.path().join("bin/python"));
-    ok(mypy
-        .args([at.join("examples/terminal.py"), at.join("tests/test_onetap.py")])
-        .current_dir(at.join("tests")));
+    let files = ["examples/terminal.py", "tests/steady.py", "python/onetap"].map(|file| at.join(file));
+    ok(mypy.args(files).current_dir(at.join("tests")));
 }

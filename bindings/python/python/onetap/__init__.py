@@ -183,7 +183,7 @@ class Watch(_Followed[Seen]):
 
     @staticmethod
     def _is_nothing(item: Any) -> bool:
-        return item.change == "nothing"
+        return bool(item.change == "nothing")
 
 
 class Payment(_Followed[Event]):
@@ -201,15 +201,15 @@ class Payment(_Followed[Event]):
         try:
             return Event._of(_onetap.next(self._handle, timeout))
         except CallbackError as error:
-            raise error from (self._port and self._port.raised)
+            raise error from (self._port.raised if self._port else None)
 
     @staticmethod
     def _is_nothing(item: Any) -> bool:
-        return item.what == "nothing"
+        return bool(item.what == "nothing")
 
     @staticmethod
     def _is_last(item: Any) -> bool:
-        return item is not None and item.what == "ended"
+        return item is not None and bool(item.what == "ended")
 
     def type_in(self, typed: str) -> bool:
         """Hands over what the holder typed on the terminal's keyboard. True if it was taken; false if the payment does not
