@@ -25,6 +25,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	cargo test --workspace --locked --no-run
+	cd bindings/python && ../../target/venv/bin/maturin build --locked --interpreter $(PYTHON) --out ../../target/wheels
 	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_CONTRACT=$(CURDIR)/target/contract/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked
 	$(PYTHON) fixtures/vectors/generate.py --check
 	scripts/mutations --check
@@ -57,6 +58,7 @@ package: ## the Debian package and the container image, in target/package, tried
 docs: ## write the generated parts of docs/ anew
 	scripts/setup demo
 	UPDATE_DOCS=1 cargo test --locked -p onetap-conformance --test docs
+	UPDATE_DOCS=1 cargo test --locked -p onetap-c --test header
 
 deny: ## licences, bans, sources and, with network, advisories
 	scripts/setup deny

@@ -50,7 +50,6 @@ fn compilers_of_c_and_cpp_take_the_header_without_a_word() {
             "-fsyntax-only",
         ]);
         let output = compiler.arg(Path::new(ROOT).join("include/onetap.h")).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() || said.contains("cc1plus"), "{language}: {said}");
+        assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

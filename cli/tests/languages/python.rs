@@ -23,11 +23,16 @@ static ENVIRONMENT: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let wheels = folder.path().join("wheels");
     let mut build = Command::new(maturin().unwrap());
-    build.args(["build", "--offline", "--locked", "--interpreter", "/usr/bin/python3", "--out"]).arg(&wheels);
+    let interpreter = std::env::var_os("PYTHON").unwrap_or_else(|| "/usr/bin/python3".into());
+    build
+        .args(["build", "--offline", "--locked", "--interpreter"])
+        .arg(&interpreter)
+        .arg("--out")
+        .arg(&wheels);
     ok(build.current_dir(root().join("bindings/python")));
     let wheel = std::fs::read_dir(&wheels).unwrap().next().unwrap().unwrap().path();
     assert!(wheel.to_str().unwrap().contains("-cp310-abi3-"), "one for all versions: {wheel:?}");
-    ok(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(folder.path()));
+    ok(Command::new(&interpreter).args(["-m", "venv"]).arg(folder.path()));
     let pip = ["-m", "pip", "install", "--no-index", "--no-deps", "--disable-pip-version-check"];
     ok(Command::new(folder.path().join("bin/python")).args(pip).arg(wheel));
     folder
