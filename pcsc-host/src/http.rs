@@ -39,6 +39,8 @@ use zeroize::Zeroizing;
 use crate::deadline::Deadline;
 use crate::service::{Service, ServiceError};
 
+pub use rustls::crypto::CryptoProvider;
+pub(crate) use trust::aws_lc;
 pub use trust::{Credentials, CredentialsError, Roots};
 
 /// Pooled connections are dropped after this, before the server drops them (10 seconds, docs/spec/http.md).
@@ -64,15 +66,24 @@ pub struct HttpConfig {
     pub answer: Duration,
     /// Time for one request in all.
     pub whole: Duration,
+    /// The cryptography of TLS.
+    pub provider: Arc<CryptoProvider>,
     /// Whether `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are followed.
     pub proxy_from_environment: bool,
 }
 
 impl HttpConfig {
-    /// The system's roots, the proxy of the environment, 5 seconds to connect, 10 for an answer, 15 in all.
+    /// The system's roots, the proxy of the environment, 5 seconds to connect, 10 for an answer, 15 in all; AWS-LC.
     #[must_use]
     pub fn new(url: &str, credentials: Credentials) -> Self {
+        Self::with_provider(url, credentials, trust::aws_lc())
+    }
+
+    /// The same with other cryptography, for a program that has no AWS-LC in it.
+    #[must_use]
+    pub fn with_provider(url: &str, credentials: Credentials, provider: Arc<CryptoProvider>) -> Self {
         Self {
+            provider,
             url: url.to_owned(),
             roots: Roots::System,
             credentials,
@@ -88,7 +99,7 @@ impl HttpConfig {
     /// # Errors
     /// The system's roots cannot be read, or certificate and key do not fit each other.
     pub fn tls(&self) -> Result<rustls::ClientConfig, rustls::Error> {
-        trust::client_config(&self.roots, &self.credentials)
+        trust::client_config(&self.roots, &self.credentials, &self.provider)
     }
 }
 
@@ -130,7 +141,7 @@ impl HttpService {
             .provider(TlsProvider::Rustls)
             .root_certs(config.roots.into_ureq())
             .client_cert(identity)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .unversioned_rustls_crypto_provider(config.provider)
             .build();
         let mut agent = ureq::Agent::config_builder()
             .tls_config(tls)

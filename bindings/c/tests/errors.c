@@ -235,7 +235,7 @@ static void steps(const char *pcscd)
         config = good;
         config.port = NULL;
         config.reader = "none of this name";
-        config.limits.tap_ms = 50;
+        config.limits.tap_ms = 2000;
         EXPECT(ONETAP_KIND_READER, ends(&config, false));
         WORKS(onetap_readers(5000, &names, &count));
         if (count != 2 || !strstr(names[1], "Virtual PCD"))
@@ -328,7 +328,7 @@ int main(int argc, char **argv)
     onetap_port port = socket_port(&card, argv[5]);
     char *ca = read_file(argv[2]), *token = read_file(argv[3]);
     good = (onetap_config){.size = sizeof good, .terminal = "POS00001", .server = argv[1], .ca = ca,
-                           .token = token, .port = &port};
+                           .token = token, .port = &port, .limits = {.check_ms = 60000}};
     coffee = (onetap_transaction){.payee_account = argv[4], .payee_name = "Coffee Shop", .amount = "0.01",
                                   .currency = "EUR", .reference = "Order 17"};
     arguments();

@@ -81,6 +81,7 @@ impl std::error::Error for Error {}
 
 impl Error {
     /// Puts one together.
+    #[allow(clippy::needless_pass_by_value, reason = "errors and texts alike")]
     pub fn new(kind: Kind, cause: impl ToString, cure: impl Into<String>) -> Self {
         Self { kind, cause: cause.to_string(), cure: cure.into(), transaction: String::new() }
     }

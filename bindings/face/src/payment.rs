@@ -114,7 +114,7 @@ impl From<HostEvent> for Event {
 
 /// What the payment's thread tells.
 enum Told {
-    Event(Event),
+    Event(Box<Event>),
     Ended(Box<Result<Outcome>>),
     /// The handle was closed.
     Closed,
@@ -172,7 +172,7 @@ pub fn start(till: Handle, transaction: &Transaction, key: Option<&str>) -> Resu
         let (steered, teller) = (control.clone(), tell.clone());
         let run = move || {
             // Nobody hears what comes after the end.
-            let hear = |event| drop(teller.send(Told::Event(event)));
+            let hear = |event| drop(teller.send(Told::Event(Box::new(event))));
             let paid = catch_unwind(AssertUnwindSafe(|| running.pay(&draft, key, &steered, &hear)));
             // Whoever hears of the end may start the next one.
             drop(running);
@@ -244,7 +244,7 @@ pub fn next(handle: Handle, timeout: Duration) -> Result<Event> {
         };
         if follow.ended.is_none() {
             match follow.told.recv_timeout(timeout) {
-                Ok(Told::Event(event)) => return Ok(event),
+                Ok(Told::Event(event)) => return Ok(*event),
                 Ok(Told::Ended(ended)) => follow.ended = Some(*ended),
                 Ok(Told::Closed) | Err(RecvTimeoutError::Disconnected) => return Err(Error::closed()),
                 Err(RecvTimeoutError::Timeout) => return Ok(Event::default()),

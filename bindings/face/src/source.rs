@@ -1,8 +1,10 @@
 //! Transactions and where they come from.
 
+use std::sync::Arc;
+
 use onetap_apdu_spec::txn::TransactionType;
 use onetap_pcsc_host::SourceError;
-use onetap_pcsc_host::http::Roots;
+use onetap_pcsc_host::http::{CryptoProvider, Roots};
 use onetap_pcsc_host::source::{self, Draft, Fetcher, Fields};
 
 use crate::error::Result;
@@ -80,6 +82,11 @@ pub fn scan(content: &[u8], amount: Option<&str>, tip: Option<&str>) -> Result<T
     })
 }
 
+/// The cryptography of TLS.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
 /// Fetches a transaction in JSON from a URL, within ten seconds. `ca` is trusted for the host's certificate, in PEM; without
 /// it whom the system trusts.
 ///
@@ -88,6 +95,6 @@ pub fn scan(content: &[u8], amount: Option<&str>, tip: Option<&str>) -> Result<T
 pub fn fetch(url: &str, ca: Option<&[u8]>) -> Result<Transaction> {
     entry(|| {
         let roots = ca.map_or(Ok(Roots::System), Roots::from_pem)?;
-        Ok(Transaction::from(&Fetcher::new(roots).fetch(url)?))
+        Ok(Transaction::from(&Fetcher::with_provider(roots, provider()).fetch(url)?))
     })
 }

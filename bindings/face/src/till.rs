@@ -14,7 +14,7 @@ use onetap_pcsc_host::{Cancel, Cards, Deadline, Reader, ReaderError, Terminal};
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Object, entry, object, open};
 use crate::port::{CardPort, PortCards};
-use crate::source::Transaction;
+use crate::source::{Transaction, provider};
 
 /// What a till is made of. What is empty or none has its default.
 #[derive(Default)]
@@ -162,7 +162,11 @@ fn service(config: &TillConfig) -> Result<HttpService> {
         (token, certificate) => token.or(certificate),
     };
     let missing = || Error::argument("neither token nor certificate", "give what the server's operator made");
-    let mut http = HttpConfig::new(&config.server, credentials.ok_or_else(missing)?);
+    let mut http = HttpConfig::with_provider(&config.server, credentials.ok_or_else(missing)?, provider());
+    // A step that is given more time gives its connections more.
+    [&mut http.connect, &mut http.answer, &mut http.whole]
+        .into_iter()
+        .for_each(|time| *time = config.limits.check.max(*time));
     if let Some(ca) = &config.ca {
         http.roots = Roots::from_pem(ca)?;
     }

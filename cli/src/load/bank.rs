@@ -1,7 +1,7 @@
 //! The service under load, as its admin reaches it: what is made there, and what is left.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onetap_apdu_spec::account::AccountNumber;
@@ -276,6 +276,7 @@ impl<'a> Bank<'a> {
 /// The same way to the same server.
 fn again(config: &HttpConfig) -> HttpConfig {
     HttpConfig {
+        provider: Arc::clone(&config.provider),
         url: config.url.clone(),
         roots: config.roots.clone(),
         credentials: config.credentials.clone(),

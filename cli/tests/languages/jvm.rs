@@ -52,7 +52,7 @@ fn java_the_example_pays_over_tls_with_the_virtual_card() {
 
 #[test]
 fn java_memory_and_handles_stay_flat_over_many_payments() {
-    Counter::open().pays_steadily(&mut java("Steady"), payments());
+    Counter::open().pays_steadily(&mut java("Steady"), payments(), 8_192);
 }
 
 #[test]

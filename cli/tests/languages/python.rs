@@ -56,7 +56,7 @@ fn python_the_example_pays_over_tls_with_the_virtual_card() {
 #[test]
 fn python_memory_and_handles_stay_flat_over_many_payments() {
     let Some(mut terminal) = python("tests/steady.py") else { return };
-    Counter::open().pays_steadily(&mut terminal, payments());
+    Counter::open().pays_steadily(&mut terminal, payments(), 512);
 }
 
 #[test]

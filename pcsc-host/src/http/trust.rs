@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -90,11 +91,19 @@ impl Credentials {
     }
 }
 
+/// The cryptography of TLS that is linked anyway.
+pub(crate) fn aws_lc() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
 /// TLS 1.3 for whoever keeps connections of his own: trusts these roots, and shows the certificate if there is one.
-pub(super) fn client_config(roots: &Roots, credentials: &Credentials) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
+pub(super) fn client_config(
+    roots: &Roots,
+    credentials: &Credentials,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?;
     let builder = match roots {
         Roots::System => builder.with_platform_verifier()?,
         Roots::Only(certificates) => {

@@ -11,7 +11,7 @@ use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{TlsConfig, TlsProvider};
 
 use super::{Draft, MAX_JSON, SourceError, json};
-use crate::http::{Roots, is_this_machine};
+use crate::http::{CryptoProvider, Roots, aws_lc, is_this_machine};
 
 /// How long a fetch may take, from looking up the name to the last byte.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,6 +75,7 @@ impl FetchError {
 /// Fetches transactions.
 pub struct Fetcher {
     roots: Roots,
+    provider: Arc<CryptoProvider>,
     patience: Duration,
 }
 
@@ -82,7 +83,13 @@ impl Fetcher {
     /// Trusts `roots` for the certificates of hosts.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
-        Self { roots, patience: PATIENCE }
+        Self::with_provider(roots, aws_lc())
+    }
+
+    /// The same with other cryptography, for a program that has no AWS-LC in it.
+    #[must_use]
+    pub fn with_provider(roots: Roots, provider: Arc<CryptoProvider>) -> Self {
+        Self { roots, provider, patience: PATIENCE }
     }
 
     /// Waits for less than ten seconds.
@@ -128,7 +135,7 @@ impl Fetcher {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .root_certs(self.roots.clone().into_ureq())
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .unversioned_rustls_crypto_provider(Arc::clone(&self.provider))
             .build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)

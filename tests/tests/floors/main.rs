@@ -8,11 +8,12 @@ use std::path::Path;
 mod reading;
 use reading::{Crate, Edges, Names};
 
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "apdu-spec",
     "applet",
     "bindings/c",
     "bindings/face",
+    "bindings/python",
     "cli",
     "page",
     "pcsc-host",
