@@ -111,7 +111,7 @@ impl From<ReaderError> for Error {
 fn kind_of_reader(error: &ReaderError) -> Kind {
     use ReaderError as R;
     match error {
-        R::NoService | R::ServiceEnded | R::ServiceSilent | R::Denied => Kind::Service,
+        R::NoService | R::ServiceEnded | R::ServiceSilent | R::Denied | R::OtherVersion => Kind::Service,
         R::NoReaders
         | R::UnknownReader(_)
         | R::Ambiguous(_)

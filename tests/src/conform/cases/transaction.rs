@@ -144,6 +144,14 @@ fn presence() -> Vec<Case> {
             })
             .collect()
     }));
+    cases.push(refused("wrong-tag", "a right value under the tag of another object", "REQ-T-5", |raw| {
+        let under_another = |i: usize| {
+            let mut raw = raw.clone();
+            raw.0[i].0 = objects::CARD_STATUS;
+            raw.bytes()
+        };
+        (0..raw.0.len()).map(under_another).collect()
+    }));
     cases.push(refused("duplicate-details", "details stand twice", "REQ-T-5", |raw| {
         let mut raw = raw.clone();
         raw.0.extend(raw.0.last().cloned());
@@ -358,10 +366,24 @@ fn fill(columns: usize, c: char) -> String {
     c.to_string().repeat(columns.div_ceil(width))
 }
 
+/// The message with texts that fill it to its largest size.
+fn longest(raw: Raw) -> Vec<Raw> {
+    // Three bytes and one column.
+    const WIDE: char = 'ễ';
+    let raw = raw
+        .with(objects::PAYEE_NAME, fill(70, WIDE).as_bytes())
+        .with(objects::REFERENCE, fill(35, WIDE).as_bytes());
+    let details = |wide: usize, narrow: usize| fill(wide, WIDE) + &"x".repeat(narrow);
+    let with = |(wide, narrow)| raw.clone().with(objects::DETAILS, details(wide, narrow).as_bytes());
+    let texts = (1..140).flat_map(|wide| (0..3).map(move |narrow| (wide, narrow)));
+    texts.map(with).find(|raw| raw.bytes().len() == MAX_TRANSACTION).into_iter().collect()
+}
+
 /// Messages at the edge of what is right.
 fn accepted() -> Vec<Case> {
     type Make = fn(Raw) -> Vec<Raw>;
-    let cases: [(&str, &str, &str, Make); 10] = [
+    let cases: [(&str, &str, &str, Make); 11] = [
+        ("accepted-longest", "a message of exactly 640 bytes", "REQ-T-1", longest),
         ("accepted-amounts", "the smallest and the largest amount", "REQ-T-6", |raw| {
             vec![
                 raw.clone().with(objects::AMOUNT, &[0, 0, 0, 0, 0, 1]),
@@ -483,4 +505,15 @@ fn slug(tag: Tag) -> String {
     let name = row.map_or("object", |row| row.name);
     let name = name.split([',', '(']).next().unwrap_or(name).trim();
     name.to_lowercase().replace(' ', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_message_is_as_long_as_one_may_be() {
+        let longest = longest(Raw::of(&samples::wordy()));
+        assert_eq!(longest.iter().map(|raw| raw.bytes().len()).collect::<Vec<_>>(), [MAX_TRANSACTION]);
+    }
 }
