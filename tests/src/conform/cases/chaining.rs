@@ -1,14 +1,16 @@
 //! Command chaining of PUT TXN (ISO/IEC 7816-4 §5.3.3; REQ-C-4, REQ-C-5).
 
+use onetap_apdu_spec::apdu::MAX_SHORT_DATA;
 use onetap_apdu_spec::command::{COMMANDS, CardState, Name};
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::{MAX_TRANSACTION, Transaction};
 
+use super::transaction;
 use super::words::{slug, well_formed};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Stop, Tester};
-use crate::target::samples;
+use crate::target::samples::{self, Raw};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §5.3.3; REQ-C-4";
 const ENDS: &str = "ISO/IEC 7816-4 §5.3.3; REQ-C-5";
@@ -24,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("chain/many-parts", "T in parts of about ten bytes", CLAUSE, |t: &mut Tester<'_>| {
             in_parts(t, 20)
         }),
+        Case::new("chain/longest", "T of exactly 640 bytes in three parts", CLAUSE, longest),
         Case::new("chain/mixed-lengths", "parts in short and in extended length", CLAUSE, mixed)
             .about_extended(),
     ];
@@ -93,6 +96,14 @@ fn in_parts(t: &mut Tester<'_>, count: usize) -> Outcome {
     let message = message(t)?;
     let parts: Vec<_> = message.chunks(message.len().div_ceil(count)).collect();
     send_parts(t, &parts, |_, part| part)
+}
+
+fn longest(t: &mut Tester<'_>) -> Outcome {
+    let right = transaction::right(t)?;
+    for message in transaction::longest(right).iter().map(Raw::bytes) {
+        send_parts(t, &message.chunks(MAX_SHORT_DATA).collect::<Vec<_>>(), |_, part| part)?;
+    }
+    Ok(())
 }
 
 fn mixed(t: &mut Tester<'_>) -> Outcome {

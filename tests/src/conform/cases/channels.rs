@@ -58,6 +58,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .refusing()
         .from(Precondition::PoweredUp),
+        case("channels/reset", "a reset closes all but the basic one", clause, reset_closes).refusing(),
         case("channels/chain", "a part on another channel does not continue a chain", "REQ-K-23", chain)
             .refusing(),
         case(
@@ -153,7 +154,10 @@ fn by_number(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn refused(t: &mut Tester<'_>) -> Outcome {
+    let told = Atr::new(t.reset()?).logical_channels();
+    t.select()?;
     let channel = open(t)?;
+    t.expect("open the one after the last", &manage(OPEN, told, None), StatusWord::WRONG_P1P2)?;
     t.expect("open it again", &manage(OPEN, channel, None), StatusWord::WRONG_P1P2)?;
     t.expect("open one that there is not", &manage(OPEN, MAX_CHANNELS, None), StatusWord::WRONG_P1P2)?;
     t.expect("close one that there is not", &manage(CLOSE, MAX_CHANNELS, None), StatusWord::WRONG_P1P2)?;
@@ -161,6 +165,13 @@ fn refused(t: &mut Tester<'_>) -> Outcome {
     t.expect("close it", &manage(CLOSE, channel, None), StatusWord::OK)?;
     t.expect("close it again", &manage(CLOSE, channel, None), StatusWord::CHANNEL_WAS_CLOSED)?;
     t.expect_state(CardState::Idle)
+}
+
+fn reset_closes(t: &mut Tester<'_>) -> Outcome {
+    let channel = open(t)?;
+    t.reset()?;
+    t.expect("send something on it", &on(channel, CommandBuilder::status()), StatusWord::NO_CHANNELS)?;
+    t.select()
 }
 
 fn one_application(t: &mut Tester<'_>) -> Outcome {

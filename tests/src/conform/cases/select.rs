@@ -93,10 +93,11 @@ fn too_long(t: &mut Tester<'_>) -> Outcome {
     t.expect("SELECT by the AID and one byte", &select(&name), StatusWord::NOT_FOUND).map(drop)
 }
 
-fn others() -> [Vec<u8>; 2] {
+/// Names of other applications: a short one, one that differs in the last byte, and one as long as a name may be.
+fn others() -> [Vec<u8>; 3] {
     let mut last_differs = AID;
     last_differs[AID.len() - 1] ^= 1;
-    [b"OTHER".to_vec(), last_differs.to_vec()]
+    [b"OTHER".to_vec(), last_differs.to_vec(), [last_differs; 2].concat()]
 }
 
 fn unknown(t: &mut Tester<'_>) -> Outcome {

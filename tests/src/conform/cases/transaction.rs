@@ -53,7 +53,7 @@ fn refused(
 }
 
 /// A right message with details, in the name of this card.
-fn right(t: &mut Tester<'_>) -> Result<Raw, Stop> {
+pub(super) fn right(t: &mut Tester<'_>) -> Result<Raw, Stop> {
     Ok(Raw::of(&Transaction { payer: t.alias()?, ..samples::wordy() }))
 }
 
@@ -367,7 +367,7 @@ fn fill(columns: usize, c: char) -> String {
 }
 
 /// The message with texts that fill it to its largest size.
-fn longest(raw: Raw) -> Vec<Raw> {
+pub(super) fn longest(raw: Raw) -> Vec<Raw> {
     // Three bytes and one column.
     const WIDE: char = 'ễ';
     let raw = raw
