@@ -133,16 +133,9 @@ fn logs_of_real_programs_have_every_apdu_in_order_and_none_besides() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd");
-    let inside = Command::new(script)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside", "--nocapture"])
-        .env("ONETAP_APDU_LOG", folder.path().join("pcscd.log"))
-        .env("ONETAP_IMPORTING", folder.path())
-        .output()
-        .unwrap();
-    assert!(inside.status.success(), "{}", String::from_utf8_lossy(&inside.stderr));
-    assert!(String::from_utf8_lossy(&inside.stdout).contains("importing: programs=5"));
+    let log = folder.path().join("pcscd.log");
+    let said = inside_a_world(&[("ONETAP_APDU_LOG", &log), ("ONETAP_IMPORTING", folder.path())]);
+    assert!(said.contains("importing: programs=5"), "{said}");
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn leaving_with_pcscd_ends_what_runs_in_it_and_nothing_else() {
         (trap '' TERM; setsid sleep 300 & echo $! > deaf)
     "#;
     let mut mine = Command::new("sleep").arg("300").spawn().unwrap();
-    let mut with_pcscd = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"));
+    let mut with_pcscd = Command::new(WITH_PCSCD);
     let status = with_pcscd.args(["bash", "-c", script]).current_dir(folder.path()).status().unwrap();
     assert!(status.success());
     for name in ["child", "session", "deaf"] {

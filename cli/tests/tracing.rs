@@ -36,16 +36,7 @@ fn cards_in_readers_are_recorded_replayed_and_played() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd");
-    let inside = Command::new(script)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside", "--nocapture"])
-        .env("ONETAP_READERS", "4")
-        .env("ONETAP_TRACING", folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&inside.stdout);
-    assert!(inside.status.success(), "{said}{}", String::from_utf8_lossy(&inside.stderr));
+    let said = inside_a_world(&[("ONETAP_READERS", Path::new("4")), ("ONETAP_TRACING", folder.path())]);
     assert!(said.contains("tracing: recorded, replayed, played"), "{said}");
 }
 

@@ -316,6 +316,22 @@ pub(crate) fn reader() -> Option<MutexGuard<'static, ()>> {
     pcscd().then(|| READER.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// What starts a daemon.
+pub(crate) const WITH_PCSCD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd");
+
+/// Runs this program's test `inside` in a daemon's world of its own, with `environment` besides; gives what it printed.
+pub(crate) fn inside_a_world(environment: &[(&str, &Path)]) -> String {
+    let output = Command::new(WITH_PCSCD)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "inside", "--nocapture"])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
 /// Runs a script in a network of its own, without pcscd, where this user may make one: `$ONETAP` is the program, `pcscd CMD…`
 /// lets it do CMD with a pcscd that is started for it. What the script started in the background ends with it.
 pub(crate) fn in_own_network(folder: &Path, script: &str) -> String {
@@ -332,7 +348,7 @@ pub(crate) fn in_own_network(folder: &Path, script: &str) -> String {
         .args(["bash", "-euc", &format!("{PRELUDE}{script}")])
         .current_dir(folder)
         .env("ONETAP", env!("CARGO_BIN_EXE_onetap"))
-        .env("WITH_PCSCD", concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-pcscd"))
+        .env("WITH_PCSCD", WITH_PCSCD)
         .stdin(Stdio::null())
         .output()
         .unwrap();
