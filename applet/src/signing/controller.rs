@@ -26,8 +26,6 @@ pub const REVEALED_MS: u64 = 60 * 1000;
 pub(crate) trait LocalChannel {
     /// Where the applet stands.
     fn state(&self) -> CardState;
-    /// The card left the field before all was delivered: void.
-    fn contact_broken(&mut self);
     /// The contact is over: what was delivered may be shown.
     fn contact_over(&mut self);
     /// When the pending transaction was delivered.
@@ -177,11 +175,10 @@ impl Controller {
         if applet.state() == CardState::Revealed { applet.cancel() } else { Ok(()) }
     }
 
-    /// The card leaves the field.
-    pub(super) fn leave(&mut self, now: Option<Millis>, applet: &mut impl LocalChannel) {
+    /// The card leaves the field. Its power is gone, which voided what was not delivered.
+    pub(super) fn leave(&mut self, now: Option<Millis>) {
         if self.is_present() {
             self.presence = Presence::Leaving(now);
-            applet.contact_broken();
         }
     }
 

@@ -261,6 +261,11 @@ mod tests {
                  ▸ Date, time (UTC)2026-10-31 14:05:09▸ Reference{reference}▸ Details{details}"
             );
             assert_eq!(view.pages.concat().concat(), expected);
+            let ask = Ask { condition: Condition::Key, typed: 0, pin_accepted: false, tries_left: 3 };
+            for page in 0..=view.pages.len() {
+                let screen = view.screen(page, &ask);
+                assert_eq!((screen.page_number(), screen.pages()), (page + 1, view.pages.len() + 1));
+            }
         }
     }
 

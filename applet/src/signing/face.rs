@@ -35,7 +35,7 @@ impl Face for Controller {
     }
 
     fn leave_field(&mut self, chip: &mut Runtime) {
-        if self.local(chip, |controller, applet, now| controller.leave(now, applet)).is_none() {
+        if self.local(chip, |controller, _, now| controller.leave(now)).is_none() {
             self.move_blank(false);
         }
     }

@@ -31,12 +31,6 @@ impl LocalChannel for Local<'_, '_> {
         self.applet.state()
     }
 
-    fn contact_broken(&mut self) {
-        if let Some(signer) = &mut self.applet.signer {
-            signer.interrupt();
-        }
-    }
-
     fn contact_over(&mut self) {
         if let Some(signer) = &mut self.applet.signer {
             signer.state = std::mem::take(&mut signer.state).contact_over();

@@ -157,7 +157,7 @@ impl Signer {
         let counters = self.memory.counters();
         let amount = signed.message.transaction().amount;
         let key_only = counters.key_only.after(how, amount, &self.issued.order.confirmation);
-        self.memory.commit(cx, Counters { unconfirmed: 0, key_only, ..counters }, None)?;
+        self.memory.commit(cx, Counters { key_only, ..counters }, None)?;
         self.state = State::Revealed(Arc::new(password));
         Ok(Answer::Revealed)
     }
