@@ -17,7 +17,7 @@ mod reader;
 pub mod samples;
 mod vpcd;
 
-pub use claims::{BadClaims, Claims, Times};
+pub use claims::{BadClaims, Claims, IssuerDomain, Times};
 pub use in_process::{CannotMake, InProcess, SampleKeys};
 pub use known::{Known, Tap, owed_tag, value_of};
 pub use reader::ReaderTarget;

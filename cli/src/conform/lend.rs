@@ -11,7 +11,7 @@ use onetap_apdu_spec::header::CardId;
 use onetap_apdu_spec::personal::{CardOrder, EnrolmentStatement, Personalisation, Pin};
 use onetap_conformance::conform::{Plan, Stop};
 use onetap_conformance::judge::{Hands, Loan, PanelHands, PersonHands, RobotHands};
-use onetap_conformance::target::{BadClaims, Claims, Known};
+use onetap_conformance::target::{BadClaims, Claims, IssuerDomain, Known};
 use zeroize::Zeroizing;
 
 use crate::args::Lending;
@@ -107,9 +107,9 @@ fn again(options: &Lending) -> Vec<String> {
     words
 }
 
-/// What the specification proposes, as the order has it.
+/// What the specification proposes, as the order has it. A card need not have a security domain.
 pub(super) fn proposed(order: Option<&Personalisation>) -> Claims {
-    let claims = Claims::of_our_card();
+    let claims = Claims { issuer_domain: IssuerDomain::None, ..Claims::of_our_card() };
     match order {
         Some(order) => Claims {
             suites: vec![order.binding.suite],

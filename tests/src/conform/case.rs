@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::precondition::Precondition;
 use super::tester::{Outcome, Tester};
-use crate::target::{Capability, Claims, Start};
+use crate::target::{Capability, Claims, IssuerDomain, Start};
 
 type Run = Box<dyn Fn(&mut Tester<'_>) -> Outcome + Send + Sync>;
 
@@ -47,6 +47,8 @@ pub struct Case {
     pub counts_at_zero: bool,
     /// Whether it is about extended length.
     pub extended: bool,
+    /// How a reader has to reach the issuer's security domain for it.
+    pub issuer_domain: IssuerDomain,
     /// Whether it is about the object that a suite owes besides S.
     pub owed: bool,
     /// Whether it is about ECDSA: played with the first suite of the claims that signs by it.
@@ -80,6 +82,7 @@ impl Case {
             signatures: 0,
             counts_at_zero: false,
             extended: false,
+            issuer_domain: IssuerDomain::None,
             owed: false,
             ecdsa: false,
             run: Box::new(run),
@@ -138,6 +141,11 @@ impl Case {
         Self { extended: true, ..self }
     }
 
+    /// Is about the issuer's security domain, reached so.
+    pub(super) fn about_domain(self, issuer_domain: IssuerDomain) -> Self {
+        Self { issuer_domain, ..self }
+    }
+
     /// Is about the object that a suite owes besides S.
     pub(super) fn about_owed(self) -> Self {
         Self { owed: true, ..self }
@@ -166,6 +174,13 @@ impl Case {
         }
         if self.extended && !claims.extended_length {
             return Some("the card does not claim extended length".into());
+        }
+        if self.issuer_domain > claims.issuer_domain {
+            let how = match self.issuer_domain {
+                IssuerDomain::Default => "that a reset selects its issuer's security domain",
+                IssuerDomain::ByName | IssuerDomain::None => "an issuer's security domain",
+            };
+            return Some(format!("the card does not claim {how}"));
         }
         match self.suite_of(claims) {
             None => Some("the card claims no suite that signs with ecdsa".into()),

@@ -7,8 +7,10 @@ mod channels;
 mod confirm;
 mod contact;
 mod display;
+mod issuers;
 mod lengths;
 mod order;
+mod pin;
 mod refusals;
 mod select;
 mod signing;
@@ -21,6 +23,7 @@ mod words;
 pub fn cases() -> Vec<Case> {
     [
         select::cases(),
+        issuers::cases(),
         refusals::cases(),
         order::cases(),
         states::cases(),
@@ -32,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         contact::cases(),
         display::cases(),
         confirm::cases(),
+        pin::cases(),
     ]
     .into_iter()
     .flatten()

@@ -2,6 +2,7 @@
 
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, Form, MAX_SHORT_DATA, MAX_SHORT_LE};
 use onetap_apdu_spec::command::{AID, Name};
+use onetap_apdu_spec::gp::CARD_DATA;
 use onetap_apdu_spec::objects;
 use onetap_apdu_spec::tlv::Tag;
 
@@ -40,6 +41,18 @@ impl CommandBuilder {
     #[must_use]
     pub fn select() -> Self {
         Self::row(Name::Select, None, &AID)
+    }
+
+    /// SELECT without a name: of the issuer's security domain (GPCS §11.9).
+    #[must_use]
+    pub fn select_issuer() -> Self {
+        Self::row(Name::Select, None, &[])
+    }
+
+    /// GET DATA, card recognition data: a security domain has them (GPCS §H.2).
+    #[must_use]
+    pub fn card_data() -> Self {
+        Self::row(Name::GetData, Some(CARD_DATA), &[])
     }
 
     /// GET DATA, card status.

@@ -19,6 +19,9 @@ pub struct Claims {
     pub card: String,
     /// Whether the card takes extended length (ISO/IEC 7816-4 §5.2). Without it, cases about something else use short APDUs.
     pub extended_length: bool,
+    /// How a reader reaches the issuer's security domain (GPCS §6.6, §11.9). Left out: no claim is made.
+    #[serde(default)]
+    pub issuer_domain: IssuerDomain,
     /// Suites that the card claims; a card in a reader has one, the first.
     pub suites: Vec<Suite>,
     /// Limits of what confirms.
@@ -29,6 +32,19 @@ pub struct Claims {
     pub pin_digits: usize,
     /// Times of the display and the keys.
     pub times: Times,
+}
+
+/// How a reader reaches the issuer's security domain; each claims what those before it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerDomain {
+    /// It does not, or nothing is said of it.
+    #[default]
+    None,
+    /// By SELECT without a name (REQ-K-20).
+    ByName,
+    /// It is selected after a reset, too (REQ-K-19).
+    Default,
 }
 
 /// The card's times in milliseconds (docs/spec, card: "Parameters").
@@ -68,6 +84,7 @@ impl Claims {
         Self {
             card: "OneTap, virtual".to_owned(),
             extended_length: true,
+            issuer_domain: IssuerDomain::Default,
             suites: std::iter::once(main).chain(Suite::all().filter(|suite| *suite != main)).collect(),
             confirmation: samples::confirmation(),
             password: PasswordPolicy::default(),

@@ -58,6 +58,20 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .refusing()
         .from(Precondition::PoweredUp),
+        case(
+            "channels/starts-by-default",
+            "one that is opened from the basic channel starts with what a reset selects",
+            clause,
+            starts_by_default,
+        ),
+        case(
+            "channels/starts-as-its-opener",
+            "one that is opened from another starts with that one's application, or is not opened",
+            "REQ-K-21, REQ-K-22",
+            starts_as_its_opener,
+        )
+        .both_ways()
+        .from(Precondition::PoweredUp),
         case("channels/reset", "a reset closes all but the basic one", clause, reset_closes).refusing(),
         case("channels/chain", "a part on another channel does not continue a chain", "REQ-K-23", chain)
             .refusing(),
@@ -82,7 +96,7 @@ fn manage(p1: u8, p2: u8, ne: Option<u32>) -> CommandBuilder {
 }
 
 /// The same command on a channel.
-fn on(channel: u8, command: CommandBuilder) -> CommandBuilder {
+pub(super) fn on(channel: u8, command: CommandBuilder) -> CommandBuilder {
     CommandBuilder { cla: Class::on_channel(command.cla, channel).unwrap_or(command.cla), ..command }
 }
 
@@ -100,7 +114,7 @@ fn try_open(t: &mut Tester<'_>) -> Result<Option<u8>, Stop> {
     }
 }
 
-fn open(t: &mut Tester<'_>) -> Result<u8, Stop> {
+pub(super) fn open(t: &mut Tester<'_>) -> Result<u8, Stop> {
     try_open(t)?.ok_or_else(|| Stop::failed("open a channel", "a channel that is free", "6A81"))
 }
 
@@ -151,6 +165,39 @@ fn by_number(t: &mut Tester<'_>) -> Outcome {
     t.expect("open it by its number", &manage(OPEN, channel, None), StatusWord::OK)?;
     let there = t.send("send something on it", &on(channel, CommandBuilder::status()))?;
     t.check("look at the answer", there.sw != StatusWord::NO_CHANNELS, "a channel that is open", there.sw)
+}
+
+/// A command that tells applications apart.
+const TELLING: fn() -> CommandBuilder = CommandBuilder::status;
+
+/// The application that is tested is on the basic channel: where it is the default one, the new channel has none.
+fn starts_by_default(t: &mut Tester<'_>) -> Outcome {
+    t.reset()?;
+    let default = t.send("send a command of the application after reset", &TELLING())?.sw;
+    let expected = if default == StatusWord::OK { StatusWord::CONDITIONS } else { default };
+    t.select()?;
+    let channel = open(t)?;
+    t.expect("send it on a new channel", &on(channel, TELLING()), expected)?;
+    t.expect("send it on the basic one", &TELLING(), StatusWord::OK).map(drop)
+}
+
+fn starts_as_its_opener(t: &mut Tester<'_>) -> Outcome {
+    let opener = open(t)?;
+    let from_it = on(opener, manage(OPEN, 0, Some(1)));
+    t.expect("SELECT on a channel", &on(opener, CommandBuilder::select()), StatusWord::OK)?;
+    t.expect("open another one from it", &from_it, StatusWord::CONDITIONS)?;
+    t.expect("close it", &manage(CLOSE, opener, None), StatusWord::OK)?;
+    let again = open(t)?;
+    t.check("open one again", again == opener, opener, again)?;
+    let default = t.send("send a command on it", &on(opener, TELLING()))?.sw;
+    t.select()?;
+    let last = t.send("open another one from it", &from_it)?;
+    match (last.sw, &last.data[..]) {
+        (StatusWord::OK, &[channel]) => {
+            t.expect("send the command on that", &on(channel, TELLING()), default).map(drop)
+        }
+        (sw, _) => t.check("look at the answer", sw == StatusWord::CONDITIONS, "9000 or 6985", sw),
+    }
 }
 
 fn refused(t: &mut Tester<'_>) -> Outcome {

@@ -2,22 +2,17 @@
 
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::personal::ConfirmationPolicy;
-use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::Transaction;
 use onetap_pcsc_host::trace::Key;
 
 use crate::conform::case::Case;
-use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};
 use crate::target::samples;
 
-/// PIN tries of a card.
-const PIN_TRIES: usize = 3;
-
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 28] = [
+const CASES: [(&str, &str, &str, Run); 21] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -46,6 +41,12 @@ const CASES: [(&str, &str, &str, Run); 28] = [
         "REQ-K-11",
         dead_time,
     ),
+    (
+        "confirm/reading-anew",
+        "after another contact the pages have to be read again",
+        "REQ-K-8, REQ-K-11",
+        reading_anew,
+    ),
     ("confirm/not-in-the-field", "in the field the keys do nothing", "REQ-K-8", not_in_the_field),
     (
         "confirm/key-only-count",
@@ -54,29 +55,6 @@ const CASES: [(&str, &str, &str, Run); 28] = [
         key_only_count,
     ),
     ("confirm/key-only-sum", "so much money by the key alone, then the PIN", "REQ-K-13, P-22", key_only_sum),
-    ("pin/wrong", "a wrong PIN does not reveal", "REQ-K-14, P-21", pin_wrong),
-    ("pin/right-restores-tries", "a right PIN restores the tries", "REQ-K-14", pin_restores),
-    ("pin/blocked", "three wrong PINs wipe and block: nothing is shown, 6983", "REQ-K-15", pin_blocked),
-    (
-        "pin/tries-survive-transactions",
-        "wrong PINs count whichever transactions they were for",
-        "REQ-K-15",
-        pin_across,
-    ),
-    ("pin/tries-survive-power-off", "tries are not restored by the field", "REQ-K-14", pin_across_power),
-    ("pin/clear", "the clear key drops what was typed", "REQ-K-14", pin_clear),
-    (
-        "pin/wrong-length",
-        "fewer than four digits are dropped at the confirm key, and cost no try",
-        "REQ-K-14",
-        pin_wrong_length,
-    ),
-    (
-        "pin/thirteen-digits",
-        "a thirteenth digit is not taken, and twelve are a PIN",
-        "REQ-K-14",
-        pin_thirteen,
-    ),
     ("cancel/showing", "cancel wipes what is shown", "REQ-K-16", cancel_showing),
     ("cancel/revealed", "cancel wipes the joint password", "REQ-K-16", cancel_revealed),
     ("cancel/for-good", "what was wiped cannot be confirmed any more", "REQ-K-16", cancel_for_good),
@@ -103,8 +81,7 @@ fn signatures(id: &str) -> u32 {
     match id {
         "confirm/key-only-count" => 7,
         "confirm/key-only-sum" => 6,
-        "pin/tries-survive-transactions" => 3,
-        "confirm/key-up-to-t1" | "pin/right-restores-tries" => 2,
+        "confirm/key-up-to-t1" => 2,
         _ => 1,
     }
 }
@@ -117,7 +94,7 @@ fn refuses(id: &str) -> bool {
         "confirm/not-in-the-field",
         "reveal/once",
     ];
-    let subjects = ["cancel/", "time-out/", "reveal/field-ends-it", "pin/blocked", "pin/tries-"];
+    let subjects = ["cancel/", "time-out/", "reveal/field-ends-it"];
     alone.contains(&id) || subjects.iter().any(|subject| id.starts_with(subject))
 }
 
@@ -135,22 +112,22 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The card's limits of what confirms.
-fn limits(t: &Tester<'_>) -> ConfirmationPolicy {
+pub(super) fn limits(t: &Tester<'_>) -> ConfirmationPolicy {
     t.claims().confirmation
 }
 
-fn pay(t: &Tester<'_>, minor: u64) -> Transaction {
+pub(super) fn pay(t: &Tester<'_>, minor: u64) -> Transaction {
     samples::payment(minor, &limits(t).currency.to_string())
 }
 
 /// Pays so much in one contact; the display then shows it.
-fn tap_for(t: &mut Tester<'_>, minor: u64) -> Outcome {
+pub(super) fn tap_for(t: &mut Tester<'_>, minor: u64) -> Outcome {
     let transaction = pay(t, minor);
     t.tap_and_leave(&transaction).map(drop)
 }
 
 /// Removes what is shown and comes back for the next transaction.
-fn cancel_and_come(t: &mut Tester<'_>) -> Outcome {
+pub(super) fn cancel_and_come(t: &mut Tester<'_>) -> Outcome {
     t.press(Key::Cancel)?;
     t.come()
 }
@@ -243,6 +220,17 @@ fn dead_time(t: &mut Tester<'_>) -> Outcome {
     t.joint_password().map(drop)
 }
 
+fn reading_anew(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, 1)?;
+    t.read_and_wait()?;
+    t.field_in()?;
+    t.leave()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm without reading again")?;
+    t.confirm_by_key()?;
+    t.joint_password().map(drop)
+}
+
 fn not_in_the_field(t: &mut Tester<'_>) -> Outcome {
     let transaction = pay(t, 1);
     t.tap(&transaction)?;
@@ -289,137 +277,6 @@ fn key_only_sum(t: &mut Tester<'_>) -> Outcome {
     }
     by_pin(t, 1)?;
     by_key(t, limits(t).key_up_to)
-}
-
-/// One wrong PIN for what is shown.
-fn wrong_pin(t: &mut Tester<'_>) -> Outcome {
-    t.type_wrong_pin()?;
-    t.press(Key::Confirm)?;
-    t.expect_no_password("type a wrong PIN")
-}
-
-fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    t.read_and_wait()?;
-    wrong_pin(t)?;
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
-}
-
-/// As many digits, right or wrong, as make a PIN that is too short.
-const TOO_FEW: usize = 3;
-/// Most digits of a PIN.
-const MOST: usize = 12;
-
-fn press_times(t: &mut Tester<'_>, key: Key, times: usize) -> Outcome {
-    (0..times).try_for_each(|_| t.press(key))
-}
-
-/// The PIN must still have all its tries: two wrong ones, then the right one.
-fn has_all_tries(t: &mut Tester<'_>) -> Outcome {
-    for _ in 1..PIN_TRIES {
-        wrong_pin(t)?;
-    }
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
-}
-
-fn pin_clear(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    t.read_and_wait()?;
-    t.type_wrong_pin()?;
-    t.press(Key::Clear)?;
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
-}
-
-fn pin_wrong_length(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    t.read_and_wait()?;
-    for _ in 0..PIN_TRIES {
-        press_times(t, Key::WrongDigit, TOO_FEW)?;
-        t.press(Key::Confirm)?;
-        t.expect_no_password("confirm three digits")?;
-    }
-    has_all_tries(t)
-}
-
-/// Were the thirteenth taken, thirteen digits would be no PIN and cost no try; the twelve are a wrong one.
-fn pin_thirteen(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    t.read_and_wait()?;
-    for _ in 0..PIN_TRIES {
-        press_times(t, Key::WrongDigit, MOST + 1)?;
-        t.press(Key::Confirm)?;
-        t.expect_no_password("confirm thirteen wrong digits")?;
-    }
-    expect_blocked(t)
-}
-
-fn pin_restores(t: &mut Tester<'_>) -> Outcome {
-    for _ in 0..2 {
-        tap_for(t, limits(t).key_up_to + 1)?;
-        t.read_and_wait()?;
-        for _ in 1..PIN_TRIES {
-            wrong_pin(t)?;
-        }
-        t.type_pin()?;
-        t.press(Key::Confirm)?;
-        t.joint_password()?;
-        cancel_and_come(t)?;
-    }
-    Ok(())
-}
-
-/// The PIN must be blocked and everything wiped. The card is out of the field.
-fn expect_blocked(t: &mut Tester<'_>) -> Outcome {
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.expect_no_password("type the right PIN after three wrong ones")?;
-    t.come()?;
-    let status = t.status()?;
-    let right = status.pin_blocked && status.state == CardState::Idle;
-    t.check("compare the status", right, "Idle, PIN blocked", format!("{status:?}"))?;
-    let payer = t.alias()?;
-    let command = CommandBuilder::put_txn(&samples::encode(&Transaction { payer, ..pay(t, 1) }));
-    t.expect("hand over another transaction", &command, StatusWord::PIN_BLOCKED)?;
-    t.expect_state(CardState::Idle)
-}
-
-fn pin_blocked(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    t.read_and_wait()?;
-    for _ in 0..PIN_TRIES {
-        wrong_pin(t)?;
-    }
-    t.expect_dark("look at the display")?;
-    expect_blocked(t)
-}
-
-fn pin_across(t: &mut Tester<'_>) -> Outcome {
-    for i in 1..=PIN_TRIES {
-        tap_for(t, limits(t).key_up_to + 1)?;
-        t.read_and_wait()?;
-        wrong_pin(t)?;
-        if i < PIN_TRIES {
-            cancel_and_come(t)?;
-        }
-    }
-    expect_blocked(t)
-}
-
-fn pin_across_power(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, limits(t).key_up_to + 1)?;
-    for _ in 0..PIN_TRIES {
-        t.read_and_wait()?;
-        wrong_pin(t)?;
-        t.field_in()?;
-        t.leave()?;
-    }
-    expect_blocked(t)
 }
 
 fn cancel_showing(t: &mut Tester<'_>) -> Outcome {

@@ -1,17 +1,13 @@
 //! SELECT.
 
-use onetap_apdu_spec::apdu::MAX_SHORT_LE;
 use onetap_apdu_spec::command::{AID, CardState, Name, fci};
-use onetap_apdu_spec::gp::{CARD_DATA, Ins};
-use onetap_apdu_spec::objects;
 use onetap_apdu_spec::sw::StatusWord;
-use onetap_apdu_spec::tlv::Tag;
 use onetap_pcsc_host::Atr;
 
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::precondition::Precondition;
-use crate::conform::tester::{Outcome, Stop, Tester};
+use crate::conform::tester::{Outcome, Tester};
 
 const CLAUSE: &str = "ISO/IEC 7816-4 §11.2.2; REQ-C-3, REQ-K-20";
 
@@ -38,20 +34,6 @@ pub(super) fn cases() -> Vec<Case> {
             .from(Precondition::PoweredUp),
         Case::new("select/after-reset", "a reset takes the selection away", "REQ-K-19", after_reset)
             .refusing(),
-        Case::new(
-            "select/without-a-name",
-            "a SELECT without a name finds the issuer's security domain, with and without Le",
-            "REQ-K-20; GPCS §11.9",
-            without_a_name,
-        )
-        .from(Precondition::PoweredUp),
-        Case::new(
-            "select/issuer-first",
-            "GET DATA and INITIALIZE UPDATE work straight after a SELECT without a name",
-            "REQ-K-20; GPCS §11.3; Amendment D §7.1.1",
-            issuer_first,
-        )
-        .from(Precondition::PoweredUp),
         Case::new(
             "select/atr",
             "the answer to reset is the same each time, and tells of extended length what the card claims",
@@ -119,49 +101,6 @@ fn unknown_first(t: &mut Tester<'_>) -> Outcome {
 fn after_reset(t: &mut Tester<'_>) -> Outcome {
     t.reset()?;
     t.refused_before_select(&CommandBuilder::status())
-}
-
-/// Selects without a name, and looks that it is not the application that answers.
-fn select_the_issuers(t: &mut Tester<'_>, ne: Option<u32>) -> Outcome {
-    let (step, command) = ("SELECT without a name", select(&[]).with_ne(ne));
-    if t.send(step, &command)?.sw == StatusWord::NOT_FOUND {
-        return Err(Stop::NotApplicable("the card has no issuer's security domain".to_owned()));
-    }
-    let answer = t.fetch(step, &command)?;
-    let is_fci = answer.first().copied() == u8::try_from(objects::FCI.0).ok();
-    let got = hex::encode_upper(&answer);
-    t.check("look at the answer", is_fci && answer != fci(), "the FCI of another application", got)
-}
-
-fn without_a_name(t: &mut Tester<'_>) -> Outcome {
-    for ne in [Some(MAX_SHORT_LE), None] {
-        t.reset()?;
-        t.select()?;
-        select_the_issuers(t, ne)?;
-        t.refused_before_select(&CommandBuilder::status())?;
-    }
-    t.select()?;
-    t.expect_state(CardState::Idle)
-}
-
-fn issuer_first(t: &mut Tester<'_>) -> Outcome {
-    select_the_issuers(t, Some(MAX_SHORT_LE))?;
-    let get = CommandBuilder::row(Name::GetData, Some(CARD_DATA), &[]);
-    let data = t.fetch("GET DATA of the card recognition data", &get)?;
-    let right = data.first().copied() == u8::try_from(CARD_DATA.0).ok();
-    t.check("look at the object", right, "66", hex::encode_upper(&data))?;
-    // A card of SCP03 in S16 mode refuses a challenge of 8 bytes for its length.
-    let short = t.send("INITIALIZE UPDATE", &initialize_update(8))?.sw != StatusWord::WRONG_LENGTH;
-    let answer = t.fetch("INITIALIZE UPDATE", &initialize_update(if short { 8 } else { 16 }))?;
-    // Diversification data (10), key version, SCP, challenge and cryptogram (8 or 16 each), with SCP03 i, and with a
-    // pseudo-random challenge the counter (3).
-    let (right, expected) = if short { (28..=32, "28 to 32 bytes") } else { (45..=48, "45 to 48 bytes") };
-    t.check("count the answer", right.contains(&answer.len()), expected, answer.len())
-}
-
-fn initialize_update(challenge: usize) -> CommandBuilder {
-    let row = CommandBuilder::row(Name::GetData, Some(Tag(0)), &vec![7; challenge]);
-    CommandBuilder { cla: 0x80, ins: Ins::InitializeUpdate.code(), ..row }
 }
 
 /// Read, not compared: cards of one specification come from many makers.
