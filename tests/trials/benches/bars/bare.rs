@@ -3,8 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use onetap_apdu_spec::command::Name;
 use socket2::SockRef;
 
 /// Commands and the responses to them.
@@ -23,6 +27,8 @@ pub(crate) enum Manner {
 pub(crate) struct Bare {
     stream: TcpStream,
     thread: Option<JoinHandle<()>>,
+    /// How long it keeps a processor busy before it answers GET SIGNATURE, in nanoseconds.
+    busy: Arc<AtomicU64>,
 }
 
 impl Bare {
@@ -32,8 +38,16 @@ impl Bare {
         stream.set_nodelay(true)?;
         let card = stream.try_clone()?;
         // Ends when the connection is closed, by either side.
-        let thread = std::thread::spawn(move || drop(serve(card, &answers, manner)));
-        Ok(Self { stream, thread: Some(thread) })
+        let busy = Arc::new(AtomicU64::new(0));
+        let inner = Arc::clone(&busy);
+        let thread = std::thread::spawn(move || drop(serve(card, &answers, manner, &inner)));
+        Ok(Self { stream, thread: Some(thread), busy })
+    }
+
+    /// From now on it computes so long before it answers GET SIGNATURE.
+    pub(crate) fn compute_for(&self, seconds: f64) {
+        let nanoseconds = u64::try_from(Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(u64::MAX);
+        self.busy.store(nanoseconds, Ordering::Relaxed);
     }
 }
 
@@ -47,7 +61,7 @@ impl Drop for Bare {
     }
 }
 
-fn serve(mut stream: TcpStream, answers: &Answers, manner: Manner) -> io::Result<()> {
+fn serve(mut stream: TcpStream, answers: &Answers, manner: Manner, busy: &AtomicU64) -> io::Result<()> {
     let mut buffer = vec![0; 65_537];
     let mut have = 0;
     loop {
@@ -62,10 +76,20 @@ fn serve(mut stream: TcpStream, answers: &Answers, manner: Manner) -> io::Result
         }
         let end = 2 + length(&buffer);
         if let Some(answer) = answer(&buffer[2..end], answers) {
+            if buffer.get(3) == Some(&Name::GetSignature.spec().ins) {
+                compute_for(Duration::from_nanos(busy.load(Ordering::Relaxed)));
+            }
             send(&mut stream, answer, manner)?;
         }
         buffer.copy_within(end..have, 0);
         have -= end;
+    }
+}
+
+fn compute_for(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
     }
 }
 
