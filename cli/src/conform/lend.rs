@@ -107,9 +107,10 @@ fn again(options: &Lending) -> Vec<String> {
     words
 }
 
-/// What the specification proposes, as the order has it. A card need not have a security domain.
+/// What the specification proposes, as the order has it. A card need neither have a security domain nor show its tries.
 pub(super) fn proposed(order: Option<&Personalisation>) -> Claims {
-    let claims = Claims { issuer_domain: IssuerDomain::None, ..Claims::of_our_card() };
+    let ours = Claims::of_our_card();
+    let claims = Claims { issuer_domain: IssuerDomain::None, shows_tries: false, ..ours };
     match order {
         Some(order) => Claims {
             suites: vec![order.binding.suite],

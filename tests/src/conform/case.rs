@@ -49,6 +49,8 @@ pub struct Case {
     pub extended: bool,
     /// How a reader has to reach the issuer's security domain for it.
     pub issuer_domain: IssuerDomain,
+    /// Whether it is about the tries that a display shows.
+    pub tries: bool,
     /// Whether it is about the object that a suite owes besides S.
     pub owed: bool,
     /// Whether it is about ECDSA: played with the first suite of the claims that signs by it.
@@ -83,6 +85,7 @@ impl Case {
             counts_at_zero: false,
             extended: false,
             issuer_domain: IssuerDomain::None,
+            tries: false,
             owed: false,
             ecdsa: false,
             run: Box::new(run),
@@ -146,6 +149,11 @@ impl Case {
         Self { issuer_domain, ..self }
     }
 
+    /// Is about the tries that a display shows.
+    pub(super) fn about_tries(self) -> Self {
+        Self { tries: true, ..self }
+    }
+
     /// Is about the object that a suite owes besides S.
     pub(super) fn about_owed(self) -> Self {
         Self { owed: true, ..self }
@@ -174,6 +182,9 @@ impl Case {
         }
         if self.extended && !claims.extended_length {
             return Some("the card does not claim extended length".into());
+        }
+        if self.tries && !claims.shows_tries {
+            return Some("the card does not claim that its display shows the PIN tries that are left".into());
         }
         if self.issuer_domain > claims.issuer_domain {
             let how = match self.issuer_domain {

@@ -30,6 +30,9 @@ pub struct Claims {
     pub password: PasswordPolicy,
     /// Digits of the PIN.
     pub pin_digits: usize,
+    /// Whether the page that asks for the PIN shows, as a number, how many tries are left (REQ-K-14). Left out: no claim is made.
+    #[serde(default)]
+    pub shows_tries: bool,
     /// Times of the display and the keys.
     pub times: Times,
 }
@@ -89,6 +92,7 @@ impl Claims {
             confirmation: samples::confirmation(),
             password: PasswordPolicy::default(),
             pin_digits: samples::PIN.len(),
+            shows_tries: true,
             times: Times {
                 debounce_ms: DEBOUNCE_MS,
                 dead_time_ms: DEAD_TIME_MS,

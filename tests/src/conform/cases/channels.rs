@@ -11,7 +11,7 @@ use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::precondition::Precondition;
 use crate::conform::tester::{Outcome, Stop, Tester};
-use crate::target::samples;
+use crate::target::{IssuerDomain, samples};
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
@@ -63,7 +63,8 @@ pub(super) fn cases() -> Vec<Case> {
             "one that is opened from the basic channel starts with what a reset selects",
             clause,
             starts_by_default,
-        ),
+        )
+        .about_domain(IssuerDomain::Default),
         case(
             "channels/starts-as-its-opener",
             "one that is opened from another starts with that one's application, or is not opened",
@@ -71,6 +72,7 @@ pub(super) fn cases() -> Vec<Case> {
             starts_as_its_opener,
         )
         .both_ways()
+        .about_domain(IssuerDomain::Default)
         .from(Precondition::PoweredUp),
         case("channels/reset", "a reset closes all but the basic one", clause, reset_closes).refusing(),
         case("channels/chain", "a part on another channel does not continue a chain", "REQ-K-23", chain)

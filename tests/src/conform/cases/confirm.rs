@@ -12,7 +12,7 @@ use crate::target::samples;
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 21] = [
+const CASES: [(&str, &str, &str, Run); 22] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -55,6 +55,12 @@ const CASES: [(&str, &str, &str, Run); 21] = [
         key_only_count,
     ),
     ("confirm/key-only-sum", "so much money by the key alone, then the PIN", "REQ-K-13, P-22", key_only_sum),
+    (
+        "confirm/cancelled-not-counted",
+        "payments that were cancelled do not count as confirmed by the key",
+        "REQ-K-13",
+        cancelled_not_counted,
+    ),
     ("cancel/showing", "cancel wipes what is shown", "REQ-K-16", cancel_showing),
     ("cancel/revealed", "cancel wipes the joint password", "REQ-K-16", cancel_revealed),
     ("cancel/for-good", "what was wiped cannot be confirmed any more", "REQ-K-16", cancel_for_good),
@@ -80,7 +86,7 @@ const CASES: [(&str, &str, &str, Run); 21] = [
 fn signatures(id: &str) -> u32 {
     match id {
         "confirm/key-only-count" => 7,
-        "confirm/key-only-sum" => 6,
+        "confirm/key-only-sum" | "confirm/cancelled-not-counted" => 6,
         "confirm/key-up-to-t1" => 2,
         _ => 1,
     }
@@ -106,7 +112,11 @@ pub(super) fn cases() -> Vec<Case> {
             "reveal/form" | "confirm/key-up-to-t1" => case,
             _ => case.both_ways(),
         };
-        if id.starts_with("confirm/key-only-") { case.counting() } else { case }
+        if id.starts_with("confirm/key-only-") || id == "confirm/cancelled-not-counted" {
+            case.counting()
+        } else {
+            case
+        }
     };
     CASES.map(case).into()
 }
@@ -268,6 +278,14 @@ fn key_only_count(t: &mut Tester<'_>) -> Outcome {
     }
     by_pin(t, 1)?;
     // The right PIN starts the count anew.
+    by_key(t, 1)
+}
+
+fn cancelled_not_counted(t: &mut Tester<'_>) -> Outcome {
+    for _ in 0..limits(t).key_only_count {
+        tap_for(t, 1)?;
+        cancel_and_come(t)?;
+    }
     by_key(t, 1)
 }
 

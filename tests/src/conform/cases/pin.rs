@@ -22,7 +22,7 @@ const MOST: usize = 12;
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 11] = [
+const CASES: [(&str, &str, &str, Run); 10] = [
     ("pin/wrong", "a wrong PIN does not reveal", "REQ-K-14, P-21", pin_wrong),
     ("pin/right-restores-tries", "a right PIN restores the tries", "REQ-K-14", pin_restores),
     ("pin/blocked", "three wrong PINs wipe and block: nothing is shown, 6983", "REQ-K-15", pin_blocked),
@@ -48,12 +48,6 @@ const CASES: [(&str, &str, &str, Run); 11] = [
     ),
     ("pin/tries-are-shown", "the last page says how many tries are left", "REQ-K-14", tries_are_shown),
     (
-        "pin/not-asked",
-        "digits are not taken where the key is enough, nor after the PIN was accepted",
-        "REQ-K-14, P-22",
-        not_asked,
-    ),
-    (
         "pin/field-ends-acceptance",
         "an accepted PIN counts no more once the card was in the field again",
         "REQ-K-8, P-21",
@@ -65,7 +59,7 @@ const CASES: [(&str, &str, &str, Run); 11] = [
 fn signatures(id: &str) -> u32 {
     match id {
         "pin/tries-survive-transactions" => 3,
-        "pin/right-restores-tries" | "pin/not-asked" => 2,
+        "pin/right-restores-tries" => 2,
         _ => 1,
     }
 }
@@ -76,7 +70,7 @@ pub(super) fn cases() -> Vec<Case> {
         let refuses = ["pin/blocked", "pin/tries-survive-", "pin/field-ends-"];
         match id {
             _ if refuses.iter().any(|start| id.starts_with(start)) => case.refusing(),
-            "pin/tries-are-shown" => case,
+            "pin/tries-are-shown" => case.about_tries(),
             _ => case.both_ways(),
         }
     };
@@ -229,21 +223,6 @@ fn tries_are_shown(t: &mut Tester<'_>) -> Outcome {
     }
     // The right one gives all tries back.
     t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
-}
-
-/// Three digits, which the confirm key would drop together with itself had the card taken them.
-fn not_asked(t: &mut Tester<'_>) -> Outcome {
-    tap_for(t, 1)?;
-    t.read_and_wait()?;
-    press_times(t, Key::WrongDigit, TOO_FEW)?;
-    t.press(Key::Confirm)?;
-    t.joint_password()?;
-    cancel_and_come(t)?;
-    pin_accepted(t)?;
-    press_times(t, Key::WrongDigit, TOO_FEW)?;
-    t.wait(t.timing().dead_time)?;
     t.press(Key::Confirm)?;
     t.joint_password().map(drop)
 }
