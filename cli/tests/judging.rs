@@ -49,6 +49,20 @@ fn a_verifiers_folder_lends_the_keys_of_its_card() {
     assert!(code == 7 && message.contains("card"), "{code}: {message}");
 }
 
+/// What a card shows without being asked to sign: the rest of its claims is for people.
+#[test]
+fn a_probe_sees_what_the_card_shows() {
+    let Some(_reader) = reader() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let id = enrolled(at);
+    let _card = in_the_reader(at);
+    let claims = ok_json(at, &["conform", "probe", "--target", "pcsc:Virtual PCD 00 00"]);
+    assert_eq!(claims["issuer-domain"], "default", "{id}: {claims}");
+    assert_eq!(claims["extended-length"], true, "{claims}");
+    assert_eq!(claims["shows-tries"], false, "nobody looked at its display: {claims}");
+}
+
 /// The case that runs comes to its end, and nothing waits on the card when its holder has it back.
 #[test]
 fn an_interrupted_run_gives_the_card_back_and_writes_its_reports() {

@@ -1,4 +1,4 @@
-//! Java: the package over the library for C, compiled by the system's compiler.
+//! Java: the package over the library for C, compiled by the system's compiler. Kotlin: the same package, by JetBrains' compiler.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,12 +35,38 @@ static CLASSES: LazyLock<TempDir> = LazyLock::new(|| {
     folder
 });
 
+/// Folder of the compiler's archives, if `scripts/setup test` was run, and the example's classes.
+static KOTLIN: LazyLock<Option<(PathBuf, TempDir)>> = LazyLock::new(|| {
+    let library = root().join("target/kotlin/lib");
+    if !library.is_dir() {
+        println!("not performed: needs Kotlin's compiler: scripts/setup test");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let example = root().join("bindings/jvm/examples/Terminal.kt");
+    let (classes, standard) = (CLASSES.path().display(), library.join(STANDARD_LIBRARY));
+    let mut compiler = Command::new("java");
+    compiler.arg("-cp").arg(library.join("*")).arg("org.jetbrains.kotlin.cli.jvm.K2JVMCompiler");
+    compiler.args(["-Werror", "-no-stdlib", "-no-reflect", "-jvm-target", "17"]);
+    compiler.args(["-cp", &format!("{classes}:{JNA}:{}", standard.display())]);
+    ok(compiler.arg("-d").arg(folder.path()).arg(example));
+    Some((library, folder))
+});
+
+const STANDARD_LIBRARY: &str = "kotlin-stdlib.jar";
+
 fn java(class: &str) -> Command {
+    java_with(class, &[])
+}
+
+/// With further classes.
+fn java_with(class: &str, more: &[&Path]) -> Command {
     let mut java = Command::new("java");
     // A small heap, so that what it forgets to let go is seen.
     java.args(["-Xmx32m", "-Xss512k", "-XX:+UseSerialGC"]);
     java.arg(format!("-Djna.library.path={}", c::library_folder().display()));
-    java.args(["-cp", &format!("{}:{JNA}", CLASSES.path().display()), class]);
+    let more: String = more.iter().map(|path| format!(":{}", path.display())).collect();
+    java.args(["-cp", &format!("{}:{JNA}{more}", CLASSES.path().display()), class]);
     java
 }
 
@@ -48,6 +74,13 @@ fn java(class: &str) -> Command {
 fn java_the_example_pays_over_tls_with_the_virtual_card() {
     let Some(_reader) = reader() else { return };
     pays_at_a_service(&mut java("Terminal"));
+}
+
+#[test]
+fn kotlin_the_example_pays_over_tls_with_the_virtual_card() {
+    let (Some(_reader), Some((library, classes))) = (reader(), &*KOTLIN) else { return };
+    let standard = library.join(STANDARD_LIBRARY);
+    pays_at_a_service(&mut java_with("TerminalKt", &[classes.path(), &standard]));
 }
 
 #[test]
