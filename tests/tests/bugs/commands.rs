@@ -33,13 +33,62 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "ignores P2",
-        caught_by: &["select/wrong-p1-p2", "put-txn/wrong-p1-p2", "chain/changed-p2"],
+        caught_by: &[
+            "select/wrong-p1-p2",
+            "put-txn/wrong-p1-p2",
+            "chain/changed-p2",
+            "select/no-answer-wanted",
+            "select/occurrences",
+            "select/occurrences-of-the-issuer",
+        ],
         transmit: |i, c| {
             let mut command = c.to_vec();
             if name(c) != Some(Name::GetData) {
                 command[3] = 0;
             }
             send(i, &command)
+        },
+        ..NONE
+    },
+    Bug {
+        name: "selects nothing after a reset",
+        caught_by: &["select/issuer-after-reset"],
+        field_in: |i| {
+            i.flag = true;
+            (NONE.field_in)(i);
+        },
+        reset: |i| {
+            i.flag = true;
+            (NONE.reset)(i);
+        },
+        transmit: |i, c| {
+            i.flag &= name(c) != Some(Name::Select);
+            if i.flag { StatusWord::CONDITIONS.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        name: "finds its domain on channel 0 only",
+        caught_by: &["select/issuer-on-a-channel"],
+        transmit: |i, c| {
+            let nameless = CommandApdu::parse(c).is_ok_and(|apdu| apdu.data.is_empty());
+            let elsewhere = is_on(c, Name::Select).is_some_and(|channel| channel != 0);
+            if nameless && elsewhere { StatusWord::NOT_FOUND.to_bytes().to_vec() } else { send(i, c) }
+        },
+        ..NONE
+    },
+    Bug {
+        // A bit of the count for each channel that a SELECT came on.
+        name: "opens channels with nothing on them",
+        caught_by: &["channels/starts-by-default"],
+        transmit: |i, c| {
+            i.count |= is_on(c, Name::Select).map_or(0, |channel| 1 << channel);
+            let asked = is_on(c, Name::GetData).filter(|channel| *channel != 0);
+            if asked.is_some_and(|channel| i.count & 1 << channel == 0) {
+                StatusWord::CONDITIONS.to_bytes().to_vec()
+            } else {
+                send(i, c)
+            }
         },
         ..NONE
     },

@@ -47,8 +47,7 @@ pub(crate) const BUGS: &[Bug] = &[
         caught_by: &["confirm/last-page-first", "confirm/dead-time"],
         key: |i, key| {
             if key == Key::Confirm {
-                (0..64).for_each(|_| press(i, Key::Next));
-                wait(i, i.card.claims().timing().dead_time);
+                read_and_wait(i);
             }
             press(i, key);
         },
@@ -95,6 +94,43 @@ pub(crate) const BUGS: &[Bug] = &[
         ..NONE
     },
     Bug {
+        name: "has three tries on its display for ever",
+        caught_by: &["pin/tries-are-shown"],
+        screen: |i| {
+            redrawn(i, |lines| {
+                let full = |line: &String| line.replace("2 tries", "3 tries").replace("1 tries", "3 tries");
+                lines.iter().map(full).collect()
+            })
+        },
+        ..NONE
+    },
+    Bug {
+        name: "remembers over a contact what was read",
+        caught_by: &["confirm/reading-anew"],
+        field_out: |i| {
+            leave(i);
+            read_and_wait(i);
+        },
+        ..NONE
+    },
+    Bug {
+        name: "remembers over a contact that the PIN was right",
+        caught_by: &["pin/field-ends-acceptance"],
+        key: |i, key| {
+            i.flag |= key == Key::Digit;
+            press(i, key);
+        },
+        field_out: |i| {
+            leave(i);
+            if std::mem::take(&mut i.flag) {
+                read_and_wait(i);
+                (0..i.card.claims().pin_digits).for_each(|_| press(i, Key::Digit));
+                press(i, Key::Confirm);
+            }
+        },
+        ..NONE
+    },
+    Bug {
         name: "never blocks the PIN",
         caught_by: &["pin/blocked", "pin/tries-survive-transactions", "pin/tries-survive-power-off"],
         key: |i, key| {
@@ -120,15 +156,7 @@ pub(crate) const BUGS: &[Bug] = &[
         tick: |i, time| wait(i, time.min(Duration::from_secs(1))),
         ..NONE
     },
-    Bug {
-        name: "has no debounce",
-        caught_by: &["contact/bounce", "contact/over"],
-        field_out: |i| {
-            i.card.field_out().unwrap();
-            wait(i, i.card.claims().timing().debounce);
-        },
-        ..NONE
-    },
+    Bug { name: "has no debounce", caught_by: &["contact/bounce", "contact/over"], field_out: leave, ..NONE },
     Bug {
         name: "does not notice that it left the field before delivery",
         caught_by: &["contact/leaving-voids-loaded", "contact/leaving-voids-signed"],

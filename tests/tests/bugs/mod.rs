@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use onetap_apdu_spec::account::AccountError;
 use onetap_apdu_spec::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
+use onetap_apdu_spec::class::Class;
 use onetap_apdu_spec::command::{AID, Name, fci};
 use onetap_apdu_spec::crypto::{Crypto, default_provider};
 use onetap_apdu_spec::money::MoneyError;
@@ -82,6 +83,18 @@ fn press(inside: &mut Inside, key: Key) {
     inside.card.key(key).unwrap();
 }
 
+/// Turns all pages and waits until the confirm key is no longer dead.
+fn read_and_wait(inside: &mut Inside) {
+    (0..64).for_each(|_| press(inside, Key::Next));
+    wait(inside, inside.card.claims().timing().dead_time);
+}
+
+/// Leaves the field and waits until the display is awake.
+fn leave(inside: &mut Inside) {
+    inside.card.field_out().unwrap();
+    wait(inside, inside.card.claims().timing().debounce);
+}
+
 fn look(inside: &mut Inside) -> Screen {
     inside.card.screen().unwrap()
 }
@@ -92,6 +105,12 @@ fn wait(inside: &mut Inside, time: Duration) {
 
 fn name(command: &[u8]) -> Option<Name> {
     Some(command_row(&CommandApdu::parse(command).ok()?)?.name)
+}
+
+/// The channel of a command, if its instruction byte is that of `wanted`.
+fn is_on(command: &[u8], wanted: Name) -> Option<u8> {
+    let is_it = command.get(1) == Some(&wanted.spec().ins);
+    Class::parse(command[0]).ok().filter(|_| is_it).map(|class| class.channel)
 }
 
 /// Sends it; where the answer is `from`, answers `to`.

@@ -122,11 +122,10 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "confirms by the cancel key",
-        caught_by: &["cancel/showing"],
+        caught_by: &["cancel/showing", "confirm/cancelled-not-counted"],
         key: |i, key| {
             if key == Key::Cancel {
-                (0..64).for_each(|_| press(i, Key::Next));
-                wait(i, i.card.claims().timing().dead_time);
+                read_and_wait(i);
             }
             press(i, if key == Key::Cancel { Key::Confirm } else { key });
         },
