@@ -68,6 +68,16 @@ pub fn reference_data(command: &[u8]) -> Option<std::ops::Range<usize>> {
     (end > start).then_some(start..end)
 }
 
+/// A command as a log may have it: without its [`reference_data`].
+#[must_use]
+pub fn for_log(command: &[u8]) -> Vec<u8> {
+    let mut shown = command.to_vec();
+    if let Some(secret) = reference_data(command) {
+        shown.drain(secret);
+    }
+    shown
+}
+
 /// The byte string is none of the seven forms of a command APDU. The card answers 6700.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a command APDU: the length fields do not fit the {0} bytes given")]

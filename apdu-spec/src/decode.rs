@@ -1,6 +1,6 @@
 //! APDUs in words, from the command table: for `trace show`, the demo's narration and the panel's log.
 
-use crate::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu};
+use crate::apdu::{CLA_CHAINING, CommandApdu, ResponseApdu, for_log, reference_data};
 use crate::command::{COMMANDS, CardStatus, CommandSpec, Name, fci};
 use crate::header::Header;
 use crate::objects::{self, DATA_OBJECTS, DataObject};
@@ -23,10 +23,10 @@ pub fn command_row(command: &CommandApdu<'_>) -> Option<&'static CommandSpec> {
 #[must_use]
 pub fn describe_command(bytes: &[u8]) -> String {
     let Ok(command) = CommandApdu::parse(bytes) else {
-        return format!("not a command APDU: {}", short_hex(bytes));
+        return format!("not a command APDU: {}", unread(bytes));
     };
     let Some(row) = command_row(&command) else {
-        return format!("unknown command {}", short_hex(bytes));
+        return format!("unknown command {}", unread(bytes));
     };
     let title = row.title;
     if command.cla & CLA_CHAINING != 0 {
@@ -43,6 +43,15 @@ pub fn describe_command(bytes: &[u8]) -> String {
             Err(error) => format!("{title}, {} bytes that are no whole message: {error}", command.data.len()),
         },
         Name::GetSignature | Name::GetEncPassword | Name::GetResponse => title.to_owned(),
+    }
+}
+
+/// The bytes of a command that the table does not have, but for what may be a PIN.
+fn unread(command: &[u8]) -> String {
+    let shown = short_hex(&for_log(command));
+    match reference_data(command) {
+        Some(secret) => format!("{shown} without {} bytes that may be a PIN", secret.len()),
+        None => shown,
     }
 }
 
@@ -226,6 +235,10 @@ mod tests {
         assert!(command(Name::PutTxn, None, &[1]).starts_with("PUT TXN, 1 bytes that are no whole message"));
         assert_eq!(describe_command(b"\x00\x11\x22\x33"), "unknown command 00112233");
         assert_eq!(describe_command(b"\x00"), "not a command APDU: 00");
+        let told = "unknown command 0020000104 without 4 bytes that may be a PIN";
+        assert_eq!(describe_command(b"\x00\x20\x00\x01\x042580"), told);
+        let told = "not a command APDU: 0020000108 without 4 bytes that may be a PIN";
+        assert_eq!(describe_command(b"\x00\x20\x00\x01\x082580"), told);
     }
 
     #[test]

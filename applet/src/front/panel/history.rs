@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use onetap_apdu_spec::apdu::CommandApdu;
+use onetap_apdu_spec::apdu::{CommandApdu, for_log};
 use onetap_apdu_spec::command::Name;
 use onetap_apdu_spec::decode::{command_row, describe_command, describe_response};
 use serde::Serialize;
@@ -190,7 +190,7 @@ impl Observer for Recorder {
             Event::Command(bytes) => {
                 self.asked =
                     CommandApdu::parse(bytes).ok().and_then(|it| command_row(&it)).map(|row| row.name);
-                Told::Command(Apdu { bytes: bytes.to_vec(), text: describe_command(bytes) })
+                Told::Command(Apdu { bytes: for_log(bytes), text: describe_command(bytes) })
             }
             Event::Response(bytes) => {
                 let text = describe_response(self.asked.take(), bytes);
@@ -206,6 +206,14 @@ impl Observer for Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_a_pin_is_not_in_it() {
+        let history = Arc::new(History::new());
+        Recorder::new(&history).observe(&Event::Command(b"\x00\x20\x00\x01\x042580"));
+        let told = format!("{:?}", history.after(0));
+        assert!(told.contains("0, 32, 0, 1, 4]") && !told.contains("50, 53, 56, 48"), "{told}");
+    }
 
     #[test]
     fn it_is_bounded_by_number_and_by_size_and_says_what_it_lost() {
