@@ -183,12 +183,7 @@ fn transactions(
     let sum = "bare card's five exchanges + OpenSSL RSA-2048 signature";
     Ok(vec![
         row("signing transaction through PC/SC", &ours_by_round, sum, &sums).at_most(1.15),
-        row(
-            "of which waking: a bare card that computes as long before it answers",
-            &busy_by_round,
-            sum,
-            &sums,
-        ),
+        row("of which a bare card that computes as long before it answers", &busy_by_round, sum, &sums),
         row(
             "of which transport: the same five exchanges on the bare card",
             &bare_by_round,
