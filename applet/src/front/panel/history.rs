@@ -208,14 +208,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_pin_is_not_in_it() {
-        let history = Arc::new(History::new());
-        Recorder::new(&history).observe(&Event::Command(b"\x00\x20\x00\x01\x042580"));
-        let told = format!("{:?}", history.after(0));
-        assert!(told.contains("0, 32, 0, 1, 4]") && !told.contains("50, 53, 56, 48"), "{told}");
-    }
-
-    #[test]
     fn it_is_bounded_by_number_and_by_size_and_says_what_it_lost() {
         let history = History::new();
         for _ in 0..MAX_EVENTS + 5 {
