@@ -64,6 +64,16 @@ pub trait Cards: Send {
     fn wait_for_removal(&mut self, deadline: &Deadline) -> Result<(), ReaderError>;
 }
 
+impl<C: Cards + ?Sized> Cards for Box<C> {
+    fn wait(&mut self, deadline: &Deadline) -> Result<Box<dyn Reader>, ReaderError> {
+        (**self).wait(deadline)
+    }
+
+    fn wait_for_removal(&mut self, deadline: &Deadline) -> Result<(), ReaderError> {
+        (**self).wait_for_removal(deadline)
+    }
+}
+
 /// How long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

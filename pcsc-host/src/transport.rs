@@ -56,6 +56,26 @@ pub trait Reader: Send {
     fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError>;
 }
 
+impl<R: Reader + ?Sized> Reader for &mut R {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        (**self).connect(deadline)
+    }
+}
+
+impl<R: Reader + ?Sized> Reader for Box<R> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
+        (**self).connect(deadline)
+    }
+}
+
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         (**self).transmit(command)

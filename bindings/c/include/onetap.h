@@ -299,7 +299,7 @@ enum onetap_kind
    */
   ONETAP_KIND_AMOUNT_MISSING = 21,
   /**
-   * The trace or log cannot be read.
+   * The trace or log cannot be read or written, or a till did what the trace that it plays does not have.
    */
   ONETAP_KIND_TRACE = 22,
   /**
@@ -475,6 +475,21 @@ typedef struct {
    * How long each step may take.
    */
   onetap_limits limits;
+  /**
+   * Plays this trace in the place of a card and a reader, or NULL. What it does not have ends the payment with
+   * `ONETAP_KIND_TRACE`; the cause shows the difference.
+   */
+  const char *trace;
+  /**
+   * The trace takes commands in its own order, each once, and only as they were; else in any order, as often as wanted,
+   * and whatever a terminal makes anew for each transaction.
+   */
+  bool strict;
+  /**
+   * Records what passes between terminal and cards as a trace, into this file, which must not be there yet, or NULL.
+   * Secrets are left out. A disk that is full ends the recording, and no payment.
+   */
+  const char *record;
 } onetap_config;
 
 /**
@@ -774,8 +789,13 @@ onetap_status onetap_cancel(onetap_handle payment);
 onetap_status onetap_trace_show(const char *trace, const char **shown);
 
 /**
- * A trace made of another program's log. `format` is `apdu4j`, `gp`, `pcscd`, `opensc`, `scriptor`, `pyscard` or
- * `pcsc-spy`. Secrets are left out.
+ * A trace as another program reads it. `format` is one of those of `onetap trace export`, such as `pcap`.
+ */
+onetap_status onetap_trace_export(const char *format, const char *trace, const uint8_t **written, size_t *len);
+
+/**
+ * A trace made of another program's log. `format` is one of those of `onetap trace import`, such as `apdu4j`. Secrets are
+ * left out.
  */
 onetap_status onetap_trace_import(const char *format,
                                   const uint8_t *log,

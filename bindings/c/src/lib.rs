@@ -122,6 +122,9 @@ fn made(config: &Config) -> Result<TillConfig> {
         reader: owned(config.reader, "reader")?,
         port,
         limits: config.limits.into(),
+        trace: owned(config.trace, "trace")?,
+        strict: config.strict,
+        record: owned(config.record, "record")?,
     })
 }
 
@@ -280,8 +283,26 @@ pub extern "C" fn onetap_trace_show(trace: *const c_char, shown: *mut *const c_c
     })
 }
 
-/// A trace made of another program's log. `format` is `apdu4j`, `gp`, `pcscd`, `opensc`, `scriptor`, `pyscard` or
-/// `pcsc-spy`. Secrets are left out.
+/// A trace as another program reads it. `format` is one of those of `onetap trace export`, such as `pcap`.
+#[unsafe(no_mangle)]
+pub extern "C" fn onetap_trace_export(
+    format: *const c_char,
+    trace: *const c_char,
+    written: *mut *const u8,
+    len: *mut usize,
+) -> Status {
+    call(|| {
+        let made = trace::export(text(format, "format")?, text(trace, "trace")?)?;
+        give(|arena| {
+            let (first, count) = arena.list(made);
+            output(written, "written", first)?;
+            output(len, "len", count)
+        })
+    })
+}
+
+/// A trace made of another program's log. `format` is one of those of `onetap trace import`, such as `apdu4j`. Secrets are
+/// left out.
 #[unsafe(no_mangle)]
 pub extern "C" fn onetap_trace_import(
     format: *const c_char,

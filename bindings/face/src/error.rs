@@ -41,7 +41,7 @@ pub enum Kind {
     Transaction = 20,
     /// The code leaves the amount to the payer.
     AmountMissing = 21,
-    /// The trace or log cannot be read.
+    /// The trace or log cannot be read or written, or a till did what the trace that it plays does not have.
     Trace = 22,
     /// The journal cannot be written or read.
     Journal = 30,
@@ -94,6 +94,15 @@ impl Error {
     /// A function of the app's own failed.
     pub fn callback(why: &str) -> Self {
         Self::new(Kind::Callback, format!("the app's reader failed: {why}"), "mend the app; nothing was sent")
+    }
+
+    /// What came is not what the trace has.
+    pub(crate) fn difference(told: impl ToString) -> Self {
+        Self::new(
+            Kind::Trace,
+            told,
+            "pay what the trace was recorded with, or record another one; nothing was sent",
+        )
     }
 
     /// The handle was closed.

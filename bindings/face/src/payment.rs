@@ -15,7 +15,7 @@ use onetap_pcsc_host::{
 use crate::error::{Error, Kind, Result};
 use crate::handle::{Handle, Object, entry, internal, object, open};
 use crate::source::Transaction;
-use crate::till::{self, Outcome, Till};
+use crate::till::{self, CardsFrom, Outcome, Till};
 
 /// What an event tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::Display)]
@@ -213,9 +213,11 @@ impl Running {
         });
         match ended {
             Ok(answer) => Ok(Outcome::of(id, answer)),
-            Err(PaymentError::Tap(TapError::Reader(ReaderError::Other(why)))) if self.till.has_port() => {
-                Err(Error::callback(&why))
-            }
+            Err(PaymentError::Tap(TapError::Reader(ReaderError::Other(why)))) => match self.till.cards() {
+                CardsFrom::System => Err(ReaderError::Other(why).into()),
+                CardsFrom::Port => Err(Error::callback(&why)),
+                CardsFrom::Trace => Err(Error::difference(why)),
+            },
             Err(error) => Err(error.into()),
         }
     }

@@ -9,12 +9,13 @@ use onetap_pcsc_host::http::{Credentials, HttpConfig, HttpService, Roots};
 use onetap_pcsc_host::journal::{Conclusion, Entry, FileJournal, Journal, MemoryJournal};
 use onetap_pcsc_host::payment::{self, Limits};
 use onetap_pcsc_host::source::Draft;
-use onetap_pcsc_host::{Cancel, Cards, Deadline, Reader, ReaderError, Terminal};
+use onetap_pcsc_host::{Cancel, Cards, Deadline, Terminal};
 
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Object, entry, object, open};
 use crate::port::{CardPort, PortCards};
 use crate::source::{Transaction, provider};
+use crate::trace::{RecordedCards, TraceCards};
 
 /// What a till is made of. What is empty or none has its default.
 #[derive(Default)]
@@ -37,6 +38,14 @@ pub struct TillConfig {
     pub reader: Option<String>,
     /// Takes cards that are put on a reader of the app's.
     pub port: Option<Box<dyn CardPort>>,
+    /// Plays this trace in the place of a card and a reader.
+    pub trace: Option<String>,
+    /// The trace takes commands in its own order, each once, and only as they were; else in any order, as often as wanted,
+    /// and whatever a terminal makes anew for each transaction.
+    pub strict: bool,
+    /// Records what passes between terminal and cards as a trace, into this file, which must not be there yet. Secrets are
+    /// left out. A disk that is full ends the recording, and no payment.
+    pub record: Option<String>,
     /// How long each step may take.
     pub limits: StepLimits,
 }
@@ -76,7 +85,7 @@ pub(crate) struct Till {
     inner: Mutex<Option<payment::Till>>,
     service: Arc<HttpService>,
     journal: Arc<dyn Journal>,
-    has_port: bool,
+    cards: CardsFrom,
     closed: Cancel,
 }
 
@@ -90,25 +99,28 @@ impl Till {
             Some(folder) => Arc::new(FileJournal::open(folder)?),
             None => Arc::new(MemoryJournal::default()),
         };
-        let has_port = config.port.is_some();
-        let cards = match (config.port, config.reader) {
-            (Some(port), None) => AnyCards(Box::new(PortCards::new(port))),
-            (None, reader) => system_cards(reader)?,
-            (Some(_), Some(_)) => {
+        let (from, mut cards): (_, Box<dyn Cards>) = match (config.port, config.trace, config.reader) {
+            (Some(port), None, None) => (CardsFrom::Port, Box::new(PortCards::new(port))),
+            (None, Some(text), None) => (CardsFrom::Trace, Box::new(TraceCards::new(&text, config.strict)?)),
+            (None, None, reader) => (CardsFrom::System, system_cards(reader)?),
+            _ => {
                 return Err(Error::argument(
-                    "a reader of the system and one of the app's",
+                    "two of: a reader of the system, one of the app's, a trace",
                     "give one of them",
                 ));
             }
         };
+        if let Some(file) = &config.record {
+            cards = Box::new(RecordedCards::new(cards, file)?);
+        }
         let till = payment::Till::new(Terminal::new(id), cards, service.clone(), Arc::clone(&journal));
         let inner = Mutex::new(Some(till.with_limits(config.limits.into())));
-        Ok(Self { inner, service, journal, has_port, closed: Cancel::new() })
+        Ok(Self { inner, service, journal, cards: from, closed: Cancel::new() })
     }
 
-    /// Whether cards come to a reader of the app's.
-    pub(crate) fn has_port(&self) -> bool {
-        self.has_port
+    /// Where its cards come from.
+    pub(crate) fn cards(&self) -> CardsFrom {
+        self.cards
     }
 
     /// Takes the till for a payment; none if another one has it.
@@ -173,37 +185,33 @@ fn service(config: &TillConfig) -> Result<HttpService> {
     Ok(HttpService::new(http)?)
 }
 
-/// Cards of whichever kind of place.
-struct AnyCards(Box<dyn Cards>);
-
-impl Cards for AnyCards {
-    fn wait(&mut self, deadline: &Deadline) -> std::result::Result<Box<dyn Reader>, ReaderError> {
-        self.0.wait(deadline)
-    }
-
-    fn wait_for_removal(&mut self, deadline: &Deadline) -> std::result::Result<(), ReaderError> {
-        self.0.wait_for_removal(deadline)
-    }
+/// Where cards come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CardsFrom {
+    System,
+    Port,
+    Trace,
 }
 
 #[cfg(feature = "pcsc")]
 #[allow(clippy::unnecessary_wraps, reason = "without PC/SC there are none")]
-fn system_cards(reader: Option<String>) -> Result<AnyCards> {
+fn system_cards(reader: Option<String>) -> Result<Box<dyn Cards>> {
     use onetap_pcsc_host::payment::PcscCards;
     use onetap_pcsc_host::pcsc::Wanted;
     let wanted = reader.map_or_else(Wanted::any, Wanted::in_reader);
-    Ok(AnyCards(Box::new(PcscCards::new(wanted))))
+    Ok(Box::new(PcscCards::new(wanted)))
 }
 
 #[cfg(not(feature = "pcsc"))]
-fn system_cards(_: Option<String>) -> Result<AnyCards> {
+fn system_cards(_: Option<String>) -> Result<Box<dyn Cards>> {
     Err(Error::argument("this build has no readers of the system", "give a reader of the app's"))
 }
 
 /// Opens a till. It connects with the first payment.
 ///
 /// # Errors
-/// [`Kind::Argument`](crate::Kind::Argument), [`Kind::Journal`](crate::Kind::Journal).
+/// [`Kind::Argument`](crate::Kind::Argument), [`Kind::Journal`](crate::Kind::Journal); [`Kind::Trace`](crate::Kind::Trace)
+/// for a trace that cannot be read, and for a file that it cannot be recorded to.
 pub fn till(config: TillConfig) -> Result<Handle> {
     entry(|| Ok(open(Till::new(config)?)))
 }

@@ -37,6 +37,7 @@ public final class TestOneTap {
         eachKindOfErrorThatEndsAPayment();
         aReaderThatThrows();
         sourcesAndTraces();
+        aTraceIsACard();
         wrongValues();
         threadsAndClosedHandles();
         watches();
@@ -187,6 +188,42 @@ public final class TestOneTap {
         same(true, OneTap.showTrace(trace).startsWith("Kärtchen\n"));
         fails(Kind.TRACE, () -> OneTap.showTrace("{}"));
         fails(Kind.TRACE, () -> OneTap.importTrace("apdu4j", "no log\n".getBytes(), ""));
+    }
+
+    /** A payment is recorded, and its trace pays in the place of card and reader. */
+    private static void aTraceIsACard() throws Exception {
+        Path file = folder.resolve("recorded.jsonl");
+        Files.createDirectories(folder);
+        CardPort card = new Rig.SocketPort(rig.port);
+        ends(rig.config("POS00001", rig.server).port(card).record(file));
+        fails(Kind.TRACE, () -> rig.config("POS00001", rig.server).port(card).record(file).open());
+        String trace = Files.readString(file);
+        // What it signed was another payment: the server must not take it for this one.
+        same(Outcome.Result.REFUSED, pays(rig.coffee(), trace, false).result());
+        Transaction tea = new Transaction(rig.account, "Coffee Shop", "0.02", "EUR", "Order 17");
+        String shown = fails(Kind.TRACE, () -> pays(tea, trace, false)).what();
+        same(true, shown.contains("expected  PUT TXN with amount") && shown.contains("got       PUT TXN with amount"));
+        same(true, fails(Kind.TRACE, () -> pays(rig.coffee(), trace, true)).what().contains("unpredictable-number"));
+        fails(Kind.ARGUMENT, () -> rig.config("POS00001", rig.server).port(card).trace(trace, false).open());
+        fails(Kind.TRACE, () -> pays(rig.coffee(), "{}", false));
+        byte[] capture = OneTap.exportTrace("pcap", trace);
+        same((byte) 0xD4, capture[0]);
+        fails(Kind.ARGUMENT, () -> OneTap.exportTrace("word", trace));
+    }
+
+    /** Nobody can read the display of such a card. */
+    private static Outcome pays(Transaction transaction, String trace, boolean strict) {
+        Outcome outcome = null;
+        try (Till till = rig.config("POS00001", rig.server).trace(trace, strict).open();
+                Payment payment = till.pay(transaction)) {
+            for (Event event : payment) {
+                if (event.step() == Event.Step.HOLDER) {
+                    payment.typeIn("12345678");
+                }
+                outcome = event.outcome();
+            }
+        }
+        return outcome;
     }
 
     private static void wrongValues() throws Exception {

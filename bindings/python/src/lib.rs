@@ -177,7 +177,7 @@ mod _onetap {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (*, terminal, server, ca, token, certificate, key, journal, reader, port, limits))]
+    #[pyo3(signature = (*, terminal, server, ca, token, certificate, key, journal, reader, port, limits, trace, strict, record))]
     #[allow(clippy::too_many_arguments, reason = "by name, from one place")]
     fn till(
         py: Python<'_>,
@@ -191,6 +191,9 @@ mod _onetap {
         reader: Option<String>,
         port: Option<Py<PyAny>>,
         limits: [f64; 5],
+        trace: Option<String>,
+        strict: bool,
+        record: Option<String>,
     ) -> PyResult<Handle> {
         let [check, tap, removal, holder, sending] = limits.map(seconds);
         let config = TillConfig {
@@ -210,6 +213,9 @@ mod _onetap {
                 holder: holder?,
                 sending: sending?,
             },
+            trace,
+            strict,
+            record,
         };
         // Only to hand it over: the port is for one thread at a time.
         let config = Mutex::new(Some(config));
@@ -296,6 +302,11 @@ mod _onetap {
     #[pyfunction]
     fn trace_show(py: Python<'_>, text: &str) -> PyResult<String> {
         call(py, || trace::show(text))
+    }
+
+    #[pyfunction]
+    fn trace_export<'py>(py: Python<'py>, format: &str, text: &str) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &call(py, || trace::export(format, text))?))
     }
 
     #[pyfunction]

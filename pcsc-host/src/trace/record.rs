@@ -37,6 +37,8 @@ struct Record<W> {
     answering: Option<Answering>,
     /// Lines that are not written yet.
     lines: Vec<u8>,
+    /// The card has come, and has not left.
+    is_here: bool,
 }
 
 /// The command that was asked last, GET RESPONSE aside.
@@ -51,7 +53,8 @@ impl<W: Write> Recorder<W> {
     /// Begins a trace.
     pub fn new(out: W, header: &Header) -> Self {
         let (answering, lines) = (None, Vec::new());
-        let mut record = Record { out, failed: None, began: None, keeps: false, answering, lines };
+        let mut record =
+            Record { out, failed: None, began: None, keeps: false, answering, lines, is_here: false };
         record.failed = serde_json::to_writer(&mut record.lines, header).map_err(io::Error::from).err();
         record.lines.push(b'\n');
         record.write();
@@ -147,9 +150,9 @@ impl<W: Write> Recorder<W> {
         self.event(&Event::Server(ServerStep { request, outcome }));
     }
 
-    /// Records what passes over `reader`. Put the card there and take it away with
-    /// [`Recorder::field_in`] and [`Recorder::field_out`].
-    pub fn over<'r>(&self, reader: &'r mut dyn Reader) -> RecordingReader<'r, W> {
+    /// Records what passes over `reader`. A contact with a card that has not come by [`Recorder::field_in`] says that it
+    /// comes; that it leaves is for [`Recorder::field_out`].
+    pub fn over<R: Reader>(&self, reader: R) -> RecordingReader<R, W> {
         RecordingReader { reader, record: Arc::clone(&self.0) }
     }
 
@@ -206,6 +209,11 @@ impl<W: Write> Record<W> {
     }
 
     fn event(&mut self, event: &Event) {
+        match event {
+            Event::FieldIn { .. } => self.is_here = true,
+            Event::FieldOut {} => self.is_here = false,
+            _ => {}
+        }
         self.line(event, self.now());
         self.write();
     }
@@ -341,18 +349,23 @@ fn header_pattern(header: &TxnHeader) -> BytePattern {
 }
 
 /// A reader whose contacts are recorded.
-pub struct RecordingReader<'r, W> {
-    reader: &'r mut dyn Reader,
+pub struct RecordingReader<R, W> {
+    reader: R,
     record: Arc<Mutex<Record<W>>>,
 }
 
-impl<W: Write + Send + 'static> Reader for RecordingReader<'_, W> {
+impl<R: Reader, W: Write + Send + 'static> Reader for RecordingReader<R, W> {
     fn name(&self) -> &str {
         self.reader.name()
     }
 
     fn connect(&mut self, deadline: &Deadline) -> Result<Box<dyn Transport>, ReaderError> {
         let transport = self.reader.connect(deadline)?;
+        let mut record = lock(&self.record);
+        if !record.is_here {
+            record.event(&Event::FieldIn { atr: BytePattern::exactly(transport.atr().bytes()) });
+        }
+        drop(record);
         Ok(Box::new(RecordingTransport { transport, record: Arc::clone(&self.record) }))
     }
 }

@@ -88,7 +88,7 @@ interface Native extends Library {
 
     @Structure.FieldOrder({
         "size", "terminal", "server", "ca", "token", "certificate", "key", "journal", "reader", "port",
-        "check", "tap", "removal", "holder", "sending"
+        "check", "tap", "removal", "holder", "sending", "trace", "strict", "record"
     })
     class Config extends Structure {
         public Size size;
@@ -106,6 +106,9 @@ interface Native extends Library {
         public int removal;
         public int holder;
         public int sending;
+        public String trace;
+        public byte strict;
+        public String record;
     }
 
     @Structure.FieldOrder({"topUp", "payeeAccount", "payeeName", "amount", "currency", "reference", "details"})
@@ -244,6 +247,8 @@ interface Native extends Library {
     int onetap_cancel(long payment);
 
     int onetap_trace_show(String trace, PointerByReference shown);
+
+    int onetap_trace_export(String format, String trace, PointerByReference written, SizeByReference length);
 
     int onetap_trace_import(String format, byte[] log, Size length, String description, PointerByReference trace);
 }

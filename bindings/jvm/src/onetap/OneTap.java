@@ -29,10 +29,21 @@ public final class OneTap {
     }
 
     /**
+     * A trace as another program reads it.
+     *
+     * @param format {@code apdu4j}, {@code scriptor}, {@code satl} or {@code pcap}
+     */
+    public static byte[] exportTrace(String format, String trace) {
+        PointerByReference written = new PointerByReference();
+        Native.SizeByReference length = new Native.SizeByReference();
+        OneTapException.check(Native.C.onetap_trace_export(format, trace, written, length));
+        return written.getValue().getByteArray(0, length.value());
+    }
+
+    /**
      * A trace made of another program's log. Secrets are left out.
      *
-     * @param format {@code apdu4j}, {@code gp}, {@code pcscd}, {@code opensc}, {@code scriptor}, {@code pyscard} or {@code
-     *     pcsc-spy}
+     * @param format one of those of {@code onetap trace import}, such as {@code apdu4j}
      */
     public static String importTrace(String format, byte[] log, String description) {
         PointerByReference trace = new PointerByReference();

@@ -34,7 +34,7 @@ public final class OneTapException extends RuntimeException {
         TRANSACTION(20),
         /** The code leaves the amount to the payer. */
         AMOUNT_MISSING(21),
-        /** The trace or log cannot be read. */
+        /** The trace or log cannot be read or written, or a till did what the trace that it plays does not have. */
         TRACE(22),
         /** The journal cannot be written or read. */
         JOURNAL(30),

@@ -61,6 +61,28 @@ public final class Till implements AutoCloseable {
             return this;
         }
 
+        /**
+         * Plays this trace in the place of a card and a reader. What it does not have ends the payment with {@link
+         * OneTapException.Kind#TRACE}; what happened shows the difference.
+         *
+         * @param strict it takes commands in its own order, each once, and only as they were; else in any order, as often as
+         *     wanted, and whatever a terminal makes anew for each transaction
+         */
+        public Config trace(String trace, boolean strict) {
+            config.trace = Objects.requireNonNull(trace);
+            config.strict = (byte) (strict ? 1 : 0);
+            return this;
+        }
+
+        /**
+         * Records what passes between terminal and cards as a trace, into this file, which must not be there yet. Secrets are
+         * left out. A disk that is full ends the recording, and no payment.
+         */
+        public Config record(Path file) {
+            config.record = file.toString();
+            return this;
+        }
+
         /** For the server to say that a payment can be made (5 seconds). */
         public Config checkWithin(Duration time) {
             config.check = OneTap.millis(time);

@@ -44,6 +44,7 @@ __all__ = [
     "Till",
     "Transaction",
     "Watch",
+    "export_trace",
     "import_trace",
     "open_handles",
     "readers",
@@ -275,10 +276,17 @@ class Till(_Open):
         reader: takes cards in this reader of the system only.
         port: takes cards on this reader of the app's own.
         limits: how long each step may take.
+        trace: plays this trace in the place of a card and a reader. What it does not have ends the payment with
+            ``TraceError``, whose cause shows the difference.
+        strict: the trace takes commands in its own order, each once, and only as they were; else in any order, as often as
+            wanted, and whatever a terminal makes anew for each transaction.
+        record: records what passes between terminal and cards as a trace, into this file, which must not be there yet.
+            Secrets are left out. A disk that is full ends the recording, and no payment.
 
     Raises:
         ArgumentError: one of them is wrong.
         JournalError: the journal cannot be opened.
+        TraceError: the trace cannot be read, or the file not be written.
     """
 
     def __init__(
@@ -294,6 +302,9 @@ class Till(_Open):
         reader: str | None = None,
         port: CardPort | None = None,
         limits: Limits = Limits(),
+        trace: str | None = None,
+        strict: bool = False,
+        record: str | os.PathLike[str] | None = None,
     ) -> None:
         self._port = None if port is None else _Port(port)
         handle = _onetap.till(
@@ -307,6 +318,9 @@ class Till(_Open):
             reader=reader,
             port=self._port,
             limits=limits._seconds(),
+            trace=trace,
+            strict=strict,
+            record=None if record is None else os.fspath(record),
         )
         super().__init__(handle)
 
@@ -357,11 +371,24 @@ def show_trace(text: str) -> str:
     return _onetap.trace_show(text)
 
 
+def export_trace(format: str, text: str) -> bytes:
+    """A trace as another program reads it.
+
+    Args:
+        format: ``apdu4j``, ``scriptor``, ``satl`` or ``pcap``.
+        text: the trace.
+
+    Raises:
+        TraceError: it is none.
+    """
+    return _onetap.trace_export(format, text)
+
+
 def import_trace(format: str, log: bytes, description: str) -> str:
     """A trace made of another program's log. Secrets are left out.
 
     Args:
-        format: ``apdu4j``, ``gp``, ``pcscd``, ``opensc``, ``scriptor``, ``pyscard`` or ``pcsc-spy``.
+        format: one of those of ``onetap trace import``, such as ``apdu4j``.
         log: what the program wrote.
         description: what the trace shows.
 

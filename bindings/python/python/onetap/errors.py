@@ -111,7 +111,7 @@ class AmountMissingError(TransactionError):
 
 
 class TraceError(OneTapError):
-    """The trace or log cannot be read."""
+    """The trace or log cannot be read or written, or a till did what the trace that it plays does not have."""
 
     kind = "trace"
 
