@@ -19,8 +19,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why waiting ended before what was waited for.
@@ -187,16 +186,12 @@ impl Deadline {
     /// # Errors
     /// [`Stopped`] if the deadline came first.
     pub fn wait<T: Send + 'static>(&self, begin: impl FnOnce(Reply<T>)) -> Result<T, Stopped> {
-        let (sender, receiver) = mpsc::channel();
-        let wake = sender.clone();
-        let _cancelled = self.cancel.as_ref().map(|cancel| cancel.on_cancel(move || drop(wake.send(None))));
-        // Kept, so that the channel does not close before the deadline.
-        begin(Reply(sender.clone()));
-        match receiver.recv_timeout(self.left()) {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(Stopped::Cancelled),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Stopped::TimedOut),
-        }
+        let waiting = Arc::new(Waiting { ended: Mutex::new(None), changed: Condvar::new() });
+        let woken = Arc::clone(&waiting);
+        let cancelled = move || drop(woken.end(Err(Stopped::Cancelled)));
+        let _cancelled = self.cancel.as_ref().map(|cancel| cancel.on_cancel(cancelled));
+        begin(Reply(Arc::clone(&waiting)));
+        waiting.wait(self.left())
     }
 
     /// Whether anything but time can end it.
@@ -227,9 +222,41 @@ impl Deadline {
     }
 }
 
+/// A wait. Not a channel, of which there would be a whole one in the program for each kind of answer.
+#[derive(Debug)]
+struct Waiting<T> {
+    /// How it ended; what came first counts.
+    ended: Mutex<Option<Result<T, Stopped>>>,
+    changed: Condvar,
+}
+
+impl<T> Waiting<T> {
+    fn lock(&self) -> MutexGuard<'_, Option<Result<T, Stopped>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it, or gives back with what, if it has ended.
+    fn end(&self, with: Result<T, Stopped>) -> Result<(), Result<T, Stopped>> {
+        let mut ended = self.lock();
+        if ended.is_some() {
+            return Err(with);
+        }
+        *ended = Some(with);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn wait(&self, time: Duration) -> Result<T, Stopped> {
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |ended| ended.is_none());
+        let (mut ended, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        // Whoever answers from now on is told that nobody waits.
+        ended.replace(Err(Stopped::TimedOut)).unwrap_or(Err(Stopped::TimedOut))
+    }
+}
+
 /// Where an answer goes that [`Deadline::wait`] waits for.
 #[derive(Debug)]
-pub struct Reply<T>(Sender<Option<T>>);
+pub struct Reply<T>(Arc<Waiting<T>>);
 
 impl<T> Reply<T> {
     /// Answers.
@@ -237,15 +264,16 @@ impl<T> Reply<T> {
     /// # Errors
     /// The answer itself, if nobody waits for it any more.
     pub fn send(self, answer: T) -> Result<(), T> {
-        match self.0.send(Some(answer)) {
-            Err(mpsc::SendError(Some(answer))) => Err(answer),
-            Ok(()) | Err(mpsc::SendError(None)) => Ok(()),
+        match self.0.end(Ok(answer)) {
+            Err(Ok(answer)) => Err(answer),
+            Ok(()) | Err(Err(_)) => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
