@@ -6,16 +6,24 @@ use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::ops::Range;
 
-use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
 use onetap_apdu_spec::foreign::Shown;
 use rqrr::PreparedImage;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// Most bytes of a picture as it is sent.
 pub const MAX_PICTURE: usize = 32 << 20;
 /// Most pixels of a picture: what the cameras of phones give.
 pub const MAX_PIXELS: u64 = 25_000_000;
 /// Most bytes of a decoded picture.
-const MAX_DECODED: u64 = 128 << 20;
+const MAX_DECODED: usize = 128 << 20;
+
+/// How a PNG begins (its specification, 5.2).
+const PNG: &[u8] = b"\x89PNG\r\n\x1A\n";
+/// How a JPEG begins: start of image, and the next marker (ITU-T T.81, B.1.1).
+const JPEG: &[u8] = b"\xFF\xD8\xFF";
 
 /// Why no content of a code comes out of a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +70,7 @@ impl PictureError {
 
 /// Whether the bytes begin as a PNG or JPEG does.
 pub(super) fn is_picture(bytes: &[u8]) -> bool {
-    matches!(image::guess_format(bytes), Ok(ImageFormat::Png | ImageFormat::Jpeg))
+    bytes.starts_with(PNG) || bytes.starts_with(JPEG)
 }
 
 /// The content of the one QR code in a PNG or JPEG picture.
@@ -73,24 +81,12 @@ pub fn encoded(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
     if bytes.len() > MAX_PICTURE {
         return Err(PictureError::TooLong);
     }
-    if !is_picture(bytes) {
-        return Err(PictureError::Format);
-    }
-    let (width, height) = reader(bytes)?.into_dimensions().map_err(|why| damaged(&why))?;
-    let too_large = PictureError::TooLarge { width: width.into(), height: height.into() };
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(too_large);
-    }
-    let mut reader = reader(bytes)?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|why| match why {
-        ImageError::Limits(_) => too_large,
-        other => damaged(&other),
-    })?;
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    Grey { width, height, values: grey(picture) }.content()
+    let picture = match bytes {
+        _ if bytes.starts_with(PNG) => png(bytes)?,
+        _ if bytes.starts_with(JPEG) => jpeg(bytes)?,
+        _ => return Err(PictureError::Format),
+    };
+    picture.content()
 }
 
 /// The content of the one QR code in a picture of grey values, row by row, 0 for black and 255 for white.
@@ -98,34 +94,80 @@ pub fn encoded(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
 /// # Errors
 /// [`PictureError`].
 pub fn luma(width: usize, height: usize, values: &[u8]) -> Result<Vec<u8>, PictureError> {
-    let pixels = (width as u64).saturating_mul(height as u64);
-    if pixels > MAX_PIXELS {
-        return Err(PictureError::TooLarge { width: width as u64, height: height as u64 });
-    }
+    let pixels = check_size(width, height)?;
     if pixels != values.len() as u64 {
         return Err(PictureError::Size(values.len()));
     }
     Grey { width, height, values: values.to_vec() }.content()
 }
 
-fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, PictureError> {
-    ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|why| damaged(&why.into()))
+/// How many pixels a picture has, unless they are too many.
+fn check_size(width: usize, height: usize) -> Result<u64, PictureError> {
+    let (width, height) = (width as u64, height as u64);
+    let pixels = width.saturating_mul(height);
+    if pixels > MAX_PIXELS { Err(PictureError::TooLarge { width, height }) } else { Ok(pixels) }
 }
 
-fn damaged(why: &ImageError) -> PictureError {
+fn png(bytes: &[u8]) -> Result<Grey, PictureError> {
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: MAX_DECODED });
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    decoder.set_ignore_text_chunk(true);
+    let (width, height) = decoder.read_header_info().map_err(damaged)?.size();
+    let (width, height) = (width as usize, height as usize);
+    check_size(width, height)?;
+    let too_large = PictureError::TooLarge { width: width as u64, height: height as u64 };
+    let wrong = |why| match why {
+        png::DecodingError::LimitsExceeded => too_large.clone(),
+        other => damaged(other),
+    };
+    let mut reader = decoder.read_info().map_err(wrong)?;
+    let size = reader.output_buffer_size().filter(|size| *size <= MAX_DECODED);
+    let mut values = vec![0; size.ok_or_else(|| too_large.clone())?];
+    let frame = reader.next_frame(&mut values).map_err(wrong)?;
+    Ok(Grey { width, height, values: grey(values, frame.color_type.samples()) })
+}
+
+fn jpeg(bytes: &[u8]) -> Result<Grey, PictureError> {
+    let options = DecoderOptions::default().set_strict_mode(false);
+    let options = options.set_max_width(usize::MAX).set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    check_size(width, height)?;
+    let out = match decoder.input_colorspace() {
+        Some(ColorSpace::Luma | ColorSpace::YCbCr) => ColorSpace::Luma,
+        _ => ColorSpace::RGB,
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(out));
+    let values = decoder.decode().map_err(damaged)?;
+    Ok(Grey { width, height, values: grey(values, out.num_components()) })
+}
+
+fn damaged(why: impl std::fmt::Display) -> PictureError {
     PictureError::Damaged(Shown(&why.to_string()).to_string())
 }
 
-/// Grey values; what is transparent is printed on white.
-fn grey(picture: DynamicImage) -> Vec<u8> {
-    if !picture.color().has_alpha() {
-        return picture.into_luma8().into_raw();
-    }
-    let on_white = |[grey, alpha]: [u8; 2]| {
+/// Grey values of pixels that have so many: grey, or red, green and blue (weighed as in ITU-R BT.709), and how opaque they
+/// are. What is transparent is printed on white.
+fn grey(values: Vec<u8>, samples: usize) -> Vec<u8> {
+    let of = |red: u8, green: u8, blue: u8| {
+        let weighed = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
+        u8::try_from(weighed / 10_000).unwrap_or(u8::MAX)
+    };
+    let on_white = |grey: u8, alpha: u8| {
         let (grey, alpha) = (u16::from(grey), u16::from(alpha));
         u8::try_from((grey * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX)
     };
-    picture.into_luma_alpha8().pixels().map(|pixel| on_white(pixel.0)).collect()
+    if samples == 1 {
+        return values;
+    }
+    let pixel = |pixel: &[u8]| match *pixel {
+        [grey, alpha] => on_white(grey, alpha),
+        [red, green, blue] => of(red, green, blue),
+        [red, green, blue, alpha] => on_white(of(red, green, blue), alpha),
+        _ => u8::MAX,
+    };
+    values.chunks_exact(samples).map(pixel).collect()
 }
 
 /// Modules of the smallest code's side (ISO/IEC 18004), so pixels at least.

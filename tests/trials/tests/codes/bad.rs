@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{GrayAlphaImage, GrayImage, ImageFormat, Luma, LumaA};
+use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageFormat, Luma, LumaA, Rgb, RgbImage};
 use onetap_pcsc_host::source::picture::{self, MAX_PICTURE, PictureError};
 use onetap_pcsc_host::source::{CodeError, Scanned, SourceError, scan};
 use proptest::prelude::*;
@@ -25,8 +25,12 @@ fn drawn(contents: &[&str]) -> GrayImage {
 }
 
 fn png(picture: &GrayImage) -> Vec<u8> {
+    written(&picture.clone().into(), ImageFormat::Png)
+}
+
+fn written(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
@@ -85,6 +89,40 @@ fn what_is_transparent_is_white() {
     let mut bytes = Cursor::new(Vec::new());
     clear.write_to(&mut bytes, ImageFormat::Png).unwrap();
     assert_eq!(picture::encoded(&bytes.into_inner()).unwrap(), CODE.as_bytes());
+}
+
+#[test]
+fn a_picture_is_read_in_each_kind_of_pixels() {
+    // Blue on yellow: its greys come of the colours' weights alone.
+    let colours = |grey: u8| if grey == 0 { [0, 0, 160] } else { [255, 255, 160] };
+    let grey = drawn(&[CODE]);
+    let (width, height) = grey.dimensions();
+    let coloured =
+        DynamicImage::from(RgbImage::from_fn(width, height, |x, y| Rgb(colours(grey.get_pixel(x, y).0[0]))));
+    let deep = DynamicImage::from(grey.clone()).into_luma16();
+    for picture in [
+        coloured.to_rgba8().into(),
+        coloured.to_rgb16().into(),
+        coloured.to_rgba16().into(),
+        deep.into(),
+        coloured.clone(),
+    ] {
+        assert_eq!(
+            picture::encoded(&written(&picture, ImageFormat::Png)).unwrap(),
+            CODE.as_bytes(),
+            "{picture:?}"
+        );
+    }
+    for picture in [coloured, grey.clone().into()] {
+        assert_eq!(picture::encoded(&written(&picture, ImageFormat::Jpeg)).unwrap(), CODE.as_bytes());
+    }
+    let mut palette = Vec::new();
+    let mut encoder = png::Encoder::new(&mut palette, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette([colours(0), colours(255)].concat());
+    let indices: Vec<_> = grey.as_raw().iter().map(|grey| grey / 255).collect();
+    encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    assert_eq!(picture::encoded(&palette).unwrap(), CODE.as_bytes());
 }
 
 #[test]
