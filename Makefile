@@ -24,6 +24,7 @@ test: ## format, lints, documentation, all tests on a real PC/SC stack, independ
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	cargo clippy --locked -p onetap-c --no-default-features -- -D warnings
 	cargo test --workspace --locked --no-run
 	cd bindings/python && ../../target/venv/bin/maturin build --locked --interpreter $(PYTHON) --out ../../target/wheels
 	ONETAP_YUBIKIT=$(CURDIR)/target/venv/bin/python ONETAP_CONTRACT=$(CURDIR)/target/contract/bin/python ONETAP_AXE=$(CURDIR)/target/axe/axe.min.js $(PCSCD) cargo test --workspace --locked

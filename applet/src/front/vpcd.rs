@@ -363,8 +363,8 @@ fn is_silent(stream: &TcpStream) -> bool {
     heard.is_err_and(|why| matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
 }
 
-/// Answers to the end of the connection, or until the card ends it: because one transaction is delivered, if so configured,
-/// or because it leaves.
+/// Answers to the end of the connection, or until the card ends it. The card ends it when it leaves and, if so configured,
+/// when one transaction is delivered.
 fn converse(
     card: &dyn Occupant,
     config: &VpcdConfig,

@@ -364,9 +364,9 @@ typedef struct {
 } onetap_seen;
 
 /**
- * A reader of the app's own, such as a phone's NFC. Its functions are called on threads of the library, one at a time,
- * and should return within a second: a payment that is cancelled waits for them. They must not throw, and must not
- * leave by `longjmp`. The struct is copied; `context` is yours, and lasts until `release` is called.
+ * A reader of the app's own, such as a phone's NFC. Its functions are called on threads of the library, one at a time.
+ * They should return within a second, since a payment that is cancelled waits for them. They must not throw, and must
+ * not leave by `longjmp`. The struct is copied; `context` is yours, and lasts until `release` is called.
  */
 typedef struct {
   /**

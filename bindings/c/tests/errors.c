@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static onetap_config good;
@@ -88,6 +89,29 @@ static onetap_status ends(onetap_config *config, bool stop)
     WORKS(onetap_close(payment));
     WORKS(onetap_close(till));
     return status;
+}
+
+/* A system that gives no thread, since there is no room for its stack. Threads that ended would leave theirs. */
+static void no_thread(void)
+{
+    onetap_handle till, payment;
+    struct rlimit all, little;
+    unsigned long pages;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (!statm || fscanf(statm, "%lu", &pages) != 1 || getrlimit(RLIMIT_AS, &all))
+        abort();
+    fclose(statm);
+    little = all;
+    little.rlim_cur = pages * (unsigned long)sysconf(_SC_PAGESIZE) + (1 << 20);
+    WORKS(onetap_till(&good, &till));
+    setrlimit(RLIMIT_AS, &little);
+    onetap_status status = onetap_pay(till, &coffee, NULL, &payment);
+    setrlimit(RLIMIT_AS, &all);
+    EXPECT(ONETAP_KIND_SYSTEM, status);
+    /* The till is free again. */
+    WORKS(onetap_pay(till, &coffee, NULL, &payment));
+    WORKS(onetap_close(payment));
+    WORKS(onetap_close(till));
 }
 
 static void arguments(void)
@@ -387,6 +411,9 @@ int main(int argc, char **argv)
                            .token = token, .port = &port, .limits = {.check_ms = 60000}};
     coffee = (onetap_transaction){.payee_account = argv[4], .payee_name = "Coffee Shop", .amount = "0.01",
                                   .currency = "EUR", .reference = "Order 17"};
+    /* A debugger of memory, under which it runs without a service, needs more room than that. */
+    if (*argv[7] == '1')
+        no_thread();
     arguments();
     sources();
     traces(argv[6]);

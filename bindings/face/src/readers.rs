@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::TryLockError;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 #[cfg(feature = "pcsc")]
@@ -122,7 +122,7 @@ impl Object for Watch {
 #[cfg(feature = "pcsc")]
 pub fn watch() -> Result<Handle> {
     entry(|| {
-        let (end, events) = mpsc::channel();
+        let (end, events) = std::sync::mpsc::channel();
         let tell = end.clone();
         // Nobody hears what comes after the end.
         let monitor = Monitor::start(move |event| drop(tell.send(Some(event.into()))));

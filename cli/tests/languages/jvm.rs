@@ -24,13 +24,16 @@ fn java_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The package, the example, Android's with our stubs, and the tests, compiled with every warning an error.
+/// The package, the example, Android's with our stubs, and the tests, compiled with every warning an error, those of their
+/// documentation, too.
 static CLASSES: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     java_files(&root().join("bindings/jvm"), &mut files);
     let mut javac = Command::new("javac");
-    javac.args(["-Xlint:all", "-Werror", "--release", "17", "-cp", JNA, "-d"]).arg(folder.path());
+    javac
+        .args(["-Xlint:all", "-Xdoclint:all,-missing", "-Werror", "--release", "17", "-cp", JNA, "-d"])
+        .arg(folder.path());
     ok(javac.args(files));
     folder
 });
