@@ -59,8 +59,9 @@ impl CharacterSet {
             Self::Utf8 => true,
             Self::Latin1 => text.chars().all(|c| u32::from(c) <= 0xFF),
             Self::Part(encoding) => {
-                let (_, _, missing) = encoding.encode(text);
-                !missing
+                let upper: Vec<u8> = (128..=u8::MAX).collect();
+                let (upper, _) = encoding.decode_without_bom_handling(&upper);
+                text.chars().all(|c| c.is_ascii() || (c != char::REPLACEMENT_CHARACTER && upper.contains(c)))
             }
         }
     }
