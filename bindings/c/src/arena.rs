@@ -14,6 +14,7 @@ use crate::types::{ONETAP_OK, Status};
 /// What the last call of a thread gave.
 #[derive(Default)]
 pub(crate) struct Arena {
+    texts: Vec<CString>,
     kept: Vec<Box<dyn Any>>,
 }
 
@@ -23,7 +24,7 @@ impl Arena {
         let text = c_string(text);
         let at = text.as_ptr();
         // The bytes stay where they are when the string is moved.
-        self.kept.push(Box::new(text));
+        self.texts.push(text);
         at
     }
 

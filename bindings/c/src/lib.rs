@@ -171,7 +171,7 @@ pub extern "C" fn onetap_check(
     transaction: *const TransactionOfC,
     checked: *mut *const TransactionOfC,
 ) -> Status {
-    call(|| give_transaction(checked, &source::check(&given(transaction)?)?))
+    call(|| give_transaction(checked, &source::check(given(transaction)?)?))
 }
 
 /// Reads a transaction in JSON (docs/spec/transaction.schema.json).
@@ -226,7 +226,7 @@ pub extern "C" fn onetap_pay(
     call(|| {
         input::not_null(payment, "payment")?;
         let (transaction, key) = (given(transaction)?, optional_text(key, "key")?);
-        output(payment, "payment", payment::start(till, &transaction, key)?)
+        output(payment, "payment", payment::start(till, transaction, key)?)
     })
 }
 

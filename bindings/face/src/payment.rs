@@ -160,7 +160,7 @@ pub(crate) fn busy(cause: &str) -> Error {
 ///
 /// # Errors
 /// [`Kind::Transaction`], [`Kind::Argument`]; [`Kind::Busy`] while the till is in another payment.
-pub fn start(till: Handle, transaction: &Transaction, key: Option<&str>) -> Result<Handle> {
+pub fn start(till: Handle, transaction: Transaction, key: Option<&str>) -> Result<Handle> {
     entry(|| {
         let till = object::<Till>(till)?;
         let draft = transaction.draft()?;

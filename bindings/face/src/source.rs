@@ -31,16 +31,11 @@ pub struct Transaction {
 
 impl Transaction {
     /// As the host takes it.
-    pub(crate) fn draft(&self) -> Result<Draft> {
-        let fields = Fields {
-            kind: if self.top_up { TransactionType::TopUp } else { TransactionType::Payment },
-            payee_account: self.payee_account.clone(),
-            payee_name: self.payee_name.clone(),
-            amount: self.amount.clone(),
-            currency: self.currency.clone(),
-            reference: self.reference.clone(),
-            details: Some(self.details.clone()).filter(|details| !details.is_empty()),
-        };
+    pub(crate) fn draft(self) -> Result<Draft> {
+        let Self { top_up, payee_account, payee_name, amount, currency, reference, details } = self;
+        let kind = if top_up { TransactionType::TopUp } else { TransactionType::Payment };
+        let details = Some(details).filter(|details| !details.is_empty());
+        let fields = Fields { kind, payee_account, payee_name, amount, currency, reference, details };
         Ok(fields.draft().map_err(SourceError::from)?)
     }
 }
@@ -57,7 +52,7 @@ impl From<&Draft> for Transaction {
 ///
 /// # Errors
 /// [`Kind::Transaction`](crate::Kind::Transaction), which names every wrong field.
-pub fn check(transaction: &Transaction) -> Result<Transaction> {
+pub fn check(transaction: Transaction) -> Result<Transaction> {
     entry(|| Ok(Transaction::from(&transaction.draft()?)))
 }
 

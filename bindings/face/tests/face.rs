@@ -130,7 +130,7 @@ fn follow(bank: &Bank, payment: Handle, mut heard: impl FnMut(&Event)) -> Result
 fn a_payment_goes_through_with_every_event_and_its_end_can_be_read_again() {
     let (_folder, bank) = bank();
     let till = till::till(config(&bank, Socket::at(bank.listen().unwrap()))).unwrap();
-    let payment = payment::start(till, &coffee(&bank), Some("order-17")).unwrap();
+    let payment = payment::start(till, coffee(&bank), Some("order-17")).unwrap();
     let mut heard = Vec::new();
     let end = follow(&bank, payment, |event| heard.push(event.clone())).unwrap();
     let words: Vec<_> = heard.iter().map(|event| format!("{} {}", event.what, event.step)).collect();
@@ -156,7 +156,7 @@ fn a_payment_goes_through_with_every_event_and_its_end_can_be_read_again() {
     close(payment).unwrap();
     assert_eq!(till::attempts(till).unwrap(), [], "the app is done with it");
     // The till can take the next one, under a key of its own.
-    let again = payment::start(till, &coffee(&bank), None).unwrap();
+    let again = payment::start(till, coffee(&bank), None).unwrap();
     assert!(follow(&bank, again, |_| ()).is_ok());
     close(again).unwrap();
     close(till).unwrap();
@@ -168,7 +168,7 @@ fn what_is_lost_is_resolved() {
     let journal = folder.path().join("journal").to_str().unwrap().to_owned();
     let with_journal = |port| TillConfig { journal: Some(journal.clone()), ..config(&bank, port) };
     let till = till::till(with_journal(Socket::at(bank.listen().unwrap()))).unwrap();
-    let payment = payment::start(till, &coffee(&bank), None).unwrap();
+    let payment = payment::start(till, coffee(&bank), None).unwrap();
     // Cancelled as soon as the request may be on its way: it may have been quick enough.
     let end = follow(&bank, payment, |event| {
         if event.step == Step::Sending {
@@ -189,7 +189,7 @@ fn what_is_lost_is_resolved() {
         "its end is not known"
     );
     assert_eq!(open[0].id, error.transaction);
-    assert_eq!(open[0].transaction, Some(source::check(&coffee(&bank)).unwrap()));
+    assert_eq!(open[0].transaction, Some(source::check(coffee(&bank)).unwrap()));
     let outcome = till::resolve(till, &error.transaction, LONG).unwrap();
     assert!(matches!(outcome.result, End::Executed | End::Cancelled), "{outcome:?}");
     assert_eq!(till::attempts(till).unwrap()[0].outcome, Some(outcome));
@@ -202,7 +202,7 @@ fn what_is_lost_is_resolved() {
 
 fn ends(bank: &Bank, port: Box<dyn CardPort>) -> Error {
     let till = till::till(config(bank, port)).unwrap();
-    let payment = payment::start(till, &coffee(bank), None).unwrap();
+    let payment = payment::start(till, coffee(bank), None).unwrap();
     let error = follow(bank, payment, |_| ()).unwrap_err();
     assert_eq!(payment::next(payment, LONG).unwrap_err(), error, "told again");
     close(payment).unwrap();
@@ -224,9 +224,9 @@ fn a_port_that_fails_or_panics_ends_the_payment_with_one_error() {
 fn threads_and_closed_handles_get_one_clear_error() {
     let (_folder, bank) = bank();
     let till = till::till(config(&bank, Box::new(Broken(|| PortError::CardLeft)))).unwrap();
-    let payment = payment::start(till, &coffee(&bank), None).unwrap();
+    let payment = payment::start(till, coffee(&bank), None).unwrap();
     let kind = |error: Error| error.kind;
-    assert_eq!(payment::start(till, &coffee(&bank), None).map_err(kind), Err(Kind::Busy));
+    assert_eq!(payment::start(till, coffee(&bank), None).map_err(kind), Err(Kind::Busy));
     // A card that is said to stay is waited for; meanwhile one thread follows the payment.
     while payment::next(payment, Duration::from_millis(50)).unwrap().what != What::TapAgain {}
     thread::scope(|scope| {
@@ -283,9 +283,9 @@ fn arguments_are_checked_before_anything_is_opened() {
     assert_eq!(unwritable.kind, Kind::Journal);
     let till = till::till(good()).unwrap();
     let wrong = Transaction { amount: "0".into(), currency: "EURO".into(), ..coffee(&bank) };
-    let error = payment::start(till, &wrong, None).unwrap_err();
+    let error = payment::start(till, wrong, None).unwrap_err();
     assert_eq!(error.kind, Kind::Transaction);
-    let error = payment::start(till, &coffee(&bank), Some("a key with spaces")).unwrap_err();
+    let error = payment::start(till, coffee(&bank), Some("a key with spaces")).unwrap_err();
     assert_eq!(error.kind, Kind::Argument);
     close(till).unwrap();
 }
@@ -296,7 +296,7 @@ fn a_server_that_is_not_there_or_not_trusted_is_told_before_the_tap() {
     let port = || Box::new(Broken(|| PortError::CardLeft));
     let kind_with = |config| {
         let till = till::till(config).unwrap();
-        let payment = payment::start(till, &coffee(&bank), None).unwrap();
+        let payment = payment::start(till, coffee(&bank), None).unwrap();
         let kind = follow(&bank, payment, |_| ()).unwrap_err().kind;
         close(payment).unwrap();
         close(till).unwrap();
@@ -316,7 +316,7 @@ fn transactions_come_from_text_json_codes_and_urls() {
         "amount":"12.34","currency":"EUR","reference":"Order 17"}"#;
     let read = source::json(json).unwrap();
     assert_eq!((&*read.payee_account, read.top_up, &*read.details), ("DE89370400440532013000", false, ""));
-    assert_eq!(source::check(&read).unwrap(), read);
+    assert_eq!(source::check(read.clone()).unwrap(), read);
     let code = |amount| format!("BCD\n002\n1\nSCT\n\nShop\nDE89370400440532013000\n{amount}\n\n\nOrder 17\n");
     assert_eq!(source::scan(code("EUR5").as_bytes(), None, None).unwrap().amount, "5.00");
     let open = source::scan(code("").as_bytes(), None, None).unwrap_err();

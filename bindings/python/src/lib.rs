@@ -244,7 +244,7 @@ mod _onetap {
 
     #[pyfunction]
     fn check(py: Python<'_>, fields: Fields) -> PyResult<Bound<'_, PyDict>> {
-        transaction(py, &call(py, || source::check(&fields.into()))?)
+        transaction(py, &call(py, || source::check(fields.into()))?)
     }
 
     #[pyfunction]
@@ -269,7 +269,7 @@ mod _onetap {
 
     #[pyfunction]
     fn pay(py: Python<'_>, till: Handle, fields: Fields, key: Option<&str>) -> PyResult<Handle> {
-        call(py, || payment::start(till, &fields.into(), key))
+        call(py, || payment::start(till, fields.into(), key))
     }
 
     #[pyfunction]
