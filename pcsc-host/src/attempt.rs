@@ -9,7 +9,8 @@ use std::time::Duration;
 use onetap_apdu_spec::header::ServerId;
 use onetap_apdu_spec::rng::{OsRng, Rng as _};
 use onetap_apdu_spec::service::{
-    Answer, AuthorisationRequest, Cancellation, IdempotencyKey, Receipt, Resolution, Timestamp, TransactionId,
+    Answer, AuthorisationRequest, Cancellation, IdempotencyKey, Receipt, Resolution, Standing, Timestamp,
+    TransactionId,
 };
 use onetap_apdu_spec::signed::{SignatureMessage, SignatureMessageError};
 use onetap_apdu_spec::suite::Danger;
@@ -161,6 +162,18 @@ pub enum Undecided {
     Unknown(ServiceError),
 }
 
+/// Asks what the server says of itself and of this terminal, until it answers, as [`send`] repeats a request.
+///
+/// # Errors
+/// [`ServiceError`]: what it said last.
+pub(crate) fn standing(
+    service: &dyn Service,
+    deadline: &Deadline,
+    told: &mut dyn FnMut(&Retry),
+) -> Result<Standing, ServiceError> {
+    repeat(deadline, told, || service.standing(deadline))
+}
+
 /// Sends the request of `attempt` until the server has decided, pausing between repetitions, each twice as long as
 /// the one before, with jitter, and as long as the server asks. `told` learns of each.
 ///
@@ -266,7 +279,7 @@ pub fn look_up(
     told: &mut dyn FnMut(&Retry),
 ) -> Result<End, Unresolved> {
     // The clock is read first: what is asked afterwards is then at least as late.
-    let standing = repeat(deadline, told, || service.standing(deadline))?;
+    let standing = standing(service, deadline, told)?;
     if standing.server != place.server || !standing.speaks_for(&place.terminal) {
         return Err(Unresolved::Elsewhere(place.clone()));
     }

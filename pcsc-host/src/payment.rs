@@ -305,19 +305,22 @@ impl Till {
         self.conclude(attempt, sent)
     }
 
+    /// A server that cannot be reached, or is busy, is asked again to the end of the step.
     fn check(&mut self, control: &Control, tell: Tell<'_>) -> Result<(), PaymentError> {
         let deadline = began(Step::Check, self.limits.check, control, tell);
-        let (terminal, now) = (self.terminal.id(), || self.terminal.now());
-        match check_standing(&*self.service, terminal, now, &deadline) {
-            Ok(operator) => {
-                self.terminal.take_cards_of(operator);
-                Ok(())
-            }
-            Err(NotReady::Service(ServiceError::Stopped(why))) => {
-                Err(PaymentError::Stopped { step: Step::Check, why })
-            }
-            Err(error) => Err(error.into()),
+        let asked = attempt::standing(&*self.service, &deadline, &mut |retry| {
+            tell(Event::Retrying(retry.clone()));
+        });
+        if let (Err(_), Err(why @ Stopped::Cancelled)) = (&asked, deadline.check()) {
+            return Err(PaymentError::Stopped { step: Step::Check, why });
         }
+        let standing = asked.map_err(|error| match error {
+            ServiceError::Stopped(why) => PaymentError::Stopped { step: Step::Check, why },
+            error => NotReady::from(error).into(),
+        })?;
+        let operator = check_standing(standing, self.terminal.id(), self.terminal.now())?;
+        self.terminal.take_cards_of(operator);
+        Ok(())
     }
 
     fn tap(&mut self, draft: &Draft, control: &Control, tell: Tell<'_>) -> Result<Tapped, PaymentError> {

@@ -198,20 +198,18 @@ impl NotReady {
     }
 }
 
-/// Asks whether a payment can be made now: the server answers, knows this terminal, and agrees on the time
-/// (REQ-H-20). Returns the operator whose cards it takes.
+/// Whether a payment can be made now: the server knows this terminal, and agrees on the time (REQ-H-20). Returns the
+/// operator whose cards it takes.
 ///
 /// # Errors
 /// [`NotReady`].
 pub fn check_standing(
-    service: &dyn Service,
+    standing: Standing,
     terminal: &TerminalId,
-    now: impl FnOnce() -> Timestamp,
-    deadline: &Deadline,
+    now: Timestamp,
 ) -> Result<ServerId, NotReady> {
-    let standing = service.standing(deadline)?;
     check_terminal(&standing, Some(terminal))?;
-    check_clock(&standing, now())?;
+    check_clock(&standing, now)?;
     Ok(standing.server)
 }
 
