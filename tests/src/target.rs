@@ -111,6 +111,8 @@ pub struct Start {
 pub struct Spent {
     /// Signatures made.
     pub signatures: u32,
+    /// Most signatures that may be made.
+    pub most: Option<u32>,
     /// C of the last signature, if it is known; 0 for a new card.
     pub counter: Option<u32>,
     /// How often the confirm key was pressed without a PIN, since a PIN was last known to be taken.

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use onetap_apdu_spec::crypto::{Crypto, RsaBits, RsaPrivate, default_provider};
+use onetap_apdu_spec::gp::scp03::SecurityLevel;
 use onetap_apdu_spec::gp::{KeySet, KeyVersion};
 use onetap_apdu_spec::personal::{EnrolmentStatement, Personalisation};
 use onetap_apdu_spec::rng::OsRng;
@@ -21,12 +22,13 @@ use onetap_applet::nvm::MemoryImage;
 use onetap_applet::{Card, Environment, SharedCard};
 use onetap_conformance::conform::{self, Filter, Plan, Report, Summary, Verdict};
 use onetap_conformance::judge::{
-    BadAddress, Grade, HandKey, Hands as _, Judgement, KnownFailures, Lent, Loan, NoRobot, PanelHands,
-    RobotHands,
+    BadAddress, Grade, HandKey, Hands, Judgement, KnownFailures, Lent, Loan, NoRobot, PanelHands, RobotHands,
 };
 use onetap_conformance::target::{CardUnderTest, Claims, Known, samples};
-use onetap_pcsc_host::Deadline;
+use onetap_pcsc_host::gp::{Issuer, with_issuer};
 use onetap_pcsc_host::pcsc::{Wanted, wait_for_card, wait_for_removal};
+use onetap_pcsc_host::trace::StageError;
+use onetap_pcsc_host::{Atr, Deadline, Disposition, ReaderError, Transport};
 
 mod bugs;
 
@@ -46,6 +48,7 @@ struct Bench {
     management: KeySet,
     server_key: Arc<dyn RsaPrivate>,
     statement: EnrolmentStatement,
+    card: SharedCard,
     panel: Panel,
     stop: Stop,
     served: Option<JoinHandle<Result<Left, VpcdError>>>,
@@ -96,8 +99,9 @@ impl Bench {
         let panel = Panel::serve(SharedCard::clone(&card), config).unwrap();
         let (config, switch) =
             (VpcdConfig { meeting: Meeting::At(addr()), ..VpcdConfig::default() }, stop.clone());
-        let served = Some(std::thread::spawn(move || serve(&card, &config, &switch)));
-        Some(Self { order, management, server_key, statement, panel, stop, served, _slot: slot })
+        let held = SharedCard::clone(&card);
+        let served = Some(std::thread::spawn(move || serve(&held, &config, &switch)));
+        Some(Self { card, order, management, server_key, statement, panel, stop, served, _slot: slot })
     }
 
     fn claims(&self) -> Claims {
@@ -256,6 +260,91 @@ fn a_run_signs_no_more_often_than_it_may() {
     assert!(judgement.to_string().contains("the signatures of the run are spent"), "{judgement}");
 }
 
+/// Hands that reach a desk where somebody has the issuer's keys.
+struct Desk {
+    hands: PanelHands,
+    card: SharedCard,
+    keys: KeySet,
+}
+
+/// What the desk's own reader is.
+struct Wire {
+    card: SharedCard,
+    atr: Atr,
+}
+
+impl Transport for Wire {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        Ok(self.card.lock().unwrap().transmit(command))
+    }
+
+    fn atr(&self) -> &Atr {
+        &self.atr
+    }
+
+    fn supports_extended(&self) -> bool {
+        true
+    }
+
+    fn release(self: Box<Self>, _: Disposition) -> Result<(), ReaderError> {
+        Ok(())
+    }
+}
+
+impl Hands for Desk {
+    fn press(&mut self, key: HandKey) -> Result<(), StageError> {
+        self.hands.press(key)
+    }
+
+    fn look(&mut self) -> Result<Vec<String>, StageError> {
+        self.hands.look()
+    }
+
+    fn hold_in_field(&mut self, there: bool) -> Result<(), StageError> {
+        self.hands.hold_in_field(there)
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), StageError> {
+        self.hands.wait(time)
+    }
+
+    fn have_unblocked(&mut self) -> Result<(), StageError> {
+        let atr = {
+            let mut card = self.card.lock().unwrap();
+            card.power_on();
+            Atr::new(card.atr().to_vec())
+        };
+        let mut wire = Wire { card: SharedCard::clone(&self.card), atr };
+        let pin = samples::PIN.parse().unwrap();
+        let unblock = |issuer: &mut Issuer<'_>| issuer.unblock_pin(&pin);
+        with_issuer(&mut wire, &self.keys, SecurityLevel::Full, &mut OsRng, unblock).unwrap();
+        Ok(())
+    }
+
+    fn grain(&self) -> Duration {
+        self.hands.grain()
+    }
+}
+
+/// A card of another make is unblocked in another way than over GlobalPlatform.
+#[test]
+fn without_the_issuers_keys_the_holder_has_the_pin_unblocked() {
+    let Some(bench) = Bench::new(Leaving::Field) else { return };
+    let plan = || Plan { filter: Filter::new(&["pin/"]).unwrap(), ..Plan::default() };
+    let hands = || PanelHands::at(&bench.panel.url()).unwrap();
+    let (card, keys) = (SharedCard::clone(&bench.card), bench.management.clone());
+    let desk: Box<dyn Hands> = Box::new(Desk { hands: hands(), card, keys });
+    let mut card = bench.lent(Loan { issuer: None, hands: Some(desk), ..bench.loan() });
+    let (judgement, summary, reports, _) = judge(&plan(), &mut card);
+    assert_eq!(judgement.grade(), Grade::Conforming, "{summary}: {}", trouble(&reports));
+    card.give_back().unwrap();
+    drop(card);
+    let mut card = bench.lent(Loan { issuer: None, ..bench.loan() });
+    let (judgement, summary, reports, _) = judge(&plan(), &mut card);
+    assert!(summary.failed == 0 && summary.not_performed > 0, "{}", trouble(&reports));
+    assert_eq!(judgement.grade(), Grade::NotShown, "a panel unblocks nothing: {summary}");
+}
+
 /// A holder with a wrong PIN would block the card if he tried again for each case.
 #[test]
 fn a_wrong_pin_is_tried_once() {
@@ -302,6 +391,7 @@ for line in sys.stdin:
         'look': {'lines': ['Payment', '12.34 EUR']},
         'field': {'done': told.get('in') is False},
         'wait': {'done': told.get('ms') == 300},
+        'unblock': {'error': 'no desk here'},
     }
     print(json.dumps(answers[told['do']]), flush=True)
 ";
@@ -321,6 +411,7 @@ fn a_robot_is_a_program_that_is_told_what_to_do_in_lines_of_json() {
     hands.wait(Duration::from_millis(300)).unwrap();
     assert!(hands.press(HandKey::Cancel).unwrap_err().to_string().contains("no such key"));
     assert!(hands.hold_in_field(true).unwrap_err().to_string().contains("has not done"));
+    assert!(matches!(hands.have_unblocked(), Err(StageError::Unsupported(why)) if why.contains("blocked")));
     for (script, why) in [
         ("print('{\"protocol\": 2}')", "protocol 1"),
         ("print('hello')", "something else"),

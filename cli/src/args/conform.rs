@@ -100,7 +100,7 @@ pub(crate) struct Lending {
     /// Most signatures that the run may make on the card
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) signatures: u32,
-    /// Give a command up after so many seconds of one case
+    /// Give a contact up after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) case_seconds: u64,
 }

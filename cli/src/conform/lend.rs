@@ -128,7 +128,12 @@ fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
     let suite = keys.map(|keys| keys.known.suite());
     let Some(path) = &options.claims else {
         let proposed = proposed(order);
-        return Ok(Claims { suites: suite.map_or(proposed.suites, |suite| vec![suite]), ..proposed });
+        let claims = Claims { suites: suite.map_or(proposed.suites, |suite| vec![suite]), ..proposed };
+        return if claims.leave_no_room() {
+            Err(Failure::Usage(BadClaims::NoRoom.to_string()))
+        } else {
+            Ok(claims)
+        };
     };
     let claims: Claims = files::read_json(path, "a statement of claims")?;
     let other_limits = |order: &Personalisation| {
@@ -136,6 +141,7 @@ fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
     };
     let bad = match suite {
         _ if claims.suites.is_empty() => Some(BadClaims::NoSuite),
+        _ if claims.leave_no_room() => Some(BadClaims::NoRoom),
         Some(suite) if claims.suites != [suite] => Some(BadClaims::OtherSuite(suite)),
         _ if order.is_some_and(other_limits) => Some(BadClaims::OtherLimits),
         _ => None,
@@ -144,6 +150,15 @@ fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
         Some(why) => Err(Failure::Usage(format!("{}: {why}", path.display()))),
         None => Ok(claims),
     }
+}
+
+/// The key that opens E has to be the one that the card encrypts for: else each E would be the card's fault.
+fn opens_for(order: &Personalisation, key: &dyn RsaPrivate) -> Result<(), Failure> {
+    if order.server_public_key.is_empty() || order.server_public_key == key.public_spki() {
+        return Ok(());
+    }
+    let why = "the server's private key is not that of the order's server_public_key: lend the one that belongs to it";
+    Err(Failure::Usage(why.to_owned()))
 }
 
 fn known(
@@ -162,6 +177,7 @@ fn known(
         Some(path) => {
             let bytes = Zeroizing::new(files::read_bytes(path, MAX_KEY)?);
             let key = crypto.rsa_private(&bytes).map_err(bad("the server's private key"))?;
+            opens_for(order, &*key)?;
             Some(Arc::<dyn RsaPrivate>::from(key))
         }
         None => None,

@@ -41,8 +41,11 @@ pub struct Case {
     pub needs: Vec<Capability>,
     /// What the card must have been personalised to do; `None` if any suite will do.
     pub suite: Option<Suite>,
-    /// Most signatures that it makes.
+    /// Most signatures that it makes, whatever the card claims.
     pub signatures: u32,
+    /// How many more, by what it claims.
+    #[serde(skip)]
+    more_signatures: Option<fn(&Claims) -> u64>,
     /// Whether it looks at counts that begin at 0, such as that of unconfirmed signatures.
     pub counts_at_zero: bool,
     /// Whether it is about extended length.
@@ -82,6 +85,7 @@ impl Case {
             needs: Vec::new(),
             suite: None,
             signatures: 0,
+            more_signatures: None,
             counts_at_zero: false,
             extended: false,
             issuer_domain: IssuerDomain::None,
@@ -132,6 +136,18 @@ impl Case {
     pub(super) fn signing(mut self, signatures: u32) -> Self {
         self.signatures += signatures;
         self.needing(&[Capability::Fresh])
+    }
+
+    /// Makes as many more as the claims have it.
+    pub(super) fn signing_by(self, more: fn(&Claims) -> u64) -> Self {
+        Self { more_signatures: Some(more), ..self }
+    }
+
+    /// Most signatures that it makes on a card of these claims.
+    #[must_use]
+    pub fn most_signatures(&self, claims: &Claims) -> u32 {
+        let more = self.more_signatures.map_or(0, |more| more(claims));
+        self.signatures.saturating_add(more.try_into().unwrap_or(u32::MAX))
     }
 
     /// Looks at counts that begin at 0.
@@ -206,7 +222,7 @@ impl Case {
     pub(super) fn wanted(&self, claims: &Claims) -> Start {
         Start {
             suite: self.suite_of(claims).unwrap_or(claims.suite()),
-            signatures: self.signatures,
+            signatures: self.most_signatures(claims),
             counts_at_zero: self.counts_at_zero,
             confirms: self.needs.contains(&Capability::Holder),
         }

@@ -121,7 +121,10 @@ impl Plan {
     #[must_use]
     pub fn most_signatures(&self, claims: &Claims) -> u32 {
         let demanded = self.cases().into_iter().filter(|case| case.not_demanded(claims).is_none());
-        demanded.map(|case| case.signatures + u32::from(case.needs.contains(&Capability::Holder))).sum()
+        demanded.fold(0, |sum: u32, case| {
+            let settling = u32::from(case.needs.contains(&Capability::Holder));
+            sum.saturating_add(case.most_signatures(claims)).saturating_add(settling)
+        })
     }
 }
 
@@ -197,4 +200,39 @@ fn cannot_begin(why: &StageError) -> Verdict {
         got: why.to_string(),
         log: Vec::new(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conform::command::CommandBuilder;
+    use crate::conform::tester::Outcome;
+    use crate::target::{InProcess, samples};
+
+    fn sign(tester: &mut Tester<'_>) -> Outcome {
+        tester.reset()?;
+        tester.select()?;
+        tester.load(&samples::transaction())?;
+        tester.fetch("sign", &CommandBuilder::get_signature()).map(drop)
+    }
+
+    #[test]
+    fn a_case_signs_no_more_than_the_run_may_whatever_it_said() {
+        let mut card = InProcess::new().unwrap();
+        card.spent().most = Some(2);
+        let mut tester = Tester::new(&mut card, Suite::default());
+        tester.field_in().unwrap();
+        sign(&mut tester).unwrap();
+        sign(&mut tester).unwrap();
+        assert!(matches!(sign(&mut tester), Err(Stop::NotPerformed(why)) if why.contains("are spent")));
+        assert_eq!(card.spent().signatures, 2);
+    }
+
+    #[test]
+    fn what_the_claims_decide_is_told_before() {
+        let mut claims = Claims::of_our_card();
+        claims.confirmation.key_only_count = 300;
+        let plan = Plan { filter: Filter::new(&["confirm/key-only-count"]).unwrap(), ..Plan::default() };
+        assert_eq!(plan.most_signatures(&claims), 303, "300, two more, and one that settles the count");
+    }
 }

@@ -218,6 +218,11 @@ impl Tester<'_> {
         self.log.push(Exchange::Command { bytes: hex::encode_upper(bytes), words: describe_command(bytes) });
         let name = CommandApdu::parse(bytes).ok().and_then(|apdu| Some(command_row(&apdu)?.name));
         self.answering = if name == Some(Name::GetResponse) { self.answering } else { name };
+        let spent = self.card.spent();
+        let is_one_more = name == Some(Name::GetSignature) && spent.loaded;
+        if is_one_more && spent.most.is_some_and(|most| spent.signatures >= most) {
+            return Err(Stop::NotPerformed("the signatures that the run may make are spent".to_owned()));
+        }
         let response = self.card.transmit(bytes).map_err(|why| {
             let stop = Stop::failed(step, "a response of at least two bytes", format!("no response: {why}"));
             self.gone = Some(why).filter(is_final);

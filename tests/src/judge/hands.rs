@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use onetap_pcsc_host::trace::StageError;
 
+/// A blocked PIN stays so.
+pub(super) const NOBODY_UNBLOCKS: StageError = StageError::Unsupported(
+    "take payments again: its PIN is blocked, its issuer's keys are not lent, and its holder cannot have it unblocked",
+);
+
 /// A key of the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandKey {
@@ -61,6 +66,14 @@ pub trait Hands {
     /// # Errors
     /// [`StageError`].
     fn wait(&mut self, time: Duration) -> Result<(), StageError>;
+
+    /// Has the PIN given new tries by whoever can, where the issuer's keys are not lent.
+    ///
+    /// # Errors
+    /// [`StageError::Unsupported`] if nobody can.
+    fn have_unblocked(&mut self) -> Result<(), StageError> {
+        Err(NOBODY_UNBLOCKS)
+    }
 
     /// How exactly times are kept.
     fn grain(&self) -> Duration;

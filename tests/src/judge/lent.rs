@@ -76,7 +76,8 @@ impl Lent {
             return Err(BadPin { got: pin.expose().len(), claimed: loan.claims.pin_digits });
         }
         let reader = ReaderTarget::new(name, reader).within(loan.case_time).claiming(loan.claims.clone());
-        let spent = Spent { confirmed_by_key: UNKNOWN, ..Spent::default() };
+        let most = Some(loan.signatures);
+        let spent = Spent { confirmed_by_key: UNKNOWN, most, ..Spent::default() };
         Ok(Self { reader, loan, in_field: true, returned: true, pin_at: 0, spent, given_up: false })
     }
 
@@ -128,12 +129,12 @@ impl Lent {
         }
     }
 
-    /// A PIN of no more tries is given new ones by the issuer.
+    /// A PIN of no more tries is given new ones by the issuer: over its channel, or in whichever way the holder has it done.
     pub(super) fn unblock(&mut self) -> Result<(), StageError> {
         let (Some(keys), Some(pin)) = (&self.loan.issuer, &self.loan.pin) else {
-            return Err(StageError::Unsupported(
-                "take payments again: its PIN is blocked, and its issuer's keys are not lent",
-            ));
+            self.rest();
+            self.hands()?.have_unblocked()?;
+            return self.field_in().map(drop);
         };
         let contact = self.reader.contact().ok_or(ReaderError::NoCard)?;
         let (level, unblock) = (SecurityLevel::Full, |issuer: &mut Issuer<'_>| issuer.unblock_pin(pin));
@@ -259,8 +260,8 @@ impl CardUnderTest for Lent {
     /// The card there is, brought to its beginning by its holder.
     fn fresh(&mut self, start: &Start) -> Result<(), StageError> {
         // The payment that settles how often the key alone confirmed is one more.
-        let most = start.signatures + u32::from(start.confirms);
-        if self.spent.signatures + most > self.loan.signatures {
+        let most = start.signatures.saturating_add(u32::from(start.confirms));
+        if self.spent.signatures.saturating_add(most) > self.loan.signatures {
             return Err(StageError::Unsupported("sign more often: the signatures of the run are spent"));
         }
         let done = self.bring_to(start);

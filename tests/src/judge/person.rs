@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onetap_pcsc_host::trace::StageError;
 
-use super::hands::{HandKey, Hands};
+use super::hands::{HandKey, Hands, NOBODY_UNBLOCKS};
 
 /// A person needs so long for anything.
 const GRAIN: Duration = Duration::from_secs(10);
@@ -64,6 +64,11 @@ impl<R: BufRead, W: Write> Hands for PersonHands<R, W> {
 
     fn hold_in_field(&mut self, there: bool) -> Result<(), StageError> {
         self.ask_for(if there { "lay the card on the reader" } else { "take the card off the reader" })
+    }
+
+    fn have_unblocked(&mut self) -> Result<(), StageError> {
+        self.say("the PIN is blocked: have the card's issuer give it new tries; type no if nobody can")?;
+        if self.line()?.trim() == "no" { Err(NOBODY_UNBLOCKS) } else { Ok(()) }
     }
 
     fn wait(&mut self, time: Duration) -> Result<(), StageError> {

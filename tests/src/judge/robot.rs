@@ -10,7 +10,7 @@ use onetap_pcsc_host::trace::StageError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::hands::{HandKey, Hands};
+use super::hands::{HandKey, Hands, NOBODY_UNBLOCKS};
 
 /// Version of the protocol.
 const PROTOCOL: u32 = 1;
@@ -113,6 +113,11 @@ impl Hands for RobotHands {
     fn look(&mut self) -> Result<Vec<String>, StageError> {
         let answer = self.ask(&json!({ "do": "look" }), Duration::ZERO)?;
         answer.lines.ok_or_else(|| StageError::Other("the holder's program tells no lines".into()))
+    }
+
+    /// A program that does not know the word, or cannot do it, says so with an error.
+    fn have_unblocked(&mut self) -> Result<(), StageError> {
+        self.tell(&json!({ "do": "unblock" }), Duration::ZERO).map_err(|_| NOBODY_UNBLOCKS)
     }
 
     fn hold_in_field(&mut self, there: bool) -> Result<(), StageError> {

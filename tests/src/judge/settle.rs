@@ -26,6 +26,9 @@ impl Lent {
                 why => Stop::failed("unblock the PIN", "that it can be done", why.to_string()),
             })?;
             self.tester().select()?;
+            if self.tester().status()?.pin_blocked {
+                return Err(Stop::failed("unblock the PIN", "new tries", "a PIN that is still blocked"));
+            }
         }
         become_idle(self)?;
         forget_unconfirmed(self, start)?;
@@ -89,8 +92,10 @@ fn pay_by_pin(card: &mut Lent) -> Outcome {
     }
     tester.leave()?;
     tester.confirm_by_pin()?;
-    let confirmed = tester.screen()?.joint_password().is_some();
-    tester.check("confirm by the PIN that was lent", confirmed, "the joint password", "another display")?;
+    let screen = tester.screen()?;
+    let expected = "the joint password on a line of its own (is the PIN right, and are the claims?)";
+    let shown = screen.lines().join(" | ");
+    tester.check("confirm by the PIN that was lent", screen.joint_password().is_some(), expected, shown)?;
     tester.press(Key::Cancel)?;
     tester.come()?;
     card.spent().confirmed_by_key = 0;

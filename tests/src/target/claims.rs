@@ -73,6 +73,12 @@ pub enum BadClaims {
     /// The order is for another suite.
     #[error("the claims name other suites than {0}, for which the card was ordered: correct \"suites\"")]
     OtherSuite(Suite),
+    /// Limits that leave no room for the cases.
+    #[error(
+        "the judge pays three times by the key alone, and needs amounts that take the PIN only: personalise the card with t1 \
+         (key_up_to) below t2 (pin_up_to), key_only_count of at least 3, and key_only_sum of at least t1 + 3"
+    )]
+    NoRoom,
     /// The order has other limits.
     #[error("the claims have another \"confirmation\" or \"password\" than the order: take the order's")]
     OtherLimits,
@@ -114,6 +120,16 @@ impl Claims {
         let policy = &self.confirmation;
         let by_sum = policy.key_only_sum.checked_div(policy.key_up_to).unwrap_or(0);
         by_sum.min(policy.key_only_count.into())
+    }
+
+    /// Whether the limits leave no room for the cases.
+    #[must_use]
+    pub fn leave_no_room(&self) -> bool {
+        let ConfirmationPolicy { key_up_to, pin_up_to, key_only_count, key_only_sum, .. } = self.confirmation;
+        key_up_to == 0
+            || key_up_to >= pin_up_to
+            || key_only_count < 3
+            || key_only_sum < key_up_to.saturating_add(3)
     }
 
     /// What a display shows. The joint password stands on a line of its own, perhaps in groups: ungrouped it is recognised, so

@@ -2,7 +2,7 @@
 
 use onetap_apdu_spec::command::CardState;
 use onetap_apdu_spec::personal::ConfirmationPolicy;
-use onetap_apdu_spec::txn::Transaction;
+use onetap_apdu_spec::txn::{Transaction, TransactionType};
 use onetap_pcsc_host::trace::Key;
 
 use crate::conform::case::Case;
@@ -12,7 +12,7 @@ use crate::target::samples;
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 22] = [
+const CASES: [(&str, &str, &str, Run); 25] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -22,6 +22,12 @@ const CASES: [(&str, &str, &str, Run); 22] = [
     ),
     ("confirm/pin-up-to-t2", "t2 itself takes the PIN only", "REQ-K-12, P-22", pin_up_to_t2),
     ("confirm/both-over-t2", "over t2 the PIN, then the key", "REQ-K-12, P-21, P-22", both_over_t2),
+    (
+        "confirm/top-up-over-t1",
+        "a top-up over t1 takes the PIN, as a payment does",
+        "REQ-K-12, P-21, P-26",
+        top_up_over_t1,
+    ),
     ("confirm/other-currency", "another currency counts as large", "REQ-K-12, P-22", other_currency),
     (
         "confirm/last-page-first",
@@ -71,6 +77,12 @@ const CASES: [(&str, &str, &str, Run); 22] = [
         "REQ-K-16; docs/spec, card: Parameters",
         time_out_from_delivery,
     ),
+    (
+        "time-out/showing-in-the-field",
+        "what is shown is wiped after the time-out in the field, too",
+        "REQ-K-16",
+        time_out_in_the_field,
+    ),
     ("time-out/revealed", "the joint password is blanked after a while", "REQ-K-16", time_out_revealed),
     ("reveal/once", "once it is gone, nothing shows the joint password again", "REQ-K-6, P-23", once),
     (
@@ -79,15 +91,15 @@ const CASES: [(&str, &str, &str, Run); 22] = [
         "REQ-K-8",
         field_ends_it,
     ),
+    ("reveal/any-key", "any key ends Revealed", "REQ-K-16", any_key),
     ("reveal/form", "the joint password has the form that was personalised", "REQ-K-9, P-05", form),
 ];
 
 /// Most signatures of a case; most make one.
 fn signatures(id: &str) -> u32 {
     match id {
-        "confirm/key-only-count" => 7,
-        "confirm/key-only-sum" | "confirm/cancelled-not-counted" => 6,
-        "confirm/key-up-to-t1" => 2,
+        "reveal/any-key" => 4,
+        "confirm/key-only-count" | "confirm/key-only-sum" | "confirm/key-up-to-t1" => 2,
         _ => 1,
     }
 }
@@ -111,6 +123,13 @@ pub(super) fn cases() -> Vec<Case> {
             _ if refuses(id) => case.refusing(),
             "reveal/form" | "confirm/key-up-to-t1" => case,
             _ => case.both_ways(),
+        };
+        let case = match id {
+            "confirm/key-only-count" | "confirm/cancelled-not-counted" => {
+                case.signing_by(|claims| claims.confirmation.key_only_count.into())
+            }
+            "confirm/key-only-sum" => case.signing_by(|claims| by_the_sum(&claims.confirmation)),
+            _ => case,
         };
         if id.starts_with("confirm/key-only-") || id == "confirm/cancelled-not-counted" {
             case.counting()
@@ -166,6 +185,13 @@ fn pin_over_t1(t: &mut Tester<'_>) -> Outcome {
     t.joint_password().map(drop)
 }
 
+fn top_up_over_t1(t: &mut Tester<'_>) -> Outcome {
+    let transaction = Transaction { kind: TransactionType::TopUp, ..pay(t, limits(t).key_up_to + 1) };
+    t.tap_and_leave(&transaction)?;
+    takes_the_pin(t)?;
+    t.joint_password().map(drop)
+}
+
 fn pin_up_to_t2(t: &mut Tester<'_>) -> Outcome {
     tap_for(t, limits(t).pin_up_to)?;
     takes_the_pin(t)?;
@@ -195,7 +221,8 @@ fn other_currency(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn last_page_first(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&samples::wordy())?;
+    let transaction = Transaction { amount: pay(t, 1).amount, ..samples::wordy() };
+    t.tap_and_leave(&transaction)?;
     t.wait(t.timing().dead_time * 2)?;
     t.press(Key::Confirm)?;
     t.expect_no_password("confirm on the first page")?;
@@ -281,6 +308,11 @@ fn key_only_count(t: &mut Tester<'_>) -> Outcome {
     by_key(t, 1)
 }
 
+/// So many of the largest payments by the key alone fill the permitted sum.
+fn by_the_sum(limits: &ConfirmationPolicy) -> u64 {
+    limits.key_only_sum.checked_div(limits.key_up_to).unwrap_or(0)
+}
+
 fn cancelled_not_counted(t: &mut Tester<'_>) -> Outcome {
     for _ in 0..limits(t).key_only_count {
         tap_for(t, 1)?;
@@ -290,7 +322,7 @@ fn cancelled_not_counted(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn key_only_sum(t: &mut Tester<'_>) -> Outcome {
-    for _ in 0..limits(t).key_only_sum / limits(t).key_up_to {
+    for _ in 0..by_the_sum(&limits(t)) {
         by_key(t, limits(t).key_up_to)?;
     }
     by_pin(t, 1)?;
@@ -346,6 +378,16 @@ fn time_out_from_delivery(t: &mut Tester<'_>) -> Outcome {
     wiped(t)
 }
 
+fn time_out_in_the_field(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, 1)?;
+    t.come()?;
+    t.expect_state(CardState::Showing)?;
+    t.wait(t.timing().showing)?;
+    t.expect_state(CardState::Idle)?;
+    t.leave()?;
+    wiped(t)
+}
+
 fn time_out_revealed(t: &mut Tester<'_>) -> Outcome {
     tap_for(t, 1)?;
     t.confirm_by_key()?;
@@ -353,6 +395,20 @@ fn time_out_revealed(t: &mut Tester<'_>) -> Outcome {
     t.joint_password()?;
     t.wait(t.grain())?;
     wiped(t)
+}
+
+/// Confirmed by the PIN, so that no number of payments by the key alone is in the way.
+fn any_key(t: &mut Tester<'_>) -> Outcome {
+    for key in [Key::Next, Key::Previous, Key::Clear, Key::Confirm] {
+        tap_for(t, limits(t).key_up_to + 1)?;
+        t.confirm_by_pin()?;
+        t.joint_password()?;
+        t.press(key)?;
+        t.expect_dark("look at the display after a key")?;
+        t.come()?;
+        t.expect_state(CardState::Idle)?;
+    }
+    Ok(())
 }
 
 fn once(t: &mut Tester<'_>) -> Outcome {

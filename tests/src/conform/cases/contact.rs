@@ -67,6 +67,15 @@ pub(super) fn cases() -> Vec<Case> {
             .refusing()
             .in_state(Showing),
         case(
+            "contact/re-tap-debounce",
+            "after another contact the display wakes no sooner than after the first",
+            "REQ-K-8",
+            re_tap_debounce,
+        )
+        .both_ways()
+        .in_state(Showing)
+        .needing(&[Field, Holder]),
+        case(
             "contact/unconfirmed",
             "after 8 signatures without a key pressed: 6985, until one is pressed",
             "REQ-K-18",
@@ -156,6 +165,28 @@ fn re_tap(t: &mut Tester<'_>) -> Outcome {
     t.check("compare what is shown", before == after, format!("{before:?}"), format!("{after:?}"))
 }
 
+fn re_tap_debounce(t: &mut Tester<'_>) -> Outcome {
+    t.field_out()?;
+    t.expect_dark("look at the display at once")?;
+    t.wait(t.timing().debounce)?;
+    let awake = !t.screen()?.lines().is_empty();
+    t.check("look at the display after the debounce", awake, "the transaction", "a dark display")?;
+    t.come()
+}
+
+/// What is no key pressed out of the field: a reset, another contact, keys in the field.
+fn stays_unconfirmed(t: &mut Tester<'_>) -> Outcome {
+    t.reset()?;
+    t.select()?;
+    t.press(Key::Clear)?;
+    // What was delivered would be shown, and then no reader replaces it.
+    if t.status()?.state == CardState::Idle {
+        t.leave()?;
+        t.come()?;
+    }
+    Ok(())
+}
+
 fn unconfirmed(t: &mut Tester<'_>) -> Outcome {
     for count in 0..MAX_UNCONFIRMED {
         let status = t.status()?;
@@ -163,8 +194,7 @@ fn unconfirmed(t: &mut Tester<'_>) -> Outcome {
         t.check("compare the count", right, format!("{count} unconfirmed"), status.unconfirmed)?;
         t.load(&samples::transaction())?;
         t.fetch("fetch the signature", &CommandBuilder::get_signature())?;
-        t.reset()?;
-        t.select()?;
+        stays_unconfirmed(t)?;
     }
     let payer = t.alias()?;
     let transaction = onetap_apdu_spec::txn::Transaction { payer, ..samples::transaction() };

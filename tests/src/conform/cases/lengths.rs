@@ -133,7 +133,8 @@ fn parts(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
 
 fn dropped(t: &mut Tester<'_>, command: &CommandBuilder) -> Outcome {
     let unknown = CommandBuilder { ins: 0, ..CommandBuilder::status() };
-    for other in [CommandBuilder::status(), unknown] {
+    let refused = CommandBuilder { p1: 1, ..CommandBuilder::get_response(1) };
+    for other in [CommandBuilder::status(), unknown, refused] {
         t.send("let a part wait", &command.clone().with_ne(ne(1)))?;
         t.send("send another command", &other)?;
         t.expect("ask for the part", &CommandBuilder::get_response(1), StatusWord::CONDITIONS)?;

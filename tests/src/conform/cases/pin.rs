@@ -22,7 +22,7 @@ const MOST: usize = 12;
 
 type Run = fn(&mut Tester<'_>) -> Outcome;
 
-const CASES: [(&str, &str, &str, Run); 10] = [
+const CASES: [(&str, &str, &str, Run); 11] = [
     ("pin/wrong", "a wrong PIN does not reveal", "REQ-K-14, P-21", pin_wrong),
     ("pin/right-restores-tries", "a right PIN restores the tries", "REQ-K-14", pin_restores),
     ("pin/blocked", "three wrong PINs wipe and block: nothing is shown, 6983", "REQ-K-15", pin_blocked),
@@ -47,6 +47,12 @@ const CASES: [(&str, &str, &str, Run); 10] = [
         pin_thirteen,
     ),
     ("pin/tries-are-shown", "the last page says how many tries are left", "REQ-K-14", tries_are_shown),
+    (
+        "pin/dead-time",
+        "the confirm key does nothing just after the last page came up, whatever was typed",
+        "REQ-K-11",
+        dead_time,
+    ),
     (
         "pin/field-ends-acceptance",
         "an accepted PIN counts no more once the card was in the field again",
@@ -222,6 +228,19 @@ fn tries_are_shown(t: &mut Tester<'_>) -> Outcome {
         }
     }
     // The right one gives all tries back.
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
+}
+
+fn dead_time(t: &mut Tester<'_>) -> Outcome {
+    tap_for(t, limits(t).key_up_to + 1)?;
+    t.read_all()?;
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.expect_no_password("confirm the PIN at once")?;
+    t.wait(t.timing().dead_time)?;
+    t.press(Key::Clear)?;
     t.type_pin()?;
     t.press(Key::Confirm)?;
     t.joint_password().map(drop)

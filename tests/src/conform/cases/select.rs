@@ -22,6 +22,13 @@ pub(super) fn cases() -> Vec<Case> {
         .from(Precondition::PoweredUp),
         Case::new("select/partial-aid", "the first 5, 6 and 7 bytes of the AID select too", CLAUSE, partial)
             .from(Precondition::PoweredUp),
+        Case::new(
+            "select/voids",
+            "SELECT in Loaded voids, by the whole AID and by its first bytes",
+            "REQ-K-4, REQ-C-12",
+            voids,
+        )
+        .refusing(),
         Case::new("select/too-short-aid", "fewer than 5 bytes of the AID do not", CLAUSE, too_short)
             .refusing(),
         Case::new("select/too-long-aid", "the AID with bytes behind it does not", CLAUSE, too_long)
@@ -58,6 +65,16 @@ fn partial(t: &mut Tester<'_>) -> Outcome {
         let got = t.fetch("SELECT by the AID's first bytes", &select(&AID[..len]))?;
         t.same("compare the answer", &fci(), &got)?;
         t.expect_state(CardState::Idle)?;
+    }
+    Ok(())
+}
+
+fn voids(t: &mut Tester<'_>) -> Outcome {
+    for len in [5, AID.len()] {
+        t.load(&crate::target::samples::transaction())?;
+        t.expect("SELECT it again", &select(&AID[..len]), StatusWord::OK)?;
+        t.expect_state(CardState::Idle)?;
+        t.expect("ask for what was voided", &CommandBuilder::get_signature(), StatusWord::CONDITIONS)?;
     }
     Ok(())
 }

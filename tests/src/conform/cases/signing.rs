@@ -7,6 +7,7 @@ use onetap_apdu_spec::suite::{DigestMethod, EncryptionMethod, Profile, Signature
 use onetap_apdu_spec::sw::StatusWord;
 use onetap_pcsc_host::trace::Key;
 
+use super::confirm::pay;
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Stop, Tester};
@@ -77,7 +78,8 @@ fn signature(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn password(t: &mut Tester<'_>) -> Outcome {
-    let tap = t.tap_and_leave(&samples::transaction())?;
+    let transaction = pay(t, 1);
+    let tap = t.tap_and_leave(&transaction)?;
     t.confirm_by_key()?;
     let password = t.joint_password()?;
     if !t.known()?.opens() {
@@ -332,7 +334,8 @@ fn alias_of_the_next(t: &mut Tester<'_>) -> Outcome {
 
 /// Taps, leaves, cancels, comes back.
 fn tap_and_cancel(t: &mut Tester<'_>) -> Result<Tap, Stop> {
-    let tap = t.tap_and_leave(&samples::transaction())?;
+    let transaction = pay(t, 1);
+    let tap = t.tap_and_leave(&transaction)?;
     t.press(Key::Cancel)?;
     t.come()?;
     Ok(tap)
@@ -360,7 +363,8 @@ fn no_r_twice(t: &mut Tester<'_>) -> Outcome {
 fn passwords_differ(t: &mut Tester<'_>) -> Outcome {
     let mut seen = Vec::new();
     for _ in 0..3 {
-        t.tap_and_leave(&samples::transaction())?;
+        let transaction = pay(t, 1);
+        t.tap_and_leave(&transaction)?;
         t.confirm_by_key()?;
         let password = t.joint_password()?;
         let new = seen.iter().all(|old: &onetap_apdu_spec::password::Password| !old.matches(&password));
@@ -394,7 +398,8 @@ fn whole_alphabet(t: &mut Tester<'_>) -> Outcome {
 }
 
 fn secrecy(t: &mut Tester<'_>) -> Outcome {
-    t.tap_and_leave(&samples::transaction())?;
+    let transaction = pay(t, 1);
+    t.tap_and_leave(&transaction)?;
     t.confirm_by_key()?;
     let password = t.joint_password()?;
     t.field_in()?;
