@@ -233,13 +233,13 @@ static void traces(const char *journal)
 
 static onetap_handle followed;
 
-/* Waits until the payment is closed under it. */
+/* Waits until the payment is closed under it, whichever thread was the first to ask. */
 static void *follow(void *got)
 {
     const onetap_event *event;
     do
         *(onetap_status *)got = onetap_next(followed, ONETAP_FOREVER, &event);
-    while (*(onetap_status *)got == ONETAP_OK);
+    while (*(onetap_status *)got == ONETAP_OK || *(onetap_status *)got == ONETAP_KIND_BUSY);
     return NULL;
 }
 
