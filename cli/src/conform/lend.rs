@@ -126,16 +126,14 @@ pub(super) fn proposed(order: Option<&Personalisation>) -> Claims {
 fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
     let order = keys.and_then(|keys| keys.order.as_ref());
     let suite = keys.map(|keys| keys.known.suite());
-    let Some(path) = &options.claims else {
-        let proposed = proposed(order);
-        let claims = Claims { suites: suite.map_or(proposed.suites, |suite| vec![suite]), ..proposed };
-        return if claims.leave_no_room() {
-            Err(Failure::Usage(BadClaims::NoRoom.to_string()))
-        } else {
-            Ok(claims)
-        };
+    let path = options.claims.as_deref();
+    let claims = match path {
+        Some(path) => files::read_json(path, "a statement of claims")?,
+        None => {
+            let proposed = proposed(order);
+            Claims { suites: suite.map_or(proposed.suites, |suite| vec![suite]), ..proposed }
+        }
     };
-    let claims: Claims = files::read_json(path, "a statement of claims")?;
     let other_limits = |order: &Personalisation| {
         claims.confirmation != order.confirmation || claims.password != order.password
     };
@@ -147,7 +145,10 @@ fn claims(options: &Lending, keys: Option<&Keys>) -> Result<Claims, Failure> {
         _ => None,
     };
     match bad {
-        Some(why) => Err(Failure::Usage(format!("{}: {why}", path.display()))),
+        Some(why) => {
+            let from = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            Err(Failure::Usage(format!("{from}{why}")))
+        }
         None => Ok(claims),
     }
 }

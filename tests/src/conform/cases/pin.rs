@@ -5,11 +5,10 @@ use onetap_apdu_spec::sw::StatusWord;
 use onetap_apdu_spec::txn::Transaction;
 use onetap_pcsc_host::trace::Key;
 
-use super::confirm::{cancel_and_come, limits, pay, tap_for};
+use super::confirm::{Row, cancel_and_come, held, limits, pay, tap_for};
 use crate::conform::case::Case;
 use crate::conform::command::CommandBuilder;
 use crate::conform::tester::{Outcome, Stop, Tester};
-use crate::target::Capability::{Field, Fresh, Holder};
 use crate::target::samples;
 
 /// PIN tries of a card.
@@ -20,9 +19,7 @@ const TOO_FEW: usize = 3;
 /// Most digits of a PIN.
 const MOST: usize = 12;
 
-type Run = fn(&mut Tester<'_>) -> Outcome;
-
-const CASES: [(&str, &str, &str, Run); 11] = [
+const CASES: [Row; 11] = [
     ("pin/wrong", "a wrong PIN does not reveal", "REQ-K-14, P-21", pin_wrong),
     ("pin/right-restores-tries", "a right PIN restores the tries", "REQ-K-14", pin_restores),
     ("pin/blocked", "three wrong PINs wipe and block: nothing is shown, 6983", "REQ-K-15", pin_blocked),
@@ -71,8 +68,9 @@ fn signatures(id: &str) -> u32 {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(id, title, clause, run): (&str, &str, &str, Run)| {
-        let case = Case::new(id, title, clause, run).needing(&[Fresh, Field, Holder]).signing(signatures(id));
+    let case = |row: Row| {
+        let id = row.0;
+        let case = held(row, signatures(id));
         let refuses = ["pin/blocked", "pin/tries-survive-", "pin/field-ends-"];
         match id {
             _ if refuses.iter().any(|start| id.starts_with(start)) => case.refusing(),
@@ -81,6 +79,13 @@ pub(super) fn cases() -> Vec<Case> {
         }
     };
     CASES.map(case).into()
+}
+
+/// The right PIN for what is shown, which reveals.
+fn right_pin(t: &mut Tester<'_>) -> Outcome {
+    t.type_pin()?;
+    t.press(Key::Confirm)?;
+    t.joint_password().map(drop)
 }
 
 /// One wrong PIN for what is shown.
@@ -94,9 +99,7 @@ fn pin_wrong(t: &mut Tester<'_>) -> Outcome {
     tap_for(t, limits(t).key_up_to + 1)?;
     t.read_and_wait()?;
     wrong_pin(t)?;
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
+    right_pin(t)
 }
 
 fn press_times(t: &mut Tester<'_>, key: Key, times: usize) -> Outcome {
@@ -108,9 +111,7 @@ fn has_all_tries(t: &mut Tester<'_>) -> Outcome {
     for _ in 1..PIN_TRIES {
         wrong_pin(t)?;
     }
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
+    right_pin(t)
 }
 
 fn pin_clear(t: &mut Tester<'_>) -> Outcome {
@@ -118,9 +119,7 @@ fn pin_clear(t: &mut Tester<'_>) -> Outcome {
     t.read_and_wait()?;
     t.type_wrong_pin()?;
     t.press(Key::Clear)?;
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
+    right_pin(t)
 }
 
 fn pin_wrong_length(t: &mut Tester<'_>) -> Outcome {
@@ -153,9 +152,7 @@ fn pin_restores(t: &mut Tester<'_>) -> Outcome {
         for _ in 1..PIN_TRIES {
             wrong_pin(t)?;
         }
-        t.type_pin()?;
-        t.press(Key::Confirm)?;
-        t.joint_password()?;
+        right_pin(t)?;
         cancel_and_come(t)?;
     }
     Ok(())
@@ -228,9 +225,7 @@ fn tries_are_shown(t: &mut Tester<'_>) -> Outcome {
         }
     }
     // The right one gives all tries back.
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
+    right_pin(t)
 }
 
 fn dead_time(t: &mut Tester<'_>) -> Outcome {
@@ -241,9 +236,7 @@ fn dead_time(t: &mut Tester<'_>) -> Outcome {
     t.expect_no_password("confirm the PIN at once")?;
     t.wait(t.timing().dead_time)?;
     t.press(Key::Clear)?;
-    t.type_pin()?;
-    t.press(Key::Confirm)?;
-    t.joint_password().map(drop)
+    right_pin(t)
 }
 
 /// A payment that takes both, and has the PIN.
