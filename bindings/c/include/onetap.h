@@ -481,8 +481,8 @@ typedef struct {
    */
   const char *trace;
   /**
-   * The trace takes commands in its own order, each once, and only as they were; else in any order, as often as wanted,
-   * and whatever a terminal makes anew for each transaction.
+   * Whether the trace takes each command once, in its own order and just as it was. If not, it takes them in any order and
+   * as often as wanted, with whatever a terminal makes anew for each transaction.
    */
   bool strict;
   /**

@@ -84,8 +84,8 @@ pub struct Config {
     /// Plays this trace in the place of a card and a reader, or NULL. What it does not have ends the payment with
     /// `ONETAP_KIND_TRACE`; the cause shows the difference.
     pub trace: *const c_char,
-    /// The trace takes commands in its own order, each once, and only as they were; else in any order, as often as wanted,
-    /// and whatever a terminal makes anew for each transaction.
+    /// Whether the trace takes each command once, in its own order and just as it was. If not, it takes them in any order and
+    /// as often as wanted, with whatever a terminal makes anew for each transaction.
     pub strict: bool,
     /// Records what passes between terminal and cards as a trace, into this file, which must not be there yet, or NULL.
     /// Secrets are left out. A disk that is full ends the recording, and no payment.

@@ -40,8 +40,8 @@ pub struct TillConfig {
     pub port: Option<Box<dyn CardPort>>,
     /// Plays this trace in the place of a card and a reader.
     pub trace: Option<String>,
-    /// The trace takes commands in its own order, each once, and only as they were; else in any order, as often as wanted,
-    /// and whatever a terminal makes anew for each transaction.
+    /// Whether the trace takes each command once, in its own order and just as it was. If not, it takes them in any order and
+    /// as often as wanted, with whatever a terminal makes anew for each transaction.
     pub strict: bool,
     /// Records what passes between terminal and cards as a trace, into this file, which must not be there yet. Secrets are
     /// left out. A disk that is full ends the recording, and no payment.

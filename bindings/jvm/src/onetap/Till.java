@@ -65,8 +65,8 @@ public final class Till implements AutoCloseable {
          * Plays this trace in the place of a card and a reader. What it does not have ends the payment with {@link
          * OneTapException.Kind#TRACE}; what happened shows the difference.
          *
-         * @param strict it takes commands in its own order, each once, and only as they were; else in any order, as often as
-         *     wanted, and whatever a terminal makes anew for each transaction
+         * @param strict whether it takes each command once, in its own order and just as it was; if not, it takes them in any
+         *     order and as often as wanted, with whatever a terminal makes anew for each transaction
          */
         public Config trace(String trace, boolean strict) {
             config.trace = Objects.requireNonNull(trace);

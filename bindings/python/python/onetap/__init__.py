@@ -278,8 +278,8 @@ class Till(_Open):
         limits: how long each step may take.
         trace: plays this trace in the place of a card and a reader. What it does not have ends the payment with
             ``TraceError``, whose cause shows the difference.
-        strict: the trace takes commands in its own order, each once, and only as they were; else in any order, as often as
-            wanted, and whatever a terminal makes anew for each transaction.
+        strict: whether the trace takes each command once, in its own order and just as it was. If not, it takes them in any
+            order and as often as wanted, with whatever a terminal makes anew for each transaction.
         record: records what passes between terminal and cards as a trace, into this file, which must not be there yet.
             Secrets are left out. A disk that is full ends the recording, and no payment.
 
