@@ -318,7 +318,7 @@ impl Till {
             ServiceError::Stopped(why) => PaymentError::Stopped { step: Step::Check, why },
             error => NotReady::from(error).into(),
         })?;
-        let operator = check_standing(standing, self.terminal.id(), self.terminal.now())?;
+        let operator = check_standing(&standing, self.terminal.id(), self.terminal.now())?;
         self.terminal.take_cards_of(operator);
         Ok(())
     }

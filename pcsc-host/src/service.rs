@@ -204,12 +204,12 @@ impl NotReady {
 /// # Errors
 /// [`NotReady`].
 pub fn check_standing(
-    standing: Standing,
+    standing: &Standing,
     terminal: &TerminalId,
     now: Timestamp,
 ) -> Result<ServerId, NotReady> {
-    check_terminal(&standing, Some(terminal))?;
-    check_clock(&standing, now)?;
+    check_terminal(standing, Some(terminal))?;
+    check_clock(standing, now)?;
     Ok(standing.server)
 }
 
